@@ -1,0 +1,114 @@
+"""Finds the builders of TensorFlow Datasets and tells whether what they build lies ready."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tensorflow_datasets.core import DatasetBuilder
+
+# A config or version may follow. Other forms, such as `huggingface:name`, would make TFDS go to the network.
+_NAME = re.compile(r"[A-Za-z]\w*(/[\w.\-]+)?(:\d+\.\d+\.\d+)?")
+
+
+def data_dir() -> Path:
+    """The folder of prepared sets, TFDS's own default: `$TFDS_DATA_DIR`, else `~/tensorflow_datasets`."""
+    return Path(os.environ.get("TFDS_DATA_DIR") or Path.home() / "tensorflow_datasets").expanduser()
+
+
+def archives_dir(folder: Path) -> Path:
+    """Where TFDS looks for archives got by hand, for a folder of prepared sets."""
+    return folder / "downloads" / "manual"
+
+
+def known_names() -> tuple[str, ...]:
+    """Names of all sets that TFDS has a builder for, classification or not; asks no network."""
+    import tensorflow_datasets as tfds
+
+    return tuple(tfds.list_builders(with_community_datasets=False))
+
+
+def is_known(name: str) -> bool:
+    """Whether TFDS has a builder of this name, or a set of this name was prepared; no matter which config."""
+    base_name = re.split("[/:]", name)[0]
+    return base_name in known_names() or (base_name.isidentifier() and (data_dir() / base_name).is_dir())
+
+
+def open_builder(name: str, folder: Path, **options: Any) -> DatasetBuilder:
+    """TFDS's builder of a set, prepared or not, in a folder of prepared sets.
+
+    Raises:
+        ValueError: if TFDS has no such set, config or version, or its builder needs a package that is
+            missing.
+    """
+    import tensorflow_datasets as tfds
+
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            f"dataset: {name!r} is no TFDS name; give one such as cifar10, emnist/letters or cifar10:3.0.2"
+        )
+    try:
+        with _quiet():
+            return tfds.builder(name, data_dir=str(folder), **options)
+    except ImportError as error:
+        raise ValueError(
+            f"dataset: TFDS cannot open {name!r} ({str(error).splitlines()[0]}); install what it lacks, or "
+            "give a set that needs none of it"
+        ) from error
+    except (tfds.core.DatasetNotFoundError, ValueError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"dataset: TFDS cannot open {name!r} ({reason}); give a name, config and version it has"
+        ) from error
+
+
+def is_prepared(builder: DatasetBuilder) -> bool:
+    """Whether the set lies ready to be read in the builder's folder."""
+    return Path(builder.data_path, "dataset_info.json").is_file()
+
+
+def check_readable(name: str, builder: DatasetBuilder) -> None:
+    """Raises ValueError if a prepared set lies in a format that only TensorFlow reads."""
+    from tensorflow_datasets.core.file_adapters import FileFormat
+
+    if not builder.info.available_file_formats() & FileFormat.with_random_access():
+        raise ValueError(
+            f"dataset: {name!r} is prepared in {str(builder.data_path)!r} as "
+            f"{builder.info.file_format.value}, which cannot be read without TensorFlow; remove that folder "
+            f"or set TFDS_DATA_DIR to another, then run `python -m jaxevo.data.prepare {name}`"
+        )
+
+
+def how_to_prepare(name: str, builder: DatasetBuilder) -> str:
+    """The sentence for a set that is not prepared: the command, and what to put where without a network."""
+    infos = builder.url_infos or {}
+    megabytes = sum(int(info.size) for info in infos.values()) / 1e6
+    text = (
+        f"dataset: {name!r} is not prepared in {str(data_dir())!r}; run `python -m jaxevo.data.prepare "
+        f"{name}` once, which downloads {f'{megabytes:,.0f} MB' if infos else 'its archives'}."
+    )
+    archives = [f"{info.filename} ({url})" for url, info in infos.items() if info.filename]
+    if archives and len(archives) <= 8:
+        text += (
+            f" It needs no network if you put {', '.join(archives)} into {str(archives_dir(data_dir()))!r} "
+            "by hand first, or name the folder that holds them with `--archives FOLDER`."
+        )
+    return text
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps TFDS from warning that a set is not prepared: it is asked for just that."""
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,69 @@
+"""Decoded arrays kept between runs, in the user's cache folder. Losing them costs only time."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+_KEY = "key"
+
+
+def cache_dir() -> Path:
+    """`$JAXEVO_CACHE_DIR`, else `$XDG_CACHE_HOME/jaxevo`, else `~/.cache/jaxevo`; it may not exist yet."""
+    if own := os.environ.get("JAXEVO_CACHE_DIR"):
+        return Path(own).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base).expanduser() if base else Path.home() / ".cache") / "jaxevo"
+
+
+def read_arrays(path: Path, is_current: Callable[[Any], bool]) -> dict[str, np.ndarray] | None:
+    """Reads arrays back, or tells that they have to be made again.
+
+    Args:
+        path: of a file written by `write_arrays`.
+        is_current: given the key stored with the arrays, whether they still are what they were made from.
+
+    Returns:
+        The arrays by name; None if the file is missing, torn (its checksums tell), foreign or not current.
+    """
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            if not is_current(json.loads(str(archive[_KEY]))):
+                return None
+            return {name: archive[name] for name in archive.files if name != _KEY}
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ):
+        return None
+
+
+def write_arrays(path: Path, key: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+    """Writes arrays and a JSON key; a reader sees the old file or the whole new one, never a part.
+
+    Raises:
+        OSError: if the folder cannot be written to or is full; no partial file is left then.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=path.name, suffix=".tmp", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            np.savez(file, allow_pickle=False, **{_KEY: np.array(json.dumps(key))}, **arrays)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

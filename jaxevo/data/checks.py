@@ -1,0 +1,116 @@
+"""The checks a data set passes before anything starts; a failure is a sentence that says what would do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+MIN_TRAIN_IMAGES = 10
+
+
+def check_images(array_name: str, images: np.ndarray) -> np.ndarray:
+    """Returns images as uint8 `[N, H, W, C]`; grey ones given as `[N, H, W]` get one channel.
+
+    Raises:
+        ValueError: if the dtype is not uint8, the shape is another, or any length is 0.
+    """
+    images = np.asarray(images)
+    if images.dtype != np.uint8:
+        raise ValueError(f"{array_name}: dtype is {images.dtype}; give uint8 pixels, 0 to 255")
+    if images.ndim == 3:
+        images = images[..., None]
+    if images.ndim != 4 or 0 in images.shape:
+        raise ValueError(
+            f"{array_name}: shape is {images.shape}; give [images, height, width, channels], or "
+            "[images, height, width] for grey ones, no length 0"
+        )
+    return images
+
+
+def check_same_image_shape(train_images: np.ndarray, test_images: np.ndarray) -> None:
+    """Raises ValueError if test images `[M, H, W, C]` have not the shape of train images `[N, H, W, C]`."""
+    if train_images.shape[1:] != test_images.shape[1:]:
+        raise ValueError(
+            f"test_images: height, width, channels are {test_images.shape[1:]}, but "
+            f"{train_images.shape[1:]} in train_images; give all images the same shape"
+        )
+
+
+def check_train_size(train_images: np.ndarray) -> None:
+    """Raises ValueError if there are too few images `[N, ...]` to cut a validation split off."""
+    if len(train_images) < MIN_TRAIN_IMAGES:
+        raise ValueError(
+            f"train_images: {len(train_images)} images are too few to hold a tenth out for validation; "
+            f"give at least {MIN_TRAIN_IMAGES}"
+        )
+
+
+def check_class_names(class_names: Sequence[str] | None, train_labels: np.ndarray) -> tuple[str, ...]:
+    """Returns the class names by label; None names each class up to the largest train label by its number.
+
+    Raises:
+        ValueError: if there are fewer than two, or one is not text.
+    """
+    if class_names is None:
+        labels = _check_integers("train_labels", train_labels)
+        # More classes than images would fail later as empty ones; the bound keeps a wild label from making a
+        # huge list.
+        largest = min(int(labels.max()), labels.size) if labels.size else -1
+        class_names = [str(label) for label in range(largest + 1)]
+    names = tuple(class_names)
+    odd = [name for name in names if not isinstance(name, str)]
+    if odd:
+        raise ValueError(
+            f"class_names: {odd[0]!r} is not text; give one text a class, in order of the labels"
+        )
+    if len(names) < 2:
+        raise ValueError(
+            f"class_names: {len(names)} class cannot be told apart; give images of at least 2 classes"
+        )
+    return names
+
+
+def check_labels(array_name: str, labels: np.ndarray, num_images: int, num_classes: int) -> np.ndarray:
+    """Returns labels as int32 `[num_images]`, all in `[0, num_classes)`.
+
+    Raises:
+        ValueError: if they are no integers, not one for each image, or out of range.
+    """
+    labels = _check_integers(array_name, labels)
+    if labels.shape != (num_images,):
+        raise ValueError(f"{array_name}: shape is {labels.shape}; give one label an image, so [{num_images}]")
+    outside = np.flatnonzero((labels < 0) | (labels >= num_classes))
+    if outside.size:
+        raise ValueError(
+            f"{array_name}: label {labels[outside[0]]} at index {outside[0]} is out of range; "
+            f"with {num_classes} classes give labels from 0 to {num_classes - 1}"
+        )
+    return labels.astype(np.int32)
+
+
+def check_not_sorted(train_labels: np.ndarray) -> None:
+    """Raises ValueError if labels `[N]` are sorted: validation, the end of train, would lack classes."""
+    if np.all(np.diff(train_labels) >= 0):
+        raise ValueError(
+            "train_labels: the images are sorted by class, so the validation split, which is the end of "
+            "train, would lack classes; give them in shuffled order"
+        )
+
+
+def check_every_class_has_images(train_labels: np.ndarray, class_names: tuple[str, ...]) -> None:
+    """Raises ValueError if a class has no label among `[N]`, those left after the validation cut."""
+    empty = np.flatnonzero(np.bincount(train_labels, minlength=len(class_names)) == 0)
+    if empty.size:
+        raise ValueError(
+            f"train_labels: class {empty[0]} ({class_names[empty[0]]!r}) has no image to train on (the end "
+            "of train is held out for validation); give every class images, in shuffled order, with labels "
+            "counted from 0"
+        )
+
+
+def _check_integers(array_name: str, labels: np.ndarray) -> np.ndarray:
+    labels = np.asarray(labels)
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise ValueError(f"{array_name}: dtype is {labels.dtype}; give integers, one an image")
+    return labels

@@ -1,0 +1,310 @@
+"""Asynchronous evolution that is the same every time: `init`, `ask`, `tell` over an immutable state.
+
+The workers of Real et al. 2017 race, so no two of their runs agree. Here the race is run on a virtual clock: each of
+`num_workers` virtual workers trains an individual for a virtual duration, an overhead plus its FLOPs over a rate, and
+outcomes are told in the order of virtual finish, ties by id. What a machine really takes never shapes the result.
+
+Nothing here trains, and nothing knows JAX or files.
+"""
+
+import dataclasses
+import hashlib
+import json
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from jaxevo.cost import Cost, cost, individual_flops
+from jaxevo.genotype import Genotype, ImageShape, architecture, genotype_from_json
+from jaxevo.mutation import RESET_WEIGHTS, mutate
+from jaxevo.population import Individual, Population
+from jaxevo.randomness import Purpose, keyed_generator
+from jaxevo.selection import selection_from
+from jaxevo.settings import Settings
+
+
+@dataclass(frozen=True)
+class Task:
+    """What evolution must know of the images.
+
+    Attributes:
+        image_shape: height, width, channels.
+        num_classes: classes to tell apart.
+        validation_images: images a validation takes.
+    """
+
+    image_shape: ImageShape
+    num_classes: int
+    validation_images: int
+
+
+@dataclass(frozen=True)
+class Birth:
+    """One child to train, with all that its training needs beside data and settings.
+
+    Attributes:
+        id: its number, from 0.
+        parent_id: whose child it is, None for an initial individual.
+        mutation: what made it, None for an initial individual.
+        genotype: what to train.
+        inherited_genotype: the parent's, None where nothing is inherited.
+        inherited_weights: the folder of the parent's weights, None where nothing is inherited.
+        inherited_sha256: the hash of the parent's weights, None where nothing is inherited.
+        due: when its outcome is told, in virtual seconds.
+        flops: what training and validation cost.
+    """
+
+    id: int
+    parent_id: int | None
+    mutation: str | None
+    genotype: Genotype
+    inherited_genotype: Genotype | None
+    inherited_weights: str | None
+    inherited_sha256: str | None
+    due: float
+    flops: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the training of a birth gave, as far as evolution may know.
+
+    Attributes:
+        id: of the birth.
+        fitness: validation accuracy in [0, 1]; 0 when the training failed.
+        weights: the folder of the trained weights, None when the training failed.
+        weights_sha256: their hash, None when the training failed.
+        failure: why the training failed, None when it did not.
+    """
+
+    id: int
+    fitness: float
+    weights: str | None
+    weights_sha256: str | None
+    failure: str | None = None
+
+
+@dataclass(frozen=True)
+class EvolutionState:
+    """Where a run stands, between two of its steps.
+
+    Attributes:
+        events: outcomes told.
+        births: births made; the next one's id.
+        clock: virtual seconds.
+        population: the living.
+        in_flight: births whose outcome has not been told, by (due, id).
+        best: the fittest ever told, the earliest among equals.
+        total_flops: what the told individuals cost together.
+        fingerprint: sha256 over the whole history so far.
+    """
+
+    events: int
+    births: int
+    clock: float
+    population: Population
+    in_flight: tuple[Birth, ...]
+    best: Individual | None
+    total_flops: int
+    fingerprint: str
+
+
+class Evolution(NamedTuple):
+    """The algorithm as pure functions.
+
+    Attributes:
+        init: `() -> state` of a run that has not begun.
+        ask: `(state) -> (state, births)`: a birth for every idle virtual worker, and the deaths that make room.
+        tell: `(state, outcome) -> state`. Raises `ValueError` for an outcome that is not the one due next (under
+            `wall_clock`: for one that is not in flight).
+    """
+
+    init: Callable[[], EvolutionState]
+    ask: Callable[[EvolutionState], tuple[EvolutionState, tuple[Birth, ...]]]
+    tell: Callable[[EvolutionState, Outcome], EvolutionState]
+
+
+def evolution(settings: Settings, task: Task) -> Evolution:
+    """Returns the evolution that the settings describe.
+
+    Raises:
+        ValueError: if an initial individual is over a budget, naming the setting.
+    """
+    selection = selection_from(settings)
+    initial = Genotype(settings.initial_learning_rate)
+    over = over_budget(initial, settings, task)
+    if over is not None:
+        raise ValueError(f"{over}: even an initial individual does not fit; raise the budget")
+
+    def init() -> EvolutionState:
+        return EvolutionState(0, 0, 0.0, Population(), (), None, 0, hashlib.sha256(b"").hexdigest())
+
+    def ask(state: EvolutionState) -> tuple[EvolutionState, tuple[Birth, ...]]:
+        births: list[Birth] = []
+        while len(state.in_flight) < settings.workers:
+            state, birth = next_birth(state)
+            births.append(birth)
+        return state, tuple(births)
+
+    def next_birth(state: EvolutionState) -> tuple[EvolutionState, Birth]:
+        """A worker's turn: tournaments kill while the population is at its set-point, then one reproduces."""
+        if state.births < settings.population_size:
+            return send(state, None, None, initial)
+        generator = keyed_generator(settings.seed, state.births, Purpose.SELECTION)
+        while len(state.population) + len(state.in_flight) >= settings.population_size:
+            state = kill(state, selection.victim(generator, state.population))
+        parent = state.population[selection.parent(generator, state.population)]
+        mutation, genotype = mutate(
+            keyed_generator(settings.seed, state.births, Purpose.MUTATION),
+            parent.genotype,
+            task.image_shape,
+            lambda child: over_budget(child, settings, task) is None,
+        )
+        return send(state, parent, mutation, genotype)
+
+    def kill(state: EvolutionState, index: int) -> EvolutionState:
+        return dataclasses.replace(
+            state,
+            population=state.population.remove(index),
+            fingerprint=_chain(
+                state.fingerprint, {"death": state.population[index].id, "event": state.events}
+            ),
+        )
+
+    def send(
+        state: EvolutionState, parent: Individual | None, mutation: str | None, genotype: Genotype
+    ) -> tuple[EvolutionState, Birth]:
+        flops = individual_flops(
+            genotype_cost(genotype, settings, task),
+            settings.train_steps,
+            settings.batch_size,
+            task.validation_images,
+        )
+        inherits = settings.inheritance == "shape" and mutation != RESET_WEIGHTS
+        bequeather = parent if inherits and parent is not None and parent.weights is not None else None
+        birth = Birth(
+            id=state.births,
+            parent_id=None if parent is None else parent.id,
+            mutation=mutation,
+            genotype=genotype,
+            inherited_genotype=None if bequeather is None else bequeather.genotype,
+            inherited_weights=None if bequeather is None else bequeather.weights,
+            inherited_sha256=None if bequeather is None else bequeather.weights_sha256,
+            due=state.clock + settings.birth_overhead + flops / settings.virtual_rate,
+            flops=flops,
+        )
+        in_flight = sorted((*state.in_flight, birth), key=lambda other: (other.due, other.id))
+        return dataclasses.replace(state, births=state.births + 1, in_flight=tuple(in_flight)), birth
+
+    def tell(state: EvolutionState, outcome: Outcome) -> EvolutionState:
+        candidates = state.in_flight if settings.wall_clock else state.in_flight[:1]
+        birth = next((birth for birth in candidates if birth.id == outcome.id), None)
+        if birth is None:
+            due = [other.id for other in candidates]
+            raise ValueError(f"an outcome of individual {outcome.id} was told, but due is one of {due}")
+        individual = Individual(
+            birth.id,
+            birth.parent_id,
+            birth.mutation,
+            birth.genotype,
+            outcome.fitness,
+            outcome.weights,
+            outcome.weights_sha256,
+        )
+        return EvolutionState(
+            events=state.events + 1,
+            births=state.births,
+            # Under wall_clock an outcome may come before its virtual time; the clock never goes back.
+            clock=max(state.clock, birth.due),
+            population=state.population.add(individual),
+            in_flight=tuple(other for other in state.in_flight if other is not birth),
+            best=fitter(state.best, individual),
+            total_flops=state.total_flops + birth.flops,
+            fingerprint=_chain(state.fingerprint, _event_record(state.events + 1, individual)),
+        )
+
+    return Evolution(init, ask, tell)
+
+
+def fitter(best: Individual | None, other: Individual) -> Individual:
+    """Returns the fitter of two individuals, of equals the earlier born."""
+    if best is None:
+        return other
+    return other if (-other.fitness, other.id) < (-best.fitness, best.id) else best
+
+
+def genotype_cost(genotype: Genotype, settings: Settings, task: Task) -> Cost:
+    """Returns what a genotype costs under these settings."""
+    return cost(architecture(genotype, task.image_shape), task.num_classes, settings.batch_size)
+
+
+def over_budget(genotype: Genotype, settings: Settings, task: Task) -> str | None:
+    """Returns a sentence that names the budget a genotype breaks, or None."""
+    needed = genotype_cost(genotype, settings, task)
+    for name, value in (
+        ("max_parameters", needed.parameters),
+        ("max_flops_per_image", needed.forward_flops),
+        ("max_memory", needed.memory),
+    ):
+        budget = getattr(settings, name)
+        if budget is not None and value > budget:
+            return f"{name} is {budget}, but {value} are needed"
+    return None
+
+
+def state_to_json(state: EvolutionState) -> dict[str, Any]:
+    """Returns the state as JSON values; `state_from_json` reads them back exactly."""
+    return {
+        **{
+            name: getattr(state, name) for name in ("events", "births", "clock", "total_flops", "fingerprint")
+        },
+        "population": [_to_json(individual) for individual in state.population],
+        "in_flight": [_to_json(birth) for birth in state.in_flight],
+        "best": None if state.best is None else _to_json(state.best),
+    }
+
+
+def state_from_json(fields: dict[str, Any]) -> EvolutionState:
+    """Reads what `state_to_json` wrote.
+
+    Raises:
+        ValueError, KeyError, TypeError: if the fields are not those of a state.
+    """
+    individuals = tuple(Individual(**_from_json(individual)) for individual in fields["population"])
+    in_flight = tuple(Birth(**_from_json(birth)) for birth in fields["in_flight"])
+    best = None if fields["best"] is None else Individual(**_from_json(fields["best"]))
+    return EvolutionState(
+        **{**fields, "population": Population(individuals), "in_flight": in_flight, "best": best}
+    )
+
+
+def _to_json(record: Individual | Birth) -> dict[str, Any]:
+    fields = {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
+    return {name: value.to_json() if isinstance(value, Genotype) else value for name, value in fields.items()}
+
+
+def _from_json(fields: dict[str, Any]) -> dict[str, Any]:
+    genotypes = ("genotype", "inherited_genotype")
+    return {
+        name: genotype_from_json(value) if name in genotypes and value is not None else value
+        for name, value in fields.items()
+    }
+
+
+def _event_record(event: int, individual: Individual) -> dict[str, Any]:
+    return {
+        "event": event,
+        "id": individual.id,
+        "parent": individual.parent_id,
+        "mutation": individual.mutation,
+        "genotype": individual.genotype.to_json(),
+        "fitness": struct.pack(">d", individual.fitness).hex(),
+        "weights": individual.weights_sha256,
+    }
+
+
+def _chain(fingerprint: str, record: dict[str, Any]) -> str:
+    """Returns the fingerprint of a history that goes on with a record."""
+    text = json.dumps(record, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256((fingerprint + text).encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""Where births are trained: lanes of this machine."""

@@ -1,0 +1,130 @@
+"""A lane trains one individual at a time on its device.
+
+What comes out is a function of the birth, its parent's weights, the data and the settings: which lane trains it, when,
+and how often it was tried before change nothing.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxevo.checkpoint import WeightStore
+from jaxevo.compilation import Compiler, Programs
+from jaxevo.data import Dataset
+from jaxevo.evaluation import accuracy
+from jaxevo.evolution import Birth, Outcome
+from jaxevo.genotype import architecture
+from jaxevo.inheritance import first_variables
+from jaxevo.journal import Record
+from jaxevo.settings import Settings
+from jaxevo.training import (
+    Carry,
+    EvaluationBatches,
+    Images,
+    evaluation_batch_size,
+    plan_training,
+    put_evaluation_batches,
+    put_images,
+    start,
+)
+
+_FIRST_CHUNK = 16
+_CHUNK_SECONDS = 1.0
+
+
+class Cancelled(Exception):
+    """The run ends; a training was dropped."""
+
+
+class DeviceData:
+    """The data set on one device, put there once for all its lanes."""
+
+    def __init__(self, settings: Settings, dataset: Dataset, device: jax.Device) -> None:
+        """Puts the three splits on the device."""
+        size = evaluation_batch_size(settings, dataset)
+        self.device = device
+        self.images: Images = put_images(dataset, device)
+        self.validation: EvaluationBatches = put_evaluation_batches(dataset.validation, size, device)
+        self.test: EvaluationBatches = put_evaluation_batches(dataset.test, size, device)
+
+
+class Lane:
+    """Trains, validates, tests and saves, one individual after the other."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        dataset: Dataset,
+        data: DeviceData,
+        compiler: Compiler,
+        weights: Path,
+        session: int,
+    ) -> None:
+        """Makes a lane of a device; `session` names the attempts of this process."""
+        self._settings = settings
+        self._dataset = dataset
+        self._data = data
+        self.compiler = compiler
+        self._store = WeightStore(weights)
+        self._session = session
+
+    def train(self, birth: Birth, cancelled: Callable[[], bool]) -> Record:
+        """Trains an individual and returns its record; its weights are committed then.
+
+        Raises:
+            Cancelled: soon after `cancelled()` became true.
+            CheckpointError: if the parent's weights are missing or altered.
+        """
+        compiled = architecture(birth.genotype, self._dataset.image_shape)
+        programs = self.compiler.programs(compiled)
+        compile_seconds = self.compiler.bill(compiled)
+        began = time.perf_counter()
+        variables = self._train(programs, birth, cancelled)
+        fitness = self._accuracy(programs, variables, self._data.validation)
+        if variables is None or fitness is None:
+            outcome = Outcome(birth.id, 0.0, None, None, failure="the loss was not a finite number")
+            test_accuracy = None
+        else:
+            # Selection never sees the test images: this accuracy goes into the record only.
+            test_accuracy = self._accuracy(programs, variables, self._data.test)
+            name = f"{birth.id:06d}-{self._session}"
+            sha256 = self._store.save(name, birth.genotype, jax.device_get(variables))
+            outcome = Outcome(birth.id, fitness, name, sha256)
+        train_seconds = time.perf_counter() - began
+        return Record(outcome, test_accuracy, compile_seconds, train_seconds, time.time(), self._session)
+
+    def _train(self, programs: Programs, birth: Birth, cancelled: Callable[[], bool]) -> Any:
+        """Returns the trained variables on the device, or None where a loss was not finite."""
+        settings, device = self._settings, self._data.device
+        carry = jax.device_put(start(self._first_variables(programs, birth), settings), device)
+        plan = jax.device_put(plan_training(settings.seed, birth.id, settings, self._dataset), device)
+        rate = np.float32(birth.genotype.learning_rate)
+        first, chunk = 0, _FIRST_CHUNK
+        while first < settings.train_steps:
+            if cancelled():
+                raise Cancelled
+            began = time.perf_counter()
+            end = min(first + chunk, settings.train_steps)
+            carry: Carry = programs.train(
+                carry, self._data.images, plan, rate, np.int32(first), np.int32(end)
+            )
+            if not bool(carry.finite):
+                return None
+            # How many steps a call makes decides only how soon a cancellation is seen.
+            chunk = max(1, int(chunk * min(2.0, _CHUNK_SECONDS / (time.perf_counter() - began))))
+            first = end
+        return {"params": carry.params, "batch_stats": carry.batch_stats}
+
+    def _first_variables(self, programs: Programs, birth: Birth) -> Any:
+        parent = None
+        if birth.inherited_weights is not None:
+            loaded = self._store.load(birth.inherited_weights, birth.inherited_sha256)
+            parent = (birth.inherited_genotype, loaded)
+        return first_variables(self._settings.seed, birth.id, birth.genotype, programs.shapes, parent)
+
+    def _accuracy(self, programs: Programs, variables: Any, batches: EvaluationBatches) -> float | None:
+        return None if variables is None else accuracy(programs, variables, self._data.images, batches)

@@ -1,0 +1,174 @@
+"""Lanes of this machine, as threads.
+
+On CPU all lanes share one device and one set of programs, and each step runs in the thread that asks for it. With
+accelerators every device has a lane of its own. One more thread a device compiles ahead, in due order.
+"""
+
+import os
+import queue
+import sys
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+
+import jax
+
+from jaxevo.compilation import Compiler
+from jaxevo.data import Dataset
+from jaxevo.evolution import Birth
+from jaxevo.execution.lane import Cancelled, DeviceData, Lane
+from jaxevo.genotype import architecture
+from jaxevo.journal import Record
+from jaxevo.settings import Settings
+
+# A lane that waits for the interpreter, while another thread traces a program, must not wait for the default 5 ms: a
+# step of a small net takes a fifth of that.
+_SWITCH_SECONDS = 0.0005
+
+
+class LaneError(RuntimeError):
+    """A training could not be carried out; the run stops, and what had finished is kept."""
+
+
+class LocalExecutor:
+    """Trains births on the lanes of this machine."""
+
+    def __init__(
+        self, settings: Settings, dataset: Dataset, weights: Path, lanes: int | None, session: int
+    ) -> None:
+        """Puts the data on the devices and starts the lanes.
+
+        Args:
+            settings: of the run.
+            dataset: to train on.
+            weights: the folder of weights.
+            lanes: how many individuals to train at once; None for one a device, on CPU one a core.
+            session: names this process's attempts.
+        """
+        devices = jax.local_devices()
+        self.lanes = lanes if lanes is not None else default_lanes()
+        self._shape = dataset.image_shape
+        self._condition = threading.Condition()
+        self._waiting: list[Birth] = []
+        self._closing = False
+        self._finished: queue.SimpleQueue[Record | Exception] = queue.SimpleQueue()
+        sys.setswitchinterval(_SWITCH_SECONDS)
+        used = devices[: self.lanes]
+        data = [DeviceData(settings, dataset, device) for device in used]
+        self._compilers = [Compiler(settings, dataset, device) for device in used]
+        self._threads = [
+            threading.Thread(target=self._compile_ahead, args=(compiler,), name="compiler", daemon=True)
+            for compiler in self._compilers
+        ]
+        for number in range(self.lanes):
+            place = number % len(used)
+            lane = Lane(settings, dataset, data[place], self._compilers[place], weights, session)
+            self._threads.append(
+                threading.Thread(target=self._work, args=(lane,), name=f"lane {number}", daemon=True)
+            )
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, births: Iterable[Birth]) -> None:
+        """Makes births available to the lanes, which take them in due order."""
+        with self._condition:
+            self._waiting = sorted((*self._waiting, *births), key=lambda birth: (birth.due, birth.id))
+            self._condition.notify_all()
+
+    def finished(self, timeout: float) -> list[Record]:
+        """Returns the records of trainings that finished, waiting at most `timeout` seconds for the first.
+
+        Raises:
+            Exception: what ended a lane.
+        """
+        records: list[Record] = []
+        try:
+            while True:
+                item = self._finished.get(timeout=0 if records else timeout)
+                if isinstance(item, Exception):
+                    raise item
+                records.append(item)
+        except queue.Empty:
+            return records
+
+    def close(self) -> list[Record]:
+        """Drops the running trainings, ends the lanes, and returns the records of those that finished meanwhile."""
+        with self._condition:
+            self._closing = True
+            self._condition.notify_all()
+        for thread in self._threads:
+            thread.join()
+        records = []
+        while not self._finished.empty():
+            item = self._finished.get()
+            if isinstance(item, Record):
+                records.append(item)
+        return records
+
+    def _work(self, lane: Lane) -> None:
+        while (birth := self._take(lane.compiler)) is not None:
+            try:
+                self._finished.put(lane.train(birth, lambda: self._closing))
+            except Cancelled:
+                return
+            except Exception as error:
+                self._finished.put(_explained(error, birth))
+                return
+
+    def _take(self, compiler: Compiler) -> Birth | None:
+        """Returns the next birth for a lane, or None when the lanes end.
+
+        It is the first in due order that is compiled for the lane's device, or else the first.
+        """
+        with self._condition:
+            while not self._waiting and not self._closing:
+                self._condition.wait()
+            if self._closing:
+                return None
+            ready = (
+                birth for birth in self._waiting if compiler.knows(architecture(birth.genotype, self._shape))
+            )
+            birth = next(ready, self._waiting[0])
+            self._waiting.remove(birth)
+            return birth
+
+    def _compile_ahead(self, compiler: Compiler) -> None:
+        while (birth := self._next_unknown()) is not None:
+            try:
+                compiler.programs(architecture(birth.genotype, self._shape))
+            except Exception as error:
+                self._finished.put(_explained(error, birth))
+                return
+
+    def _next_unknown(self) -> Birth | None:
+        """Returns the first waiting birth that no device has compiled, or None when the lanes end."""
+        with self._condition:
+            while not self._closing:
+                for birth in self._waiting:
+                    compiled = architecture(birth.genotype, self._shape)
+                    if not any(compiler.knows(compiled) for compiler in self._compilers):
+                        return birth
+                self._condition.wait()
+            return None
+
+
+def default_lanes() -> int:
+    """Returns one lane a device; on CPU, one a core that this process may use."""
+    devices = jax.local_devices()
+    return len(os.sched_getaffinity(0)) if devices[0].platform == "cpu" else len(devices)
+
+
+def _explained(error: Exception, birth: Birth) -> Exception:
+    """Returns an error that says which individual it ended, and what to do where memory ran out."""
+    if isinstance(error, ValueError):
+        return error  # A sentence already: missing or altered weights.
+    advice = (
+        "set --max-memory below what the device has"
+        if "RESOURCE_EXHAUSTED" in str(error)
+        else "see the cause"
+    )
+    explained = LaneError(
+        f"training individual {birth.id} failed ({error}): {advice}. What had finished is kept"
+    )
+    explained.__cause__ = error
+    return explained

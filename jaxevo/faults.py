@@ -1,0 +1,30 @@
+"""Named points at which a test kills the process, as a power cut would.
+
+Each write path passes one before and one after it. The environment variable `JAXEVO_KILL_POINT=NAME:COUNT` ends the
+process with SIGKILL when it passes the point for the COUNT-th time. Unset, a point costs a look-up.
+"""
+
+import collections
+import os
+import signal
+
+KILL_POINTS = tuple(
+    f"{moment} {write}"
+    for write in ("weights commit", "journal record", "snapshot", "collection")
+    for moment in ("before", "after")
+)
+
+_passed: collections.Counter[str] = collections.Counter()
+
+
+def kill_point(name: str) -> None:
+    """Ends the process here when a test asked for it."""
+    wanted = os.environ.get("JAXEVO_KILL_POINT")
+    if wanted is None:
+        return
+    if name not in KILL_POINTS:
+        raise ValueError(f"kill point {name!r} is none of {KILL_POINTS}")
+    _passed[name] += 1
+    wanted_name, _, count = wanted.partition(":")
+    if name == wanted_name and _passed[name] == int(count):
+        os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,140 @@
+"""What a run has been: every individual that ever lived, derived from manifest and journal."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from jaxevo.evolution import EvolutionState, Task, evolution, genotype_cost
+from jaxevo.journal import Record, read_journal
+from jaxevo.population import Individual
+from jaxevo.workdir import Manifest, Workdir, read_manifest
+
+if TYPE_CHECKING:
+    import pandas
+
+
+@dataclass(frozen=True)
+class Life:
+    """An individual with its place in the run.
+
+    Attributes:
+        individual: who.
+        event: the event that told its outcome, from 1.
+        virtual_seconds: the virtual clock at that event.
+        record: test accuracy, times.
+        death: the last event that it lived through, None while it lives.
+        flops: what its training and validation cost.
+    """
+
+    individual: Individual
+    event: int
+    virtual_seconds: float
+    record: Record
+    death: int | None
+    flops: int
+
+
+class History:
+    """The whole run up to its last told event, without any training."""
+
+    def __init__(self, workdir: Workdir, max_events: int | None = None) -> None:
+        """Derives a run's history, or that of its first `max_events` events.
+
+        Raises:
+            ValueError: where the folder holds no run or is damaged.
+        """
+        self.manifest = read_manifest(workdir)
+        self.lives: dict[int, Life] = {}
+        self.journal = read_journal(workdir.journal)
+        if max_events is None and self.journal.stopped is not None:
+            max_events = self.journal.stopped.events
+        for self.state in replay(self.manifest, self.journal.records, self.lives):
+            if self.state.events == max_events:
+                break
+
+    def lineage(self, individual_id: int) -> list[Individual]:
+        """Returns an individual's ancestors, the first one first, and itself."""
+        line: list[Individual] = []
+        current: int | None = individual_id
+        while current is not None:
+            line.append(self.lives[current].individual)
+            current = line[-1].parent_id
+        return line[::-1]
+
+    def frame(self) -> "pandas.DataFrame":
+        """Returns one row an individual, by event, as a pandas DataFrame."""
+        import pandas
+
+        task = task_of_manifest(self.manifest)
+        rows = []
+        for life in self.lives.values():
+            individual, record = life.individual, life.record
+            needed = genotype_cost(individual.genotype, self.manifest.settings, task)
+            rows.append(
+                {
+                    "id": individual.id,
+                    "event": life.event,
+                    "parent_id": individual.parent_id,
+                    "mutation": individual.mutation,
+                    "validation_accuracy": individual.fitness,
+                    "test_accuracy": record.test_accuracy,
+                    "failure": record.outcome.failure,
+                    "death": life.death,
+                    "virtual_seconds": life.virtual_seconds,
+                    "layers": len(individual.genotype.layers),
+                    "skips": len(individual.genotype.skips),
+                    "learning_rate": individual.genotype.learning_rate,
+                    "parameters": needed.parameters,
+                    "flops_per_image": needed.forward_flops,
+                    "flops": life.flops,
+                    "compile_seconds": record.compile_seconds,
+                    "train_seconds": record.train_seconds,
+                    "finished": record.finished,
+                    "session": record.session,
+                    "genotype": individual.genotype.to_json(),
+                }
+            )
+        columns = {"parent_id": "Int64", "death": "Int64"}
+        frame = pandas.DataFrame(rows)
+        return frame.astype({name: kind for name, kind in columns.items() if name in frame})
+
+
+def task_of_manifest(manifest: Manifest) -> Task:
+    """Returns what the evolution of a run knew of its images."""
+    return Task(manifest.image_shape, manifest.num_classes, manifest.validation_images)
+
+
+def replay(
+    manifest: Manifest, records: dict[int, Record], lives: dict[int, Life]
+) -> Iterator[EvolutionState]:
+    """Tells a run's outcomes again; yields the state before the first event and after each.
+
+    Args:
+        manifest: of the run.
+        records: by individual, in the order in which they finished.
+        lives: filled while the run is replayed, in the order of events.
+    """
+    algorithm = evolution(manifest.settings, task_of_manifest(manifest))
+    state = algorithm.init()
+    pending = dict(records)
+    while True:
+        yield state
+        before = state.population
+        state, _ = algorithm.ask(state)
+        if len(state.population) < len(before):
+            alive = {individual.id for individual in state.population}
+            for individual in before:
+                if individual.id not in alive:
+                    life = lives[individual.id]
+                    lives[individual.id] = Life(**{**vars(life), "death": state.events})
+        waiting = {birth.id: birth for birth in state.in_flight}
+        if manifest.settings.wall_clock:
+            told = next((individual_id for individual_id in pending if individual_id in waiting), None)
+        else:
+            told = state.in_flight[0].id if state.in_flight[0].id in pending else None
+        if told is None:
+            return
+        record = pending.pop(told)
+        state = algorithm.tell(state, record.outcome)
+        individual = next(one for one in reversed(state.population.individuals) if one.id == told)
+        lives[told] = Life(individual, state.events, state.clock, record, None, waiting[told].flops)

@@ -1,0 +1,102 @@
+"""From an architecture to a Flax module."""
+
+import math
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxevo.genotype import Activation, Architecture
+
+
+class Phenotype(nn.Module):
+    """The network that an architecture describes.
+
+    Its parameters are named by position: `convolution_1`, `batch_norm_1`, ..., `classifier`.
+
+    Attributes:
+        architecture: what to compute.
+        num_classes: width of the classifier.
+        batch_norm_decay: of the running statistics.
+    """
+
+    architecture: Architecture
+    num_classes: int
+    batch_norm_decay: float = 0.9
+
+    @nn.compact
+    def __call__(self, images: jax.Array, train: bool) -> jax.Array:
+        """Returns logits.
+
+        Args:
+            images: float32 [batch, height, width, channels].
+            train: normalise by the batch's statistics and update the running ones, instead of using these.
+
+        Returns:
+            Logits, float32 [batch, num_classes].
+        """
+        points = [images]
+        for position, layer in enumerate(self.architecture.layers, start=1):
+            point = points[-1]
+            if layer.filter_shape is not None:
+                point = nn.Conv(
+                    layer.channels,
+                    layer.filter_shape,
+                    strides=(layer.stride, layer.stride),
+                    padding="SAME",
+                    use_bias=False,
+                    name=f"convolution_{position}",
+                )(point)
+            for source, target in self.architecture.skips:
+                if target == position:
+                    point = point + fit(points[source], point.shape)
+            if layer.activation is Activation.BATCH_NORM_RELU:
+                normalisation = nn.BatchNorm(
+                    use_running_average=not train,
+                    momentum=self.batch_norm_decay,
+                    name=f"batch_norm_{position}",
+                )
+                point = nn.relu(normalisation(point))
+            points.append(point)
+        return nn.Dense(self.num_classes, name="classifier")(points[-1].mean(axis=(1, 2)))
+
+
+def fit(point: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """Returns a skip's activations in the backbone's shape: nearest neighbour, channels cut or zero-padded.
+
+    Args:
+        point: [batch, height, width, channels].
+        shape: the wanted shape; no larger than the point's in height and width.
+    """
+    for axis in (1, 2):
+        point = _nearest(point, axis, shape[axis])
+    missing = max(0, shape[3] - point.shape[3])
+    return jnp.pad(point[..., : shape[3]], ((0, 0), (0, 0), (0, 0), (0, missing)))
+
+
+def _nearest(point: jax.Array, axis: int, size: int) -> jax.Array:
+    """Resizes one axis by nearest neighbour (half-pixel centres, as `jax.image.resize`).
+
+    Where the picked rows are evenly spaced, which they are for all but odd sizes, this is a strided slice, whose
+    gradient is a padding; the gradient of a gather would be a scatter, which is slow.
+    """
+    rows = np.floor((np.arange(size) + 0.5) * point.shape[axis] / size).astype(int)
+    steps = set(np.diff(rows).tolist())
+    if len(steps) <= 1:
+        stride = steps.pop() if steps else 1
+        return jax.lax.slice_in_dim(point, int(rows[0]), int(rows[-1]) + 1, stride, axis)
+    return jnp.take(point, rows, axis=axis)
+
+
+def variable_shapes(phenotype: Phenotype) -> dict[str, dict[str, dict[str, jax.ShapeDtypeStruct]]]:
+    """Returns the shapes of all arrays, as {"params": ..., "batch_stats": ...}, without computing anything."""
+    height, width, channels = phenotype.architecture.image_shape
+    image = jax.ShapeDtypeStruct((1, height, width, channels), jnp.float32)
+    shapes = jax.eval_shape(lambda x: phenotype.init(jax.random.key(0), x, train=False), image)
+    return {"params": dict(shapes["params"]), "batch_stats": dict(shapes.get("batch_stats", {}))}
+
+
+def parameter_count(variables: dict) -> int:
+    """Returns how many trainable numbers the variables hold."""
+    return sum(math.prod(array.shape) for array in jax.tree.leaves(variables["params"]))

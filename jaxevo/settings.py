@@ -1,0 +1,219 @@
+"""What a run is made of: the settings that decide its result, the limits that end it, the presets.
+
+`Settings` decide the result and stand in the run's manifest. `Limits` decide only where a run ends, so a finished run
+can be extended with others. How a run is executed (lanes, folders) belongs to neither and never shapes a result.
+"""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from jaxevo.randomness import MAX_SEED
+
+SelectionName = Literal["tournament", "aging", "random"]
+InheritanceName = Literal["shape", "none"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that shapes what a seed produces."""
+
+    dataset: str = "digits"
+    """What to classify: digits, fashion_mini, a .npz file, a folder of class folders, or a TFDS name (cifar10)."""
+    seed: int = 0
+    """The run's seed, 0 or more; the same seed and settings give the same run."""
+
+    population_size: int = 100
+    """Set-point of the population: the living and those in flight."""
+    num_workers: int | None = None
+    """Virtual workers, that is births in flight; at most half the population. Default: a quarter of it. It is part
+    of the algorithm, unlike the number of lanes."""
+    selection: SelectionName = "tournament"
+    """tournament: of a random pair the worse dies, the better reproduces (Real et al. 2017). aging: the best of
+    sample-size reproduces, the oldest dies (Real et al. 2019). random: fitness is ignored (the control)."""
+    sample_size: int = 25
+    """Individuals that compete to be a parent under --selection aging."""
+    inheritance: InheritanceName = "shape"
+    """shape: a child starts from its parent's arrays where layer and shape agree. none: from fresh ones (control)."""
+    initial_learning_rate: float = 0.1
+    """Learning rate of the initial individuals."""
+    max_parameters: int | None = None
+    """Budget: trainable parameters of an individual."""
+    max_flops_per_image: int | None = None
+    """Budget: FLOPs of a forward pass of one image."""
+    max_memory: int | None = None
+    """Budget: estimated bytes that training an individual takes."""
+
+    wall_clock: bool = False
+    """Tell outcomes as they really finish instead of in virtual order: no lane ever waits, but the seed alone no longer
+    gives the run again."""
+    birth_overhead: float = 1.0
+    """Virtual seconds that every birth takes beside its FLOPs (compiling, loading, saving)."""
+    virtual_rate: float = 2e9
+    """FLOPs a virtual worker trains per virtual second."""
+
+    train_steps: int = 25_600
+    """Training steps of every individual."""
+    batch_size: int = 50
+    """Images in a training batch."""
+    momentum: float = 0.9
+    """Momentum of SGD."""
+    weight_decay: float = 1e-4
+    """Weight decay of the convolutions' filters."""
+    batch_norm_decay: float = 0.9
+    """Decay of the running statistics of batch normalisation."""
+    crop_padding: int | None = None
+    """Pixels of zero padding before the random crop, 0 for none. Default: by data set."""
+    flip: bool | None = None
+    """Flip training images left to right at random. Default: by data set."""
+    evaluation_batch_size: int = 500
+    """Images in a batch of validation or test."""
+
+    snapshot_interval: int = 50
+    """Events between two snapshots of the evolution state."""
+    ensemble_size: int = 5
+    """Members of the majority-vote ensemble, the fittest of the last population."""
+
+    def __post_init__(self) -> None:
+        """Checks every setting; raises `ValueError` with a sentence for the first that will not do."""
+        _check_types(self)
+        _check("seed", self.seed, 0 <= self.seed <= MAX_SEED, f"a number from 0 to {MAX_SEED}")
+        _check("population_size", self.population_size, self.population_size >= 2, "2 or more")
+        if self.num_workers is not None:
+            fits = 1 <= self.num_workers <= self.population_size // 2
+            _check(
+                "num_workers",
+                self.num_workers,
+                fits,
+                f"1 to {self.population_size // 2}, half the population_size",
+            )
+        _choice("selection", self.selection, SelectionName)
+        _choice("inheritance", self.inheritance, InheritanceName)
+        for name in ("sample_size", "train_steps", "batch_size", "evaluation_batch_size"):
+            _check(name, getattr(self, name), getattr(self, name) >= 1, "1 or more")
+        for name in ("snapshot_interval", "ensemble_size"):
+            _check(name, getattr(self, name), getattr(self, name) >= 1, "1 or more")
+        for name in ("max_parameters", "max_flops_per_image", "max_memory"):
+            value = getattr(self, name)
+            _check(name, value, value is None or value >= 1, "1 or more")
+        for name in ("initial_learning_rate", "virtual_rate"):
+            _check(name, getattr(self, name), 0 < getattr(self, name) < math.inf, "a finite number above 0")
+        for name in ("birth_overhead", "weight_decay"):
+            _check(
+                name, getattr(self, name), 0 <= getattr(self, name) < math.inf, "a finite number, 0 or more"
+            )
+        for name in ("momentum", "batch_norm_decay"):
+            _check(name, getattr(self, name), 0 <= getattr(self, name) < 1, "0 or more and below 1")
+        _check(
+            "crop_padding",
+            self.crop_padding,
+            self.crop_padding is None or self.crop_padding >= 0,
+            "0 or more",
+        )
+
+    @property
+    def workers(self) -> int:
+        """Virtual workers: `num_workers`, or a quarter of the population (Real et al. 2017)."""
+        return self.num_workers if self.num_workers is not None else max(1, self.population_size // 4)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Where a run ends: at the first told event that meets one of them."""
+
+    max_individuals: int | None = None
+    """Stop after that many trained individuals."""
+    max_flops: float | None = None
+    """Stop once all individuals together have cost that many FLOPs."""
+    max_seconds: float | None = None
+    """Stop after that many seconds of this command."""
+    target_accuracy: float | None = None
+    """Stop once an individual reaches that validation accuracy, above 0 and at most 1."""
+
+    def __post_init__(self) -> None:
+        """Checks every limit; raises `ValueError` with a sentence for the first that will not do."""
+        for name in ("max_individuals", "max_flops", "max_seconds"):
+            value = getattr(self, name)
+            _check(name, value, value is None or value > 0, "a number above 0")
+        target = self.target_accuracy
+        _check("target_accuracy", target, target is None or 0 < target <= 1, "above 0 and at most 1")
+
+    def reached(self, events: int, flops: float, seconds: float, accuracy: float) -> str | None:
+        """Returns the name of the limit that is met, or None."""
+        values = {
+            "max_individuals": events,
+            "max_flops": flops,
+            "max_seconds": seconds,
+            "target_accuracy": accuracy,
+        }
+        for name, value in values.items():
+            limit = getattr(self, name)
+            if limit is not None and value >= limit:
+                return name
+        return None
+
+
+def settings_from_json(fields: Any) -> Settings:
+    """Returns the settings that `dataclasses.asdict` wrote.
+
+    Raises:
+        ValueError: if a field is missing, unknown, or will not do.
+    """
+    known = {field.name for field in dataclasses.fields(Settings)}
+    if not isinstance(fields, dict) or fields.keys() != known:
+        differing = sorted(known ^ set(fields)) if isinstance(fields, dict) else sorted(known)
+        raise ValueError(f"the settings lack or do not know {', '.join(differing)}")
+    return Settings(**fields)
+
+
+def _check(name: str, value: object, fits: bool, wanted: str) -> None:
+    if not fits:
+        raise ValueError(f"{name} is {value!r}, but must be {wanted}")
+
+
+def _choice(name: str, value: str, choices: Any) -> None:
+    _check(name, value, value in choices.__args__, f"one of {', '.join(choices.__args__)}")
+
+
+def _check_types(settings: Settings) -> None:
+    """Raises `ValueError` for a setting of another type than declared; whole numbers may stand for floats."""
+    for field in dataclasses.fields(settings):
+        value = getattr(settings, field.name)
+        wanted = str(field.type)
+        if value is None and "None" in wanted:
+            continue
+        if "bool" in wanted:
+            fits, words = isinstance(value, bool), "True or False"
+        elif "int" in wanted:
+            fits, words = isinstance(value, int) and not isinstance(value, bool), "a whole number"
+        elif "float" in wanted:
+            fits, words = isinstance(value, int | float) and not isinstance(value, bool), "a number"
+        else:
+            fits, words = isinstance(value, str), "text"
+        _check(field.name, value, fits, words)
+
+
+# Real et al. 2017: population 1000 and a quarter of it as workers, 25,600 steps of batch 50. The virtual clock is set
+# for one accelerator a worker.
+_PAPER = Settings(
+    dataset="cifar10",
+    population_size=1000,
+    num_workers=250,
+    train_steps=25_600,
+    birth_overhead=10.0,
+    virtual_rate=5e12,
+    snapshot_interval=500,
+)
+
+PRESETS: dict[str, tuple[Settings, Limits]] = {
+    "demo": (
+        Settings(dataset="digits", population_size=32, num_workers=8, train_steps=300),
+        Limits(max_individuals=300),
+    ),
+    "small": (
+        Settings(dataset="fashion_mini", population_size=32, num_workers=8, train_steps=600),
+        Limits(max_individuals=300),
+    ),
+    "paper": (_PAPER, Limits(max_individuals=25_000)),
+}

@@ -1,0 +1,242 @@
+"""Training and evaluation of one individual, as functions to be compiled.
+
+What is random about a training, which image stands where in which batch and how it is cropped and flipped, is drawn on
+the host, for the whole training at once: its plan. So no compiled program holds a random generator, which on CPU would
+take a third of its compilation, and the same plan serves one device or many.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from jaxevo.data import Dataset, Split
+from jaxevo.phenotype import Phenotype
+from jaxevo.randomness import Purpose, keyed_generator
+from jaxevo.settings import Settings
+
+
+class Images(NamedTuple):
+    """Training images on the device.
+
+    Attributes:
+        pixels: uint8 [images, height, width, channels].
+        labels: int32 [images].
+        mean: float32 [channels], of pixels in [0, 1].
+        deviation: float32 [channels].
+    """
+
+    pixels: jax.Array
+    labels: jax.Array
+    mean: jax.Array
+    deviation: jax.Array
+
+
+class Plan(NamedTuple):
+    """Which images a training sees, and how.
+
+    Attributes:
+        order: int32 [steps, batch], indices of images.
+        offsets: int32 [steps, batch, 2], rows and columns that a crop is moved by.
+        flips: bool [steps, batch], whether the image is flipped left to right.
+    """
+
+    order: jax.Array
+    offsets: jax.Array
+    flips: jax.Array
+
+
+class Carry(NamedTuple):
+    """What a training hands from step to step.
+
+    Attributes:
+        params: trainable arrays.
+        batch_stats: running statistics of batch normalisation.
+        optimiser: Optax's state, the momentum.
+        finite: bool [], whether every loss so far was a finite number.
+    """
+
+    params: Any
+    batch_stats: Any
+    optimiser: Any
+    finite: jax.Array
+
+
+Batch = tuple[jax.Array, jax.Array]
+"""Normalised images, float32 [batch, height, width, channels], and labels, int32 [batch]."""
+TrainStep = Callable[[Carry, Batch, jax.Array], Carry]
+EvaluationBatches = list[Batch]
+"""uint8 images [batch, height, width, channels] and labels [batch], -1 where the last batch is filled up."""
+
+
+def plan_training(seed: int, individual_id: int, settings: Settings, dataset: Dataset) -> Plan:
+    """Returns an individual's plan, as NumPy arrays: each epoch is a shuffle of all training images."""
+    steps, size, count = settings.train_steps, settings.batch_size, len(dataset.train.labels)
+    epochs = -(-steps * size // count)
+    shuffles = [
+        keyed_generator(seed, individual_id, Purpose.BATCH_ORDER, epoch).permutation(count)
+        for epoch in range(epochs)
+    ]
+    order = np.concatenate(shuffles)[: steps * size].reshape(steps, size).astype(np.int32)
+    generator = keyed_generator(seed, individual_id, Purpose.AUGMENTATION)
+    padding, flip = augmentation(settings, dataset)
+    offsets = generator.integers(-padding, padding + 1, (steps, size, 2), np.int32)
+    flips = generator.integers(2, size=(steps, size)).astype(bool) & flip
+    return Plan(order, offsets, flips)
+
+
+def augmentation(settings: Settings, dataset: Dataset) -> tuple[int, bool]:
+    """Returns the padding before the random crop, in pixels, and whether to flip: the settings', else the data set's."""
+    padding = dataset.crop_padding if settings.crop_padding is None else settings.crop_padding
+    return padding, dataset.flip if settings.flip is None else settings.flip
+
+
+def draw_batch(images: Images, plan: Plan, step: jax.Array) -> Batch:
+    """Returns the batch of a step: picked, cropped, flipped and normalised in one gather."""
+    height, width = images.pixels.shape[1:3]
+    order, offsets = plan.order[step], plan.offsets[step]
+    rows = jnp.arange(height) + offsets[:, 0, None]
+    columns = jnp.arange(width) + offsets[:, 1, None]
+    columns = jnp.where(plan.flips[step][:, None], columns[:, ::-1], columns)
+    inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None, :]
+    pixels = images.pixels[
+        order[:, None, None],
+        jnp.clip(rows, 0, height - 1)[:, :, None],
+        jnp.clip(columns, 0, width - 1)[:, None, :],
+    ]
+    # The padding is black, as in the images, before normalisation.
+    pixels = jnp.where(inside[..., None], pixels, 0)
+    return _normalise(pixels, images.mean, images.deviation), images.labels[order]
+
+
+def optimiser(settings: Settings) -> optax.GradientTransformation:
+    """Returns SGD with momentum but for its learning rate, which is an argument of the compiled step.
+
+    Weight decay is on the convolutions' filters only.
+    """
+    return optax.chain(
+        optax.add_decayed_weights(settings.weight_decay, mask=_is_filter),
+        optax.trace(decay=settings.momentum),
+    )
+
+
+def start(variables: Any, settings: Settings) -> Carry:
+    """Returns what the first step is handed: the first variables, momentum from zero."""
+    return Carry(
+        variables["params"],
+        variables["batch_stats"],
+        jax.tree.map(np.asarray, _zero_state(variables["params"], settings)),
+        np.asarray(True),
+    )
+
+
+def make_train_step(phenotype: Phenotype, settings: Settings) -> TrainStep:
+    """Returns one step of SGD on the mean cross-entropy of a batch, to be compiled.
+
+    The step is a function `(carry, batch, learning_rate) -> carry`.
+    """
+    transformation = optimiser(settings)
+
+    def train_step(carry: Carry, batch: Batch, learning_rate: jax.Array) -> Carry:
+        images, labels = batch
+
+        def mean_loss(params: Any) -> tuple[jax.Array, Any]:
+            variables = {"params": params, "batch_stats": carry.batch_stats}
+            logits, updates = phenotype.apply(variables, images, train=True, mutable=["batch_stats"])
+            losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+            return losses.mean(), updates.get("batch_stats", {})
+
+        (loss, batch_stats), gradients = jax.value_and_grad(mean_loss, has_aux=True)(carry.params)
+        steps, state = transformation.update(gradients, carry.optimiser, carry.params)
+        params = jax.tree.map(lambda value, step: value - learning_rate * step, carry.params, steps)
+        return Carry(params, batch_stats, state, carry.finite & jnp.isfinite(loss))
+
+    return train_step
+
+
+def make_train_chunk(train_step: TrainStep) -> Callable[..., Carry]:
+    """Returns a run of steps as one program, `(carry, images, plan, learning_rate, first, end) -> carry`.
+
+    For accelerators: XLA's CPU backend runs the gradients of convolutions inside loops 10 to 20 times slower.
+    """
+
+    def train_chunk(
+        carry: Carry, images: Images, plan: Plan, learning_rate: jax.Array, first: jax.Array, end: jax.Array
+    ) -> Carry:
+        def body(step: jax.Array, carry: Carry) -> Carry:
+            return train_step(carry, draw_batch(images, plan, step), learning_rate)
+
+        return jax.lax.fori_loop(first, end, body, carry)
+
+    return train_chunk
+
+
+class Evaluation(NamedTuple):
+    """What a network says of a batch; rows with a label of -1 only fill the batch up and count for nothing.
+
+    Attributes:
+        predictions: int32 [batch], classes.
+        correct: int32 [], predictions that equal their label.
+        finite: bool [], whether all logits are finite numbers.
+    """
+
+    predictions: jax.Array
+    correct: jax.Array
+    finite: jax.Array
+
+
+def make_evaluate(phenotype: Phenotype) -> Callable[..., Evaluation]:
+    """Returns the evaluation of a batch, `(variables, mean, deviation, pixels, labels) -> evaluation`, to be compiled."""
+
+    def evaluate(
+        variables: Any, mean: jax.Array, deviation: jax.Array, pixels: jax.Array, labels: jax.Array
+    ) -> Evaluation:
+        logits = phenotype.apply(variables, _normalise(pixels, mean, deviation), train=False)
+        finite = jnp.isfinite(logits).all(axis=-1) | (labels < 0)
+        predictions = logits.argmax(axis=-1).astype(jnp.int32)
+        return Evaluation(predictions, (predictions == labels).sum(dtype=jnp.int32), finite.all())
+
+    return evaluate
+
+
+def put_images(dataset: Dataset, device: jax.Device) -> Images:
+    """Puts the training images on a device, as uint8."""
+    host = Images(dataset.train.images, dataset.train.labels, dataset.mean, dataset.std)
+    return jax.device_put(host, device)
+
+
+def put_evaluation_batches(split: Split, batch_size: int, device: jax.Device) -> EvaluationBatches:
+    """Puts a split on a device in batches of one shape, the last one filled up with images labelled -1."""
+    batches = []
+    for first in range(0, len(split.labels), batch_size):
+        pixels, labels = split.images[first : first + batch_size], split.labels[first : first + batch_size]
+        missing = batch_size - len(labels)
+        pixels = np.pad(pixels, ((0, missing), (0, 0), (0, 0), (0, 0)))
+        labels = np.pad(labels, (0, missing), constant_values=-1)
+        batches.append(jax.device_put((pixels, labels), device))
+    return batches
+
+
+def evaluation_batch_size(settings: Settings, dataset: Dataset) -> int:
+    """Returns the one batch size of validation and test, no larger than the larger of the two."""
+    return min(settings.evaluation_batch_size, max(len(dataset.validation.labels), len(dataset.test.labels)))
+
+
+def _normalise(pixels: jax.Array, mean: jax.Array, deviation: jax.Array) -> jax.Array:
+    return (pixels.astype(jnp.float32) / 255.0 - mean) / deviation
+
+
+def _is_filter(params: Any) -> Any:
+    return {
+        module: {name: module.startswith("convolution") and name == "kernel" for name in arrays}
+        for module, arrays in params.items()
+    }
+
+
+def _zero_state(params: Any, settings: Settings) -> Any:
+    """Returns the optimiser's first state made on the host: `init` on the device would compile a fill per shape."""
+    shapes = jax.eval_shape(optimiser(settings).init, params)
+    return jax.tree.map(lambda shape: np.zeros(shape.shape, shape.dtype), shapes)

@@ -1,0 +1,174 @@
+"""The work folder of a run: where things lie, who may write, and the manifest that says what the run is."""
+
+import contextlib
+import dataclasses
+import fcntl
+import importlib.metadata
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jaxevo.settings import Settings, settings_from_json
+
+FORMAT = 1
+"""The format of a work folder; a folder of another format is refused."""
+
+_PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+
+
+class WorkdirError(ValueError):
+    """A work folder cannot be used; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Workdir:
+    """The paths of a run."""
+
+    path: Path
+
+    @property
+    def manifest(self) -> Path:
+        """Settings, versions, device and data of the run."""
+        return self.path / "manifest.json"
+
+    @property
+    def journal(self) -> Path:
+        """Every finished individual."""
+        return self.path / "journal.jsonl"
+
+    @property
+    def snapshots(self) -> Path:
+        """The last evolution states."""
+        return self.path / "snapshots"
+
+    @property
+    def weights(self) -> Path:
+        """Trained weights, one folder an attempt."""
+        return self.path / "weights"
+
+    @property
+    def result(self) -> Path:
+        """The summary of the finished run."""
+        return self.path / "result.json"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a run is, written once.
+
+    Attributes:
+        settings: all that shapes the result.
+        data_fingerprint: sha256 of images, labels and class names.
+        image_shape: height, width, channels.
+        num_classes: classes to tell apart.
+        validation_images: images in the validation split.
+        machine: what else may shape the last bits: versions, device kind, instruction sets, flags.
+    """
+
+    settings: Settings
+    data_fingerprint: str
+    image_shape: tuple[int, int, int]
+    num_classes: int
+    validation_images: int
+    machine: dict[str, str]
+
+
+def software_versions() -> dict[str, str]:
+    """Returns the versions of the packages that shape a result."""
+    return {name: importlib.metadata.version(name) for name in _PACKAGES}
+
+
+def check_path(text: str) -> Path:
+    """Returns a work folder's path; raises `WorkdirError` for what is no path of a POSIX file system."""
+    if "://" in text:
+        raise WorkdirError(
+            f"workdir is {text!r}, but must be a folder of a POSIX file system (a local or mounted one): the lock and "
+            "the durable journal need it"
+        )
+    return Path(text)
+
+
+def check_new(path: Path) -> None:
+    """Raises `WorkdirError` where a new run cannot be put into a folder."""
+    if (path / "manifest.json").exists():
+        raise WorkdirError(
+            f"workdir {path} holds a run already: go on with it by 'jaxevo resume {path}', or choose another folder"
+        )
+    if path.exists() and (not path.is_dir() or any(child.name != "lock" for child in path.iterdir())):
+        raise WorkdirError(f"workdir {path} exists and is not empty, but holds no run: choose another folder")
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Holds the work folder for one writer.
+
+    Raises:
+        WorkdirError: if another process holds it.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise WorkdirError(
+            f"workdir {path} cannot be written ({error.strerror}): choose another folder"
+        ) from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise WorkdirError(
+                f"workdir {path} is in use by another process: wait for it, stop it, or choose another folder"
+            ) from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def write_manifest(workdir: Workdir, manifest: Manifest) -> None:
+    """Writes the manifest of a new run, in one rename."""
+    write_json(workdir.manifest, {"format": FORMAT, **dataclasses.asdict(manifest)})
+
+
+def read_manifest(workdir: Workdir) -> Manifest:
+    """Returns the manifest.
+
+    Raises:
+        WorkdirError: if there is none, it is damaged, or of another format.
+    """
+    path = workdir.manifest
+    if not path.exists():
+        raise WorkdirError(f"{workdir.path} holds no run (there is no {path.name}): check the path")
+    try:
+        fields = json.loads(path.read_text())
+        found = fields.pop("format")
+    except (ValueError, KeyError, AttributeError) as error:
+        raise WorkdirError(
+            f"{path} is damaged ({error}): restore it from a copy. Nothing was changed"
+        ) from error
+    if found != FORMAT:
+        raise WorkdirError(
+            f"{path} has format {found}, but this version of jaxevo reads format {FORMAT}: use the version that made "
+            "the run. Nothing was changed"
+        )
+    try:
+        settings = settings_from_json(fields.pop("settings"))
+        shape = tuple(fields.pop("image_shape"))
+        return Manifest(settings=settings, image_shape=shape, **fields)  # type: ignore[arg-type]
+    except (ValueError, KeyError, TypeError) as error:
+        raise WorkdirError(
+            f"{path} is damaged ({error}): restore it from a copy. Nothing was changed"
+        ) from error
+
+
+def write_json(path: Path, fields: dict[str, Any]) -> None:
+    """Writes a JSON file so that a reader finds either the old one or the whole new one."""
+    temporary = path.with_suffix(".tmp")
+    with open(temporary, "w", encoding="utf-8") as file:
+        json.dump(fields, file, indent=2)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
