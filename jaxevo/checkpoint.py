@@ -63,9 +63,7 @@ class WeightStore:
         if not (folder / "variables").is_dir():
             raise CheckpointError(f"the weights {folder} are missing; {remedy}")
         try:
-            restored = self._checkpointer.restore(
-                folder.absolute() / "variables", args=ocp.args.PyTreeRestore()
-            )
+            restored = self._checkpointer.restore(folder.absolute() / "variables", args=ocp.args.PyTreeRestore())
         except Exception as error:  # Orbax and TensorStore raise many kinds for a damaged folder.
             raise CheckpointError(f"the weights {folder} cannot be read; {remedy} ({error})") from error
         # Orbax drops empty trees.
@@ -164,3 +162,9 @@ class SnapshotStore:
     def close(self) -> None:
         """Ends Orbax's threads."""
         self._manager.close()
+
+
+def save_tree(path: Path, tree: Any) -> None:
+    """Saves a tree of arrays to a path where nothing is yet; it is committed when this returns."""
+    with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
+        checkpointer.save(path.absolute(), args=ocp.args.PyTreeSave(tree))

@@ -130,9 +130,7 @@ class Compiler:
         """Returns a run of steps that calls a compiled program each step, as is best on CPU."""
         draw = self._draw_batch
 
-        def train(
-            carry: Carry, images: Images, plan: Plan, learning_rate: Any, first: int, end: int
-        ) -> Carry:
+        def train(carry: Carry, images: Images, plan: Plan, learning_rate: Any, first: int, end: int) -> Carry:
             for step in range(first, end):
                 carry = compiled_step(carry, draw(images, plan, np.int32(step)), learning_rate)
             return carry
@@ -149,8 +147,8 @@ class Compiler:
         return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree)
 
     def _images(self) -> Images:
-        train, channels = self._dataset.train, np.zeros(self._dataset.image_shape[2], np.float32)
-        return self._abstract(Images(train.images, train.labels, channels, channels))
+        train, channels = self._dataset.train, jax.ShapeDtypeStruct((self._dataset.image_shape[2],), jnp.float32)
+        return Images(*self._abstract((train.images, train.labels, channels, channels)))
 
     def _plan(self) -> Plan:
         steps, size = self._settings.train_steps, self._settings.batch_size

@@ -97,9 +97,7 @@ def _elements(shape: ImageShape) -> int:
     return height * width * channels
 
 
-def _convolution_flops(
-    input_shape: ImageShape, filter_shape: tuple[int, int], stride: int, channels: int
-) -> int:
+def _convolution_flops(input_shape: ImageShape, filter_shape: tuple[int, int], stride: int, channels: int) -> int:
     height, width, input_channels = input_shape
     taps = _taps_inside(height, filter_shape[0], stride) * _taps_inside(width, filter_shape[1], stride)
     return 2 * taps * input_channels * channels

@@ -61,9 +61,7 @@ def instruction_sets() -> str:
     """Returns what names this machine's processor, since XLA compiles for it: its architecture and vector sets."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
-            flags = next(
-                (line.split(":")[1].split() for line in file if line.startswith(("flags", "Features"))), []
-            )
+            flags = next((line.split(":")[1].split() for line in file if line.startswith(("flags", "Features"))), [])
     except OSError:
         flags = []
     vectors = sorted(flag for flag in flags if flag.startswith(("avx", "fma", "amx", "sve", "asimd")))

@@ -1,35 +1,90 @@
 """What trained networks say of a split: exact accuracies, predictions, and the majority vote of several."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-from jaxevo.compilation import Programs
-from jaxevo.training import EvaluationBatches, Images
+from jaxevo.checkpoint import WeightStore
+from jaxevo.data import Dataset, Split
+from jaxevo.genotype import architecture
+from jaxevo.phenotype import Phenotype
+from jaxevo.population import Individual
+from jaxevo.settings import Settings
+from jaxevo.training import (
+    Evaluation,
+    EvaluationBatches,
+    Images,
+    evaluation_batch_size,
+    make_evaluate,
+    put_evaluation_batches,
+    put_images,
+)
 
 
-def accuracy(programs: Programs, variables: Any, images: Images, batches: EvaluationBatches) -> float | None:
-    """Returns the share of a split that is classified correctly, an exact count; None where logits are not finite."""
-    evaluations = [
-        programs.evaluate(variables, images.mean, images.deviation, *batch)._replace(predictions=None)
-        for batch in batches
-    ]
-    counts = jax.device_get(evaluations)
-    if not all(evaluation.finite for evaluation in counts):
+def accuracy(
+    evaluate: Callable[..., Evaluation],
+    variables: Any,
+    images: Images,
+    batches: EvaluationBatches,
+    count: int,
+) -> float | None:
+    """Returns the share of a split that is classified correctly, an exact count; None where logits are not finite.
+
+    Args:
+        evaluate: the compiled evaluation of the architecture.
+        variables: the network's arrays.
+        images: the training images, whose statistics normalise.
+        batches: the split.
+        count: images in the split.
+    """
+    evaluations = [evaluate(variables, images.mean, images.deviation, *batch) for batch in batches]
+    counts = jax.device_get([(evaluation.correct, evaluation.finite) for evaluation in evaluations])
+    if not all(finite for _, finite in counts):
         return None
-    total = sum(int((np.asarray(labels) >= 0).sum()) for _, labels in batches)
-    return sum(int(evaluation.correct) for evaluation in counts) / total
+    return sum(int(correct) for correct, _ in counts) / count
 
 
-def predictions(programs: Programs, variables: Any, images: Images, batches: EvaluationBatches) -> np.ndarray:
-    """Returns the predicted classes of a split, int32 [images]."""
-    predicted = [
-        programs.evaluate(variables, images.mean, images.deviation, *batch).predictions for batch in batches
-    ]
-    labels = np.concatenate([np.asarray(labels) for _, labels in batches])
-    return np.concatenate(jax.device_get(predicted))[labels >= 0]
+class SavedNetworks:
+    """The trained networks of a run, to be asked about images."""
+
+    def __init__(self, settings: Settings, dataset: Dataset, weights: Path) -> None:
+        """Puts what normalises on the first device; `weights` is the run's folder of weights."""
+        self._settings = settings
+        self._dataset = dataset
+        self._store = WeightStore(weights)
+        self._device = jax.local_devices()[0]
+        self._images = put_images(dataset, self._device)
+
+    def predictions(self, individual: Individual, split: Split) -> np.ndarray:
+        """Returns the classes that an individual predicts, int32 [images].
+
+        Raises:
+            ValueError: if its training failed, so that it has no weights, or they are missing or altered.
+        """
+        if individual.weights is None or individual.weights_sha256 is None:
+            raise ValueError(f"individual {individual.id} has no weights: its training failed")
+        compiled = architecture(individual.genotype, self._dataset.image_shape)
+        evaluate = jax.jit(make_evaluate(Phenotype(compiled, self._dataset.num_classes)))
+        variables = self._store.load(individual.weights, individual.weights_sha256)
+        size = evaluation_batch_size(self._settings, self._dataset)
+        batches = put_evaluation_batches(split, size, self._device)
+        predicted = [
+            evaluate(variables, self._images.mean, self._images.deviation, *batch).predictions for batch in batches
+        ]
+        return np.concatenate(jax.device_get(predicted))[: len(split.labels)]
+
+
+def ensemble_members(living: Sequence[Individual], best: Individual, size: int) -> list[Individual]:
+    """Returns the fittest that have weights, the fittest first; among equals the earlier born.
+
+    Picked by validation accuracy, as in Real et al. 2017; the best ever is one of them even if it lives no more.
+    """
+    candidates = {individual.id: individual for individual in (*living, best) if individual.weights is not None}
+    ranked = sorted(candidates.values(), key=lambda individual: (-individual.fitness, individual.id))
+    return ranked[:size]
 
 
 def majority_vote(members: Sequence[np.ndarray], num_classes: int) -> np.ndarray:
@@ -41,8 +96,8 @@ def majority_vote(members: Sequence[np.ndarray], num_classes: int) -> np.ndarray
         members: predictions, int [images] each, the fittest member first.
         num_classes: classes to tell apart.
     """
-    votes = np.zeros((len(members[0]), num_classes), int)
     rows = np.arange(len(members[0]))
+    votes = np.zeros((len(rows), num_classes), int)
     for member in members:
         votes[rows, member] += 1
     winners = np.full(len(rows), -1)

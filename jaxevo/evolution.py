@@ -167,9 +167,7 @@ def evolution(settings: Settings, task: Task) -> Evolution:
         return dataclasses.replace(
             state,
             population=state.population.remove(index),
-            fingerprint=_chain(
-                state.fingerprint, {"death": state.population[index].id, "event": state.events}
-            ),
+            fingerprint=_chain(state.fingerprint, {"death": state.population[index].id, "event": state.events}),
         )
 
     def send(
@@ -256,9 +254,7 @@ def over_budget(genotype: Genotype, settings: Settings, task: Task) -> str | Non
 def state_to_json(state: EvolutionState) -> dict[str, Any]:
     """Returns the state as JSON values; `state_from_json` reads them back exactly."""
     return {
-        **{
-            name: getattr(state, name) for name in ("events", "births", "clock", "total_flops", "fingerprint")
-        },
+        **{name: getattr(state, name) for name in ("events", "births", "clock", "total_flops", "fingerprint")},
         "population": [_to_json(individual) for individual in state.population],
         "in_flight": [_to_json(birth) for birth in state.in_flight],
         "best": None if state.best is None else _to_json(state.best),
@@ -274,9 +270,7 @@ def state_from_json(fields: dict[str, Any]) -> EvolutionState:
     individuals = tuple(Individual(**_from_json(individual)) for individual in fields["population"])
     in_flight = tuple(Birth(**_from_json(birth)) for birth in fields["in_flight"])
     best = None if fields["best"] is None else Individual(**_from_json(fields["best"]))
-    return EvolutionState(
-        **{**fields, "population": Population(individuals), "in_flight": in_flight, "best": best}
-    )
+    return EvolutionState(**{**fields, "population": Population(individuals), "in_flight": in_flight, "best": best})
 
 
 def _to_json(record: Individual | Birth) -> dict[str, Any]:

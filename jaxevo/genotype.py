@@ -84,9 +84,7 @@ class Layer:
                 f"the operation of layer {self.id} is {self.operation!r}, but must be Convolution or Identity"
             )
         if not isinstance(self.activation, Activation):
-            raise ValueError(
-                f"the activation of layer {self.id} is {self.activation!r}, but must be an Activation"
-            )
+            raise ValueError(f"the activation of layer {self.id} is {self.activation!r}, but must be an Activation")
 
 
 @dataclass(frozen=True)
@@ -143,8 +141,8 @@ class Genotype:
         """Returns the number of channels at every point, the image first."""
         channels = [image_channels]
         for layer in self.layers:
-            is_convolution = isinstance(layer.operation, Convolution)
-            channels.append(layer.operation.channels(channels[-1]) if is_convolution else channels[-1])
+            operation = layer.operation
+            channels.append(operation.channels(channels[-1]) if isinstance(operation, Convolution) else channels[-1])
         return tuple(channels)
 
     def to_json(self) -> dict[str, Any]:
@@ -218,9 +216,7 @@ def computing_layers(genotype: Genotype) -> tuple[Layer, ...]:
     return tuple(
         layer
         for layer in genotype.layers
-        if isinstance(layer.operation, Convolution)
-        or layer.activation is not Activation.LINEAR
-        or layer.id in entered
+        if isinstance(layer.operation, Convolution) or layer.activation is not Activation.LINEAR or layer.id in entered
     )
 
 
@@ -301,9 +297,7 @@ def _layer_from_json(fields: Any) -> Layer:
     kind = fields.get("operation") if isinstance(fields, Mapping) else None
     operation: Operation
     if kind == "convolution":
-        _expect_fields(
-            "layer", fields, (*common, "channel_factor", "half_height", "half_width", "log2_stride")
-        )
+        _expect_fields("layer", fields, (*common, "channel_factor", "half_height", "half_width", "log2_stride"))
         factor = _fraction(fields["channel_factor"])
         operation = Convolution(factor, fields["half_height"], fields["half_width"], fields["log2_stride"])
     elif kind == "identity":
@@ -312,9 +306,7 @@ def _layer_from_json(fields: Any) -> Layer:
     else:
         raise ValueError(f"a layer is {fields!r}, but its operation must be 'convolution' or 'identity'")
     if fields["activation"] not in list(Activation):
-        raise ValueError(
-            f"activation is {fields['activation']!r}, but must be one of {[str(a) for a in Activation]}"
-        )
+        raise ValueError(f"activation is {fields['activation']!r}, but must be one of {[str(a) for a in Activation]}")
     return Layer(fields["id"], operation, Activation(fields["activation"]))
 
 

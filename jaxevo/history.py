@@ -48,8 +48,9 @@ class History:
         self.journal = read_journal(workdir.journal)
         if max_events is None and self.journal.stopped is not None:
             max_events = self.journal.stopped.events
-        for self.state in replay(self.manifest, self.journal.records, self.lives):
-            if self.state.events == max_events:
+        for state in replay(self.manifest, self.journal.records, self.lives):
+            self.state = state
+            if state.events == max_events:
                 break
 
     def lineage(self, individual_id: int) -> list[Individual]:
@@ -101,12 +102,10 @@ class History:
 
 def task_of_manifest(manifest: Manifest) -> Task:
     """Returns what the evolution of a run knew of its images."""
-    return Task(manifest.image_shape, manifest.num_classes, manifest.validation_images)
+    return Task(manifest.image_shape, len(manifest.class_names), manifest.validation_images)
 
 
-def replay(
-    manifest: Manifest, records: dict[int, Record], lives: dict[int, Life]
-) -> Iterator[EvolutionState]:
+def replay(manifest: Manifest, records: dict[int, Record], lives: dict[int, Life]) -> Iterator[EvolutionState]:
     """Tells a run's outcomes again; yields the state before the first event and after each.
 
     Args:

@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from jaxevo.evolution import Outcome
 from jaxevo.faults import kill_point
+from jaxevo.settings import Limits
 
 
 @dataclass(frozen=True)
@@ -24,10 +25,12 @@ class Session:
     Attributes:
         number: from 1.
         started: Unix time in seconds.
+        limits: where the session is to end.
     """
 
     number: int
     started: float
+    limits: Limits
 
 
 @dataclass(frozen=True)
@@ -56,11 +59,13 @@ class Stop:
     """A clean end of a session.
 
     Attributes:
+        session: its number.
         events: outcomes told until then; later records are of individuals that were not due yet.
         reason: the limit that was met, or "interrupted".
         seconds: what the session took.
     """
 
+    session: int
     events: int
     reason: str
     seconds: float
@@ -97,16 +102,28 @@ class Journal:
         """Opens a journal, creating it where there is none, and cuts a torn last line off."""
         _, intact = _read(path) if path.exists() else ([], 0)
         self._file = open(path, "ab", buffering=0)  # noqa: SIM115 - open as long as the run
+        self._length = intact
         if self._file.tell() > intact:
             self._file.truncate(intact)
             os.fsync(self._file.fileno())
 
     def append(self, entries: Iterable[Entry]) -> None:
-        """Writes entries and returns when they are durable; several share one write to disk."""
+        """Writes entries and returns when they are durable; several share one write to disk.
+
+        Raises:
+            OSError: if they cannot be written (a full disk, say); the journal is then as it was before.
+        """
         lines = b"".join(_line(_to_json(entry)) for entry in entries)
         kill_point("before journal record")
-        self._file.write(lines)
-        os.fsync(self._file.fileno())
+        try:
+            rest = memoryview(lines)
+            while rest:
+                rest = rest[self._file.write(rest) :]
+            os.fsync(self._file.fileno())
+        except OSError:
+            self._file.truncate(self._length)  # Nothing may ever follow a torn line.
+            raise
+        self._length += len(lines)
         kill_point("after journal record")
 
     def close(self) -> None:
@@ -135,9 +152,7 @@ def read_journal(path: Path) -> JournalContent:
     for entry in entries:
         if isinstance(entry, Record):
             if entry.outcome.id in records:
-                raise JournalError(
-                    f"{path} records individual {entry.outcome.id} twice; restore the file from a copy"
-                )
+                raise JournalError(f"{path} records individual {entry.outcome.id} twice; restore the file from a copy")
             records[entry.outcome.id] = entry
     return JournalContent(
         sessions=tuple(entry for entry in entries if isinstance(entry, Session)),
@@ -181,4 +196,6 @@ def _from_json(fields: dict[str, Any]) -> Entry:
     kind = fields.pop("kind")
     if kind == "record":
         return Record(**(fields | {"outcome": Outcome(**fields["outcome"])}))
-    return {"session": Session, "stop": Stop}[kind](**fields)
+    if kind == "session":
+        return Session(**(fields | {"limits": Limits(**fields["limits"])}))
+    return {"stop": Stop}[kind](**fields)

@@ -42,9 +42,7 @@ def mutate(
             return name, child
 
 
-def alter_learning_rate(
-    generator: np.random.Generator, genotype: Genotype, image_shape: ImageShape
-) -> Genotype:
+def alter_learning_rate(generator: np.random.Generator, genotype: Genotype, image_shape: ImageShape) -> Genotype:
     """Multiplies the learning rate by 2^U(-1, 1)."""
     factor = 2.0 ** float(generator.uniform(-1.0, 1.0))
     return dataclasses.replace(genotype, learning_rate=genotype.learning_rate * factor)
@@ -60,16 +58,12 @@ def reset_weights(generator: np.random.Generator, genotype: Genotype, image_shap
     return genotype
 
 
-def insert_convolution(
-    generator: np.random.Generator, genotype: Genotype, image_shape: ImageShape
-) -> Genotype:
+def insert_convolution(generator: np.random.Generator, genotype: Genotype, image_shape: ImageShape) -> Genotype:
     """Inserts a 3 x 3 convolution of stride 1 or 2 anywhere, with as many channels as its input."""
     return _insert(generator, genotype, Convolution(Fraction(1), 1, 1, int(generator.integers(2))))
 
 
-def remove_convolution(
-    generator: np.random.Generator, genotype: Genotype, image_shape: ImageShape
-) -> Genotype | None:
+def remove_convolution(generator: np.random.Generator, genotype: Genotype, image_shape: ImageShape) -> Genotype | None:
     """Removes a random convolution with its activation; its skips go to the point before it.
 
     Skips that become adjacent or double are dropped.
@@ -89,9 +83,7 @@ def remove_convolution(
     return dataclasses.replace(genotype, layers=layers, skips=tuple(skips))
 
 
-def alter_stride(
-    generator: np.random.Generator, genotype: Genotype, image_shape: ImageShape
-) -> Genotype | None:
+def alter_stride(generator: np.random.Generator, genotype: Genotype, image_shape: ImageShape) -> Genotype | None:
     """Moves the log2 stride of a random convolution; both axes stride alike."""
     index = _pick_convolution(generator, genotype)
     if index is None:
@@ -115,9 +107,7 @@ def alter_number_of_channels(
     return _replace_convolution(genotype, index, channel_factor=Fraction(moved, channels[index]))
 
 
-def filter_size(
-    generator: np.random.Generator, genotype: Genotype, image_shape: ImageShape
-) -> Genotype | None:
+def filter_size(generator: np.random.Generator, genotype: Genotype, image_shape: ImageShape) -> Genotype | None:
     """Moves the height or the width of a random convolution's filters; sizes stay odd."""
     index = _pick_convolution(generator, genotype)
     if index is None:
@@ -127,9 +117,7 @@ def filter_size(
     return _replace_convolution(genotype, index, **{side: half})
 
 
-def insert_one_to_one(
-    generator: np.random.Generator, genotype: Genotype, image_shape: ImageShape
-) -> Genotype:
+def insert_one_to_one(generator: np.random.Generator, genotype: Genotype, image_shape: ImageShape) -> Genotype:
     """Inserts an identity anywhere."""
     return _insert(generator, genotype, Identity())
 
@@ -148,9 +136,7 @@ def add_skip(generator: np.random.Generator, genotype: Genotype, image_shape: Im
     return dataclasses.replace(genotype, skips=(*genotype.skips, _pick(generator, free)))
 
 
-def remove_skip(
-    generator: np.random.Generator, genotype: Genotype, image_shape: ImageShape
-) -> Genotype | None:
+def remove_skip(generator: np.random.Generator, genotype: Genotype, image_shape: ImageShape) -> Genotype | None:
     """Removes a random skip."""
     if not genotype.skips:
         return None
@@ -211,9 +197,7 @@ def _replace_convolution(genotype: Genotype, index: int, **changes: object) -> G
     return dataclasses.replace(genotype, layers=tuple(layers))
 
 
-def _insert(
-    generator: np.random.Generator, genotype: Genotype, operation: Convolution | Identity
-) -> Genotype:
+def _insert(generator: np.random.Generator, genotype: Genotype, operation: Convolution | Identity) -> Genotype:
     """Inserts a layer anywhere in the backbone, followed at random by batch-norm + ReLU or by nothing."""
     place = int(generator.integers(len(genotype.layers) + 1))
     layer = Layer(genotype.fresh_id, operation, _pick(generator, tuple(Activation)))

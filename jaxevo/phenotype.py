@@ -1,6 +1,7 @@
 """From an architecture to a Flax module."""
 
 import math
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -97,6 +98,6 @@ def variable_shapes(phenotype: Phenotype) -> dict[str, dict[str, dict[str, jax.S
     return {"params": dict(shapes["params"]), "batch_stats": dict(shapes.get("batch_stats", {}))}
 
 
-def parameter_count(variables: dict) -> int:
+def parameter_count(variables: dict[str, Any]) -> int:
     """Returns how many trainable numbers the variables hold."""
     return sum(math.prod(array.shape) for array in jax.tree.leaves(variables["params"]))

@@ -35,6 +35,4 @@ def keyed_generator(
         sub_index: which of several streams of that index (an array).
     """
     # The lowest counter word is the generator's own: it counts the blocks drawn.
-    return np.random.Generator(
-        np.random.Philox(key=[seed, individual_id], counter=[0, sub_index, index, int(purpose)])
-    )
+    return np.random.Generator(np.random.Philox(key=[seed, individual_id], counter=[0, sub_index, index, int(purpose)]))

@@ -5,6 +5,7 @@ record is forced to disk, and only then may an outcome be told and anything that
 """
 
 import contextlib
+import dataclasses
 import os
 import signal
 import time
@@ -16,7 +17,7 @@ import jax
 
 from jaxevo.checkpoint import SnapshotStore, remove_weights, weight_names
 from jaxevo.compilation import use_persistent_cache
-from jaxevo.data import Dataset, load
+from jaxevo.data import Dataset, absolute_name, load
 from jaxevo.data.cache import cache_dir
 from jaxevo.environment import instruction_sets
 from jaxevo.evolution import EvolutionState, Task, evolution
@@ -46,6 +47,7 @@ class Progress:
 
     Attributes:
         state: of the evolution.
+        limits: where this process is to end.
         session_events: events told by this process.
         session_seconds: since this process began to evolve.
         compile_seconds: spent compiling, by this process.
@@ -54,6 +56,7 @@ class Progress:
     """
 
     state: EvolutionState
+    limits: Limits
     session_events: int
     session_seconds: float
     compile_seconds: float
@@ -102,6 +105,8 @@ def start_run(path: Path, settings: Settings, limits: Limits, lanes: int | None,
     """
     check_new(path)
     dataset = load(settings.dataset)
+    # A run is resumed from any folder: a path must not depend on this one.
+    settings = dataclasses.replace(settings, dataset=absolute_name(settings.dataset))
     evolution(settings, task_of(dataset))  # Checks the budgets before anything is written.
     with locked(path):
         check_new(path)
@@ -110,7 +115,9 @@ def start_run(path: Path, settings: Settings, limits: Limits, lanes: int | None,
             settings=settings,
             data_fingerprint=dataset.fingerprint,
             image_shape=dataset.image_shape,
-            num_classes=dataset.num_classes,
+            class_names=dataset.class_names,
+            mean=tuple(map(float, dataset.mean)),
+            deviation=tuple(map(float, dataset.std)),
             validation_images=len(dataset.validation.labels),
             machine=describe_machine(),
         )
@@ -118,8 +125,14 @@ def start_run(path: Path, settings: Settings, limits: Limits, lanes: int | None,
         return _evolve(workdir, settings, dataset, limits, lanes, watcher)
 
 
-def resume_run(path: Path, limits: Limits, lanes: int | None, watcher: Watcher) -> Ended:
+def resume_run(path: Path, changes: Limits, lanes: int | None, watcher: Watcher) -> Ended:
     """Goes on with a run, after a crash, an interruption or its end.
+
+    Args:
+        path: the run's folder.
+        changes: limits to set anew; the others stay as in the last session.
+        lanes: how many individuals to train at once, None for the default.
+        watcher: whoever watches.
 
     Raises:
         ValueError: with a sentence, where the folder or the data are not the run's; nothing was changed then.
@@ -139,7 +152,10 @@ def resume_run(path: Path, limits: Limits, lanes: int | None, watcher: Watcher) 
                 "results may differ in their last bits from an undisturbed run"
             )
     with locked(path):
-        return _evolve(workdir, manifest.settings, dataset, limits, lanes, watcher)
+        sessions = read_journal(workdir.journal).sessions
+        limits = sessions[-1].limits if sessions else Limits()
+        given = {name: value for name, value in dataclasses.asdict(changes).items() if value is not None}
+        return _evolve(workdir, manifest.settings, dataset, dataclasses.replace(limits, **given), lanes, watcher)
 
 
 def task_of(dataset: Dataset) -> Task:
@@ -172,19 +188,17 @@ def _evolve(
     snapshots = SnapshotStore(workdir.snapshots)
     with contextlib.closing(snapshots), Journal(workdir.journal) as journal, _signals() as interrupted:
         state = snapshots.load_latest()
-        session = Session(len(content.sessions) + 1, time.time())
+        session = Session(len(content.sessions) + 1, time.time(), limits)
         executor = LocalExecutor(settings, dataset, workdir.weights, lanes, session.number)
-        loop = _Loop(
-            workdir, settings, dataset, content.records, state, journal, snapshots, executor, watcher
-        )
+        loop = _Loop(workdir, settings, limits, dataset, content.records, state, journal, snapshots, executor, watcher)
         try:
             journal.append([session])
-            reason = loop.until(limits, interrupted)
+            reason = loop.until_stopped(interrupted)
         finally:
             loop.keep(executor.close())
         loop.snapshot()
         ended = Ended(reason, loop.progress())
-        journal.append([Stop(ended.progress.state.events, reason, ended.progress.session_seconds)])
+        journal.append([Stop(session.number, ended.progress.state.events, reason, ended.progress.session_seconds)])
         return ended
 
 
@@ -195,6 +209,7 @@ class _Loop:
         self,
         workdir: Workdir,
         settings: Settings,
+        limits: Limits,
         dataset: Dataset,
         records: dict[int, Record],
         state: EvolutionState | None,
@@ -204,6 +219,7 @@ class _Loop:
         watcher: Watcher,
     ) -> None:
         self._settings = settings
+        self._limits = limits
         self._evolution = evolution(settings, task_of(dataset))
         self._state = state if state is not None else self._evolution.init()
         self._journal = journal
@@ -222,12 +238,11 @@ class _Loop:
         self._began = time.perf_counter()
         self._first_event = self._state.events
         self._compile_seconds = self._train_seconds = 0.0
-        self._replayed = len(self._records)
 
-    def until(self, limits: Limits, interrupted: Callable[[], bool]) -> str:
+    def until_stopped(self, interrupted: Callable[[], bool]) -> str:
         """Evolves until a limit is met or a signal comes; returns which."""
         self._executor.submit(birth for birth in self._state.in_flight if birth.id not in self._records)
-        while (reason := self._reached(limits)) is None:
+        while (reason := self._reached()) is None:
             self._state, births = self._evolution.ask(self._state)
             self._executor.submit(birth for birth in births if birth.id not in self._records)
             self._collect()
@@ -260,6 +275,7 @@ class _Loop:
         """Returns how far the run is."""
         return Progress(
             state=self._state,
+            limits=self._limits,
             session_events=self._state.events - self._first_event,
             session_seconds=time.perf_counter() - self._began,
             compile_seconds=self._compile_seconds,
@@ -267,9 +283,9 @@ class _Loop:
             individuals_in_training=sum(birth.id not in self._records for birth in self._state.in_flight),
         )
 
-    def _reached(self, limits: Limits) -> str | None:
+    def _reached(self) -> str | None:
         best = self._state.best
-        return limits.reached(
+        return self._limits.reached(
             events=self._state.events,
             flops=self._state.total_flops,
             seconds=time.perf_counter() - self._began,

@@ -100,9 +100,7 @@ class Settings:
         for name in ("initial_learning_rate", "virtual_rate"):
             _check(name, getattr(self, name), 0 < getattr(self, name) < math.inf, "a finite number above 0")
         for name in ("birth_overhead", "weight_decay"):
-            _check(
-                name, getattr(self, name), 0 <= getattr(self, name) < math.inf, "a finite number, 0 or more"
-            )
+            _check(name, getattr(self, name), 0 <= getattr(self, name) < math.inf, "a finite number, 0 or more")
         for name in ("momentum", "batch_norm_decay"):
             _check(name, getattr(self, name), 0 <= getattr(self, name) < 1, "0 or more and below 1")
         _check(

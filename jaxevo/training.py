@@ -44,9 +44,9 @@ class Plan(NamedTuple):
         flips: bool [steps, batch], whether the image is flipped left to right.
     """
 
-    order: jax.Array
-    offsets: jax.Array
-    flips: jax.Array
+    order: Any
+    offsets: Any
+    flips: Any
 
 
 class Carry(NamedTuple):
@@ -62,7 +62,7 @@ class Carry(NamedTuple):
     params: Any
     batch_stats: Any
     optimiser: Any
-    finite: jax.Array
+    finite: Any
 
 
 Batch = tuple[jax.Array, jax.Array]
@@ -77,8 +77,7 @@ def plan_training(seed: int, individual_id: int, settings: Settings, dataset: Da
     steps, size, count = settings.train_steps, settings.batch_size, len(dataset.train.labels)
     epochs = -(-steps * size // count)
     shuffles = [
-        keyed_generator(seed, individual_id, Purpose.BATCH_ORDER, epoch).permutation(count)
-        for epoch in range(epochs)
+        keyed_generator(seed, individual_id, Purpose.BATCH_ORDER, epoch).permutation(count) for epoch in range(epochs)
     ]
     order = np.concatenate(shuffles)[: steps * size].reshape(steps, size).astype(np.int32)
     generator = keyed_generator(seed, individual_id, Purpose.AUGMENTATION)
@@ -204,8 +203,7 @@ def make_evaluate(phenotype: Phenotype) -> Callable[..., Evaluation]:
 
 def put_images(dataset: Dataset, device: jax.Device) -> Images:
     """Puts the training images on a device, as uint8."""
-    host = Images(dataset.train.images, dataset.train.labels, dataset.mean, dataset.std)
-    return jax.device_put(host, device)
+    return Images(*jax.device_put((dataset.train.images, dataset.train.labels, dataset.mean, dataset.std), device))
 
 
 def put_evaluation_batches(split: Split, batch_size: int, device: jax.Device) -> EvaluationBatches:

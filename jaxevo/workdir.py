@@ -63,7 +63,9 @@ class Manifest:
         settings: all that shapes the result.
         data_fingerprint: sha256 of images, labels and class names.
         image_shape: height, width, channels.
-        num_classes: classes to tell apart.
+        class_names: of the classes, by label.
+        mean: of the training pixels in [0, 1], by channel; networks see normalised images.
+        deviation: their standard deviation, by channel.
         validation_images: images in the validation split.
         machine: what else may shape the last bits: versions, device kind, instruction sets, flags.
     """
@@ -71,7 +73,9 @@ class Manifest:
     settings: Settings
     data_fingerprint: str
     image_shape: tuple[int, int, int]
-    num_classes: int
+    class_names: tuple[str, ...]
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
     validation_images: int
     machine: dict[str, str]
 
@@ -112,9 +116,7 @@ def locked(path: Path) -> Iterator[None]:
         path.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
-        raise WorkdirError(
-            f"workdir {path} cannot be written ({error.strerror}): choose another folder"
-        ) from error
+        raise WorkdirError(f"workdir {path} cannot be written ({error.strerror}): choose another folder") from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -145,9 +147,7 @@ def read_manifest(workdir: Workdir) -> Manifest:
         fields = json.loads(path.read_text())
         found = fields.pop("format")
     except (ValueError, KeyError, AttributeError) as error:
-        raise WorkdirError(
-            f"{path} is damaged ({error}): restore it from a copy. Nothing was changed"
-        ) from error
+        raise WorkdirError(f"{path} is damaged ({error}): restore it from a copy. Nothing was changed") from error
     if found != FORMAT:
         raise WorkdirError(
             f"{path} has format {found}, but this version of jaxevo reads format {FORMAT}: use the version that made "
@@ -155,12 +155,13 @@ def read_manifest(workdir: Workdir) -> Manifest:
         )
     try:
         settings = settings_from_json(fields.pop("settings"))
-        shape = tuple(fields.pop("image_shape"))
-        return Manifest(settings=settings, image_shape=shape, **fields)  # type: ignore[arg-type]
+        # JSON knows no tuples.
+        facts: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
+        }
+        return Manifest(settings=settings, **facts)
     except (ValueError, KeyError, TypeError) as error:
-        raise WorkdirError(
-            f"{path} is damaged ({error}): restore it from a copy. Nothing was changed"
-        ) from error
+        raise WorkdirError(f"{path} is damaged ({error}): restore it from a copy. Nothing was changed") from error
 
 
 def write_json(path: Path, fields: dict[str, Any]) -> None:

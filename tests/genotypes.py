@@ -52,9 +52,9 @@ RICH = Genotype(
     ),
     ((0, 1), (3, 7), (3, 5), (1, 2)),
 )
-"""image -> 3: conv -> 1: identity -> 7: conv / 2 -> 2: identity -> 5: conv -> pool, ids out of order, four skips.
+"""image -> 3: conv -> 1: identity -> 7: conv / 2 -> 2: identity -> 5: conv -> pool, with four skips.
 
-Every mutation applies to it, in more than one way.
+Its ids are out of order, and every mutation applies to it, in more than one way.
 """
 
 EXAMPLES = {

@@ -179,7 +179,7 @@ def test_the_dead_stay_dead(selection):
 
 
 def test_births_carry_their_mutation_and_genotype():
-    run = Run(SMALL).until(300)
+    run = Run(dataclasses.replace(SMALL, population_size=40)).until(600)
     children = [birth for birth in run.births.values() if birth.parent_id is not None]
     assert len({birth.mutation for birth in children}) == 11
     for birth in children:
@@ -191,30 +191,24 @@ def test_births_carry_their_mutation_and_genotype():
 # Selection pressure.
 
 
-def victims_and_parents(settings, events):
-    """Returns the fitness of those who died and of those who reproduced, and their ids."""
-    run = Run(settings)
-    fitness, victims, parents = {}, [], []
-    for _ in range(events):
-        before = living(run.state)
-        parents += [birth.parent_id for birth in run.ask() if birth.parent_id is not None]
-        victims += [number for number in before if number not in living(run.state)]
-        told = run.step()
-        fitness[told.id] = trained(told).fitness
-    return fitness, victims, parents
-
-
-def test_under_tournament_the_worse_die_and_the_better_reproduce():
-    fitness, victims, parents = victims_and_parents(SMALL, 400)
-    died = statistics.mean(fitness[number] for number in victims)
-    reproduced = statistics.mean(fitness[number] for number in parents)
-    assert died + 0.2 < statistics.mean(fitness.values()) + 0.1 < reproduced
-
-
-def test_under_aging_individuals_die_in_the_order_of_their_birth():
-    _, victims, _ = victims_and_parents(dataclasses.replace(SMALL, selection="aging", num_workers=1), 200)
-    assert victims == list(range(len(victims)))
-    assert len(victims) > 150
+@selections
+def test_selection_presses_as_its_name_says(selection):
+    run = Run(dataclasses.replace(SMALL, selection=selection))
+    advantages = {"victim": [], "parent": []}
+    for _ in range(1000):
+        before = run.state.population
+        births = run.ask()
+        average = statistics.mean(individual.fitness for individual in before) if len(before) else 0.0
+        parents = {birth.parent_id for birth in births}
+        for individual in before:
+            if individual.id not in living(run.state):
+                advantages["victim"].append(individual.fitness - average)
+            if individual.id in parents:
+                advantages["parent"].append(individual.fitness - average)
+        run.step()
+    victim, parent = (statistics.mean(advantages[role]) for role in ("victim", "parent"))
+    assert victim < -0.05 if selection == "tournament" else abs(victim) < 0.05
+    assert abs(parent) < 0.05 if selection == "random" else parent > 0.05
 
 
 def test_under_aging_the_oldest_of_the_living_dies():
@@ -381,7 +375,9 @@ def test_what_is_told_joins_the_living():
 
 
 def test_the_best_is_the_fittest_ever_told_although_it_died():
-    run = Run(dataclasses.replace(SMALL, selection="aging"), lambda birth: trained_to(birth, 1.0 / (birth.id + 1)))
+    run = Run(
+        dataclasses.replace(SMALL, selection="aging"), lambda birth: trained_to(birth, 1.0 / (birth.id + 1))
+    )
     run.until(100)
     assert 0 not in living(run.state)
     assert (run.state.best.id, run.state.best.fitness) == (0, 1.0)
@@ -400,7 +396,9 @@ def test_the_best_is_at_every_event_the_fittest_told_so_far():
 
 @pytest.mark.parametrize("wall_clock", [False, True])
 def test_among_equals_the_best_is_the_earliest(wall_clock):
-    run = Run(dataclasses.replace(SMALL, wall_clock=wall_clock), lambda birth: trained_to(birth, 0.5)).until(50)
+    run = Run(dataclasses.replace(SMALL, wall_clock=wall_clock), lambda birth: trained_to(birth, 0.5)).until(
+        50
+    )
     assert run.state.best.id == 0
 
 
@@ -451,7 +449,7 @@ def test_a_run_whose_trainings_all_fail_goes_on(selection):
 # Budgets.
 
 BUDGETS = {
-    "max_parameters": (60, lambda found: found.parameters),
+    "max_parameters": (35, lambda found: found.parameters),
     "max_flops_per_image": (3000, lambda found: found.forward_flops),
     "max_memory": (80_000, lambda found: found.memory),
 }
@@ -498,7 +496,9 @@ def test_the_same_seed_gives_the_same_run(selection, population_size, num_worker
 
 
 def test_different_seeds_give_different_runs():
-    fingerprints = {Run(dataclasses.replace(SMALL, seed=seed)).until(40).state.fingerprint for seed in range(20)}
+    fingerprints = {
+        Run(dataclasses.replace(SMALL, seed=seed)).until(40).state.fingerprint for seed in range(20)
+    }
     assert len(fingerprints) == 20
 
 
@@ -603,7 +603,9 @@ def test_the_fingerprint_covers_the_event_number():
     run.ask()
     outcome = trained(run.state.in_flight[0])
     later = dataclasses.replace(run.state, events=61)
-    assert run.evolution.tell(later, outcome).fingerprint != run.evolution.tell(run.state, outcome).fingerprint
+    assert (
+        run.evolution.tell(later, outcome).fingerprint != run.evolution.tell(run.state, outcome).fingerprint
+    )
 
 
 def test_the_fingerprint_covers_deaths(monkeypatch):
@@ -711,7 +713,7 @@ def in_wall_clock_order(choose, events=100):
 
 
 def test_by_wall_clock_any_outcome_in_flight_may_be_told():
-    state, order = in_wall_clock_order(lambda in_flight: in_flight[-1])
+    state, order = in_wall_clock_order(lambda in_flight: max(in_flight, key=hashed))
     assert state.events == 100
     assert order != sorted(order)
 
@@ -747,4 +749,4 @@ def test_the_smallest_populations_work_for_hundreds_of_events(selection, populat
     assert run.state.events == 500
     assert len(run.state.population) == population_size
     assert run.state.births == 500
-    assert {birth.mutation for birth in run.births.values()} > {"INSERT-CONVOLUTION", "REMOVE-CONVOLUTION"}
+    assert len({birth.mutation for birth in run.births.values()}) > 5

@@ -1,4 +1,4 @@
-"""The eleven mutations: one contract for all, and for each every outcome that the paper allows and no other."""
+"""The eleven mutations: one contract for all; of each, every outcome that the paper allows and no other."""
 
 import collections
 import dataclasses
@@ -344,7 +344,8 @@ def test_the_number_of_channels_becomes_every_integer_from_half_to_double(factor
 def test_ten_channels_become_5_to_20():
     parent = Genotype(0.1, (convolution(1, 10),))
     found = {
-        child.channels(1)[1] for child in children_of(parent, "ALTER-NUMBER-OF-CHANNELS", image_shape=(8, 8, 1))
+        child.channels(1)[1]
+        for child in children_of(parent, "ALTER-NUMBER-OF-CHANNELS", image_shape=(8, 8, 1))
     }
     assert found == {5, 6, 7, 8, 9, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20}
 

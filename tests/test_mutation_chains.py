@@ -161,9 +161,7 @@ class Computation:
             if layer.filter_shape is not None:
                 log2_stride = layer.stride.bit_length() - 1
                 rows, columns = (windows(size, log2_stride) for size in found.shapes[position - 1][:2])
-                value = self.name(
-                    "convolution", layer.filter_shape, rows, columns, layer.channels, value
-                )
+                value = self.name("convolution", layer.filter_shape, rows, columns, layer.channels, value)
             entering = sorted(values[source] for source, target in found.skips if target == position)
             values.append(self.completed(value, entering, layer.activation))
         return values[-1]

@@ -81,7 +81,9 @@ def test_up_to_half_the_population_may_be_in_flight(population_size, num_workers
     assert settings.workers == num_workers
 
 
-@pytest.mark.parametrize(("population_size", "workers"), [(2, 1), (3, 1), (4, 1), (8, 2), (100, 25), (1000, 250)])
+@pytest.mark.parametrize(
+    ("population_size", "workers"), [(2, 1), (3, 1), (4, 1), (8, 2), (100, 25), (1000, 250)]
+)
 def test_a_quarter_of_the_population_works_by_default(population_size, workers):
     assert Settings(population_size=population_size).workers == workers
 
@@ -180,7 +182,9 @@ def test_a_whole_number_may_stand_for_any_number():
     "settings",
     [
         Settings(),
-        Settings(seed=MAX_SEED, num_workers=3, flip=False, crop_padding=0, weight_decay=1 / 3, max_memory=10**12),
+        Settings(
+            seed=MAX_SEED, num_workers=3, flip=False, crop_padding=0, weight_decay=1 / 3, max_memory=10**12
+        ),
         *(settings for settings, _ in PRESETS.values()),
     ],
 )
@@ -197,7 +201,7 @@ def test_settings_without_one_of_their_fields_are_not_read(name):
 
 
 def test_settings_with_an_unknown_field_are_not_read():
-    with pytest.raises(ValueError, match="settings .*colour"):
+    with pytest.raises(ValueError, match=r"settings .*colour"):
         settings_from_json(dataclasses.asdict(Settings()) | {"colour": 1})
 
 
@@ -208,7 +212,7 @@ def test_what_is_no_settings_at_all_is_not_read(fields):
 
 
 def test_settings_that_will_not_do_are_not_read():
-    with pytest.raises(ValueError, match="^population_size is 1, but must be"):
+    with pytest.raises(ValueError, match=r"^population_size is 1, but must be"):
         settings_from_json(dataclasses.asdict(Settings()) | {"population_size": 1})
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from jaxevo.data.dataset import Dataset, Split
 from jaxevo.data.embedded import EMBEDDED
 
-__all__ = ["Dataset", "Split", "load"]
+__all__ = ["Dataset", "Split", "absolute_name", "load"]
 
 
 def load(name_or_path: str | os.PathLike[str]) -> Dataset:
@@ -44,6 +44,13 @@ def load(name_or_path: str | os.PathLike[str]) -> Dataset:
     if dataset is None:
         raise ValueError(_unknown(text, [*EMBEDDED, *known_names()]))
     return dataset
+
+
+def absolute_name(name_or_path: str) -> str:
+    """Returns what loads the same data set from any folder: a path made absolute, a name as it is."""
+    path = Path(name_or_path).expanduser()
+    is_path = name_or_path not in EMBEDDED and (path.is_dir() or path.suffix == ".npz")
+    return str(path.absolute()) if is_path else name_or_path
 
 
 def _unknown(text: str, names: list[str]) -> str:

@@ -61,13 +61,9 @@ def check_class_names(class_names: Sequence[str] | None, train_labels: np.ndarra
     names = tuple(class_names)
     odd = [name for name in names if not isinstance(name, str)]
     if odd:
-        raise ValueError(
-            f"class_names: {odd[0]!r} is not text; give one text a class, in order of the labels"
-        )
+        raise ValueError(f"class_names: {odd[0]!r} is not text; give one text a class, in order of the labels")
     if len(names) < 2:
-        raise ValueError(
-            f"class_names: {len(names)} class cannot be told apart; give images of at least 2 classes"
-        )
+        raise ValueError(f"class_names: {len(names)} class cannot be told apart; give images of at least 2 classes")
     return names
 
 

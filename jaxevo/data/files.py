@@ -30,16 +30,13 @@ def load_npz(path: Path) -> Dataset:
         ValueError: if the file is missing or damaged, lacks an array, or an array does not fit.
     """
     if not path.is_file():
-        raise ValueError(
-            f"dataset: there is no file {str(path)!r}; give the path of an .npz file that exists"
-        )
+        raise ValueError(f"dataset: there is no file {str(path)!r}; give the path of an .npz file that exists")
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files if name in (*_NPZ_ARRAYS, "class_names")}
     except _NPZ_ERRORS as error:
         raise ValueError(
-            f"dataset: {str(path)!r} cannot be read ({error}); give a file that numpy.savez wrote, plain "
-            "arrays only"
+            f"dataset: {str(path)!r} cannot be read ({error}); give a file that numpy.savez wrote, plain arrays only"
         ) from error
     missing = [name for name in _NPZ_ARRAYS if name not in arrays]
     if missing:
@@ -80,9 +77,7 @@ def load_folder(path: Path) -> Dataset:
         train = sorted({file for files in by_class for file in files} - set(test))
     images, labels = _read_images(sorted(train, key=_hash) + sorted(test, key=_hash), class_names)
     cut = len(train)
-    return make_dataset(
-        path.resolve().name, (images[:cut], labels[:cut]), (images[cut:], labels[cut:]), class_names
-    )
+    return make_dataset(path.resolve().name, (images[:cut], labels[:cut]), (images[cut:], labels[cut:]), class_names)
 
 
 def _class_names(array: np.ndarray) -> list[str]:
@@ -106,9 +101,7 @@ def _is_class_folder(entry: Path) -> bool:
 
 
 def _image_files(folder: Path) -> list[Path]:
-    files = [
-        file for file in folder.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES and file.name[0] != "."
-    ]
+    files = [file for file in folder.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES and file.name[0] != "."]
     if not files:
         raise ValueError(f"dataset: class folder {str(folder)!r} has no images; put some in or remove it")
     return sorted(files)
@@ -117,8 +110,7 @@ def _image_files(folder: Path) -> list[Path]:
 def _held_out(files: list[Path]) -> list[Path]:
     if len(files) < 2:
         raise ValueError(
-            f"dataset: class folder {str(files[0].parent)!r} has 1 image; give at least 2, one to train on, "
-            "one to test"
+            f"dataset: class folder {str(files[0].parent)!r} has 1 image; give at least 2, one to train on, one to test"
         )
     ordered = sorted(files, key=_hash)
     return ordered[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY] or ordered[-1:]
@@ -155,7 +147,6 @@ def _open(file: Path) -> Image.Image:
         ) from error
     if picture.mode not in _GREY_MODES | _COLOUR_MODES:
         raise ValueError(
-            f"dataset: {str(file)!r} has pixels of mode {picture.mode!r}; save it with 8 bits a channel, "
-            "grey or colour"
+            f"dataset: {str(file)!r} has pixels of mode {picture.mode!r}; save it with 8 bits a channel, grey or colour"
         )
     return picture

@@ -39,9 +39,7 @@ def prepare(name: str, archives: Path | None, folder: Path) -> Path:
             seconds, an archive is not the published one, or the builder needs the real TensorFlow.
     """
     if archives is not None and not archives.is_dir():
-        raise ValueError(
-            f"--archives: there is no folder {str(archives)!r}; give the one that holds the archives"
-        )
+        raise ValueError(f"--archives: there is no folder {str(archives)!r}; give the one that holds the archives")
     tensorflow_standin.install()
     builder = open_builder(name, folder)
     if is_prepared(builder):
@@ -57,9 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m jaxevo.data.prepare", description=__doc__)
     parser.add_argument("name", help="name of the set, such as cifar10, mnist or emnist/letters")
-    parser.add_argument(
-        "--archives", type=Path, help="folder with the set's archives, to work without a network"
-    )
+    parser.add_argument("--archives", type=Path, help="folder with the set's archives, to work without a network")
     parser.add_argument(
         "--data-dir", type=Path, default=data_dir(), help="folder of prepared sets (default: %(default)s)"
     )
@@ -78,9 +74,7 @@ def _check_archives(name: str, builder: DatasetBuilder, archives: Path, download
     import requests
 
     for url, info in (builder.url_infos or {}).items():
-        if (info.filename and (archives / info.filename).exists()) or _is_downloaded(
-            url, info.checksum, downloads
-        ):
+        if (info.filename and (archives / info.filename).exists()) or _is_downloaded(url, info.checksum, downloads):
             continue
         try:
             requests.head(url, timeout=NETWORK_SECONDS, allow_redirects=True)

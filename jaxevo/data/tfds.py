@@ -154,6 +154,4 @@ def _try_to_cache(entry: Path, key: dict[str, Any], arrays: dict[str, np.ndarray
     try:
         write_arrays(entry, key, arrays)
     except OSError as error:
-        warnings.warn(
-            f"decoded images are not cached, the next start decodes them again: {error}", stacklevel=3
-        )
+        warnings.warn(f"decoded images are not cached, the next start decodes them again: {error}", stacklevel=3)

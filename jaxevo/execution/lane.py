@@ -14,7 +14,7 @@ import numpy as np
 
 from jaxevo.checkpoint import WeightStore
 from jaxevo.compilation import Compiler, Programs
-from jaxevo.data import Dataset
+from jaxevo.data import Dataset, Split
 from jaxevo.evaluation import accuracy
 from jaxevo.evolution import Birth, Outcome
 from jaxevo.genotype import architecture
@@ -36,7 +36,7 @@ _FIRST_CHUNK = 16
 _CHUNK_SECONDS = 1.0
 
 
-class Cancelled(Exception):
+class CancelledError(Exception):
     """The run ends; a training was dropped."""
 
 
@@ -76,7 +76,7 @@ class Lane:
         """Trains an individual and returns its record; its weights are committed then.
 
         Raises:
-            Cancelled: soon after `cancelled()` became true.
+            CancelledError: soon after `cancelled()` became true.
             CheckpointError: if the parent's weights are missing or altered.
         """
         compiled = architecture(birth.genotype, self._dataset.image_shape)
@@ -84,13 +84,13 @@ class Lane:
         compile_seconds = self.compiler.bill(compiled)
         began = time.perf_counter()
         variables = self._train(programs, birth, cancelled)
-        fitness = self._accuracy(programs, variables, self._data.validation)
+        fitness = self._accuracy(programs, variables, self._data.validation, self._dataset.validation)
         if variables is None or fitness is None:
             outcome = Outcome(birth.id, 0.0, None, None, failure="the loss was not a finite number")
             test_accuracy = None
         else:
             # Selection never sees the test images: this accuracy goes into the record only.
-            test_accuracy = self._accuracy(programs, variables, self._data.test)
+            test_accuracy = self._accuracy(programs, variables, self._data.test, self._dataset.test)
             name = f"{birth.id:06d}-{self._session}"
             sha256 = self._store.save(name, birth.genotype, jax.device_get(variables))
             outcome = Outcome(birth.id, fitness, name, sha256)
@@ -100,18 +100,16 @@ class Lane:
     def _train(self, programs: Programs, birth: Birth, cancelled: Callable[[], bool]) -> Any:
         """Returns the trained variables on the device, or None where a loss was not finite."""
         settings, device = self._settings, self._data.device
-        carry = jax.device_put(start(self._first_variables(programs, birth), settings), device)
+        carry: Carry = jax.device_put(start(self._first_variables(programs, birth), settings), device)
         plan = jax.device_put(plan_training(settings.seed, birth.id, settings, self._dataset), device)
         rate = np.float32(birth.genotype.learning_rate)
         first, chunk = 0, _FIRST_CHUNK
         while first < settings.train_steps:
             if cancelled():
-                raise Cancelled
+                raise CancelledError
             began = time.perf_counter()
             end = min(first + chunk, settings.train_steps)
-            carry: Carry = programs.train(
-                carry, self._data.images, plan, rate, np.int32(first), np.int32(end)
-            )
+            carry = programs.train(carry, self._data.images, plan, rate, np.int32(first), np.int32(end))
             if not bool(carry.finite):
                 return None
             # How many steps a call makes decides only how soon a cancellation is seen.
@@ -126,5 +124,7 @@ class Lane:
             parent = (birth.inherited_genotype, loaded)
         return first_variables(self._settings.seed, birth.id, birth.genotype, programs.shapes, parent)
 
-    def _accuracy(self, programs: Programs, variables: Any, batches: EvaluationBatches) -> float | None:
-        return None if variables is None else accuracy(programs, variables, self._data.images, batches)
+    def _accuracy(self, programs: Programs, variables: Any, batches: EvaluationBatches, split: Split) -> float | None:
+        if variables is None:
+            return None
+        return accuracy(programs.evaluate, variables, self._data.images, batches, len(split.labels))

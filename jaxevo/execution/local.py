@@ -16,7 +16,7 @@ import jax
 from jaxevo.compilation import Compiler
 from jaxevo.data import Dataset
 from jaxevo.evolution import Birth
-from jaxevo.execution.lane import Cancelled, DeviceData, Lane
+from jaxevo.execution.lane import CancelledError, DeviceData, Lane
 from jaxevo.genotype import architecture
 from jaxevo.journal import Record
 from jaxevo.settings import Settings
@@ -33,9 +33,7 @@ class LaneError(RuntimeError):
 class LocalExecutor:
     """Trains births on the lanes of this machine."""
 
-    def __init__(
-        self, settings: Settings, dataset: Dataset, weights: Path, lanes: int | None, session: int
-    ) -> None:
+    def __init__(self, settings: Settings, dataset: Dataset, weights: Path, lanes: int | None, session: int) -> None:
         """Puts the data on the devices and starts the lanes.
 
         Args:
@@ -63,9 +61,7 @@ class LocalExecutor:
         for number in range(self.lanes):
             place = number % len(used)
             lane = Lane(settings, dataset, data[place], self._compilers[place], weights, session)
-            self._threads.append(
-                threading.Thread(target=self._work, args=(lane,), name=f"lane {number}", daemon=True)
-            )
+            self._threads.append(threading.Thread(target=self._work, args=(lane,), name=f"lane {number}", daemon=True))
         for thread in self._threads:
             thread.start()
 
@@ -109,7 +105,7 @@ class LocalExecutor:
         while (birth := self._take(lane.compiler)) is not None:
             try:
                 self._finished.put(lane.train(birth, lambda: self._closing))
-            except Cancelled:
+            except CancelledError:
                 return
             except Exception as error:
                 self._finished.put(_explained(error, birth))
@@ -125,9 +121,7 @@ class LocalExecutor:
                 self._condition.wait()
             if self._closing:
                 return None
-            ready = (
-                birth for birth in self._waiting if compiler.knows(architecture(birth.genotype, self._shape))
-            )
+            ready = (birth for birth in self._waiting if compiler.knows(architecture(birth.genotype, self._shape)))
             birth = next(ready, self._waiting[0])
             self._waiting.remove(birth)
             return birth
@@ -162,13 +156,7 @@ def _explained(error: Exception, birth: Birth) -> Exception:
     """Returns an error that says which individual it ended, and what to do where memory ran out."""
     if isinstance(error, ValueError):
         return error  # A sentence already: missing or altered weights.
-    advice = (
-        "set --max-memory below what the device has"
-        if "RESOURCE_EXHAUSTED" in str(error)
-        else "see the cause"
-    )
-    explained = LaneError(
-        f"training individual {birth.id} failed ({error}): {advice}. What had finished is kept"
-    )
+    advice = "set --max-memory below what the device has" if "RESOURCE_EXHAUSTED" in str(error) else "see the cause"
+    explained = LaneError(f"training individual {birth.id} failed ({error}): {advice}. What had finished is kept")
     explained.__cause__ = error
     return explained

@@ -1,0 +1,252 @@
+"""jaxevo from Python: evolve, open what a run left behind, take the network away."""
+
+import dataclasses
+import json
+import signal
+import subprocess
+import sys
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jaxevo.environment import prepare_process
+from jaxevo.genotype import Genotype, architecture, describe
+from jaxevo.history import History
+from jaxevo.population import Individual, Population
+from jaxevo.settings import PRESETS, Limits, Settings
+from jaxevo.workdir import Manifest, Workdir, check_path
+
+if TYPE_CHECKING:
+    import pandas
+
+    from jaxevo.phenotype import Phenotype
+
+_RUNS = Path("runs")
+
+
+class Network:
+    """A trained individual of a run.
+
+    Attributes:
+        individual: its genotype, fitness and lineage.
+        test_accuracy: in [0, 1]; selection never saw it.
+    """
+
+    def __init__(self, manifest: Manifest, workdir: Workdir, individual: Individual, test_accuracy: float) -> None:
+        """Names the individual; its weights are read when they are asked for."""
+        self.individual = individual
+        self.test_accuracy = test_accuracy
+        self._manifest = manifest
+        self._workdir = workdir
+
+    @property
+    def genotype(self) -> Genotype:
+        """What evolution made of it."""
+        return self.individual.genotype
+
+    @property
+    def validation_accuracy(self) -> float:
+        """Its fitness, in [0, 1]."""
+        return self.individual.fitness
+
+    @cached_property
+    def module(self) -> "Phenotype":
+        """The Flax module: `module.apply(variables, images, train=False)` gives logits.
+
+        Its images are float32 [batch, height, width, channels], normalised: `(pixels / 255 - mean) / deviation`.
+        """
+        from jaxevo.phenotype import Phenotype
+
+        manifest = self._manifest
+        compiled = architecture(self.genotype, manifest.image_shape)
+        return Phenotype(compiled, len(manifest.class_names), manifest.settings.batch_norm_decay)
+
+    @cached_property
+    def variables(self) -> dict[str, Any]:
+        """The trained arrays, {"params": ..., "batch_stats": ...}, NumPy.
+
+        Raises:
+            ValueError: if they are missing or altered.
+        """
+        from jaxevo.checkpoint import WeightStore
+
+        if self.individual.weights is None or self.individual.weights_sha256 is None:
+            raise ValueError(f"individual {self.individual.id} has no weights: its training failed")
+        return WeightStore(self._workdir.weights).load(self.individual.weights, self.individual.weights_sha256)
+
+    def describe(self) -> str:
+        """Returns the network as text, one line a layer, shapes included."""
+        return describe(self.genotype, self._manifest.image_shape, len(self._manifest.class_names))
+
+
+class Run:
+    """What a work folder holds, up to its last told event (or to where it stopped).
+
+    Attributes:
+        path: the work folder.
+        settings: that shaped the run.
+    """
+
+    def __init__(self, path: str | Path, max_events: int | None = None) -> None:
+        """Reads a run, or its first `max_events` events, without training anything.
+
+        Raises:
+            ValueError: where the folder holds no run or is damaged.
+        """
+        self.path = check_path(str(path))
+        self._workdir = Workdir(self.path)
+        self._history = History(self._workdir, max_events)
+        self.settings: Settings = self._history.manifest.settings
+
+    @property
+    def manifest(self) -> Manifest:
+        """Settings, versions, device, data."""
+        return self._history.manifest
+
+    @property
+    def events(self) -> int:
+        """Individuals trained and told."""
+        return self._history.state.events
+
+    @property
+    def fingerprint(self) -> str:
+        """Sha256 over the whole history up to `events`: every individual, fitness bit, death and weights hash."""
+        return self._history.state.fingerprint
+
+    @property
+    def population(self) -> Population:
+        """The living."""
+        return self._history.state.population
+
+    @cached_property
+    def history(self) -> "pandas.DataFrame":
+        """One row an individual, in the order of events."""
+        return self._history.frame()
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """What `result.json` holds; empty before the first session ends."""
+        path = self._workdir.result
+        return json.loads(path.read_text()) if path.exists() else {}
+
+    @property
+    def best(self) -> Network:
+        """The fittest network ever by validation accuracy, the earliest among equals.
+
+        Raises:
+            ValueError: if no individual has finished yet.
+        """
+        best = self._history.state.best
+        if best is None:
+            raise ValueError(f"the run in {self.path} has no finished individual yet: resume it first")
+        return self.network(best)
+
+    def individual(self, individual_id: int) -> Individual:
+        """Returns an individual, dead or alive; raises `ValueError` if there is none with that id."""
+        if individual_id not in self._history.lives:
+            raise ValueError(f"individual is {individual_id}, but the run has {self.events} finished ones so far")
+        return self._history.lives[individual_id].individual
+
+    def network(self, individual: Individual) -> Network:
+        """Returns an individual as a network; the weights of the dead are not kept."""
+        accuracy = self.test_accuracy(individual.id)
+        return Network(self.manifest, self._workdir, individual, float("nan") if accuracy is None else accuracy)
+
+    def lineage(self, individual_id: int) -> list[Individual]:
+        """Returns an individual's ancestors, the first one first, and itself."""
+        return self._history.lineage(individual_id)
+
+    def test_accuracy(self, individual_id: int) -> float | None:
+        """Returns an individual's test accuracy, which evolution never saw; None when its training failed."""
+        return self._history.lives[individual_id].record.test_accuracy
+
+
+def evolve(
+    workdir: str | Path | None = None,
+    *,
+    preset: str = "demo",
+    lanes: int | None = None,
+    **changes: Any,
+) -> Run:
+    """Evolves image classifiers and returns the finished run.
+
+    Where this process has begun to use JAX with other settings, the run takes place in a process of its own.
+
+    Args:
+        workdir: where to keep the run; default: a new folder under `runs`.
+        preset: settings and limits to start from: demo, small or paper.
+        lanes: how many individuals to train at once; default: one a device, on CPU one a core.
+        **changes: fields of `Settings` and `Limits` that differ from the preset's, such as `dataset="digits"`,
+            `seed=0`, `max_individuals=100`.
+
+    Raises:
+        ValueError: with a sentence, for a setting, data set or folder that will not do.
+        RuntimeError: if the run's own process failed; its output says why.
+    """
+    settings, limits = preset_with(preset, changes)
+    path = check_path(str(workdir)) if workdir is not None else new_workdir(settings)
+    if prepare_process():
+        from jaxevo.progress import watch
+        from jaxevo.result import write_result
+        from jaxevo.run import start_run
+
+        with watch() as watcher:
+            start_run(path, settings, limits, lanes, watcher)
+        write_result(path)
+    else:
+        _run_in_child(_command(path, preset, lanes, changes))
+    return Run(path)
+
+
+def preset_with(preset: str, changes: dict[str, Any]) -> tuple[Settings, Limits]:
+    """Returns a preset's settings and limits with some fields changed; raises `ValueError` for an unknown one."""
+    if preset not in PRESETS:
+        raise ValueError(f"preset is {preset!r}, but must be one of {', '.join(PRESETS)}")
+    settings, limits = PRESETS[preset]
+    names = {kind: {field.name for field in dataclasses.fields(kind)} for kind in (Settings, Limits)}
+    unknown = sorted(changes.keys() - names[Settings] - names[Limits])
+    if unknown:
+        known = ", ".join(sorted(names[Settings] | names[Limits]))
+        raise ValueError(f"{', '.join(unknown)}: no such setting; there are {known}")
+    return (
+        dataclasses.replace(settings, **{name: changes[name] for name in changes if name in names[Settings]}),
+        dataclasses.replace(limits, **{name: changes[name] for name in changes if name in names[Limits]}),
+    )
+
+
+def new_workdir(settings: Settings) -> Path:
+    """Returns a folder under `runs`, named for data set and seed, that does not exist yet."""
+    name = f"{Path(settings.dataset).stem}-seed{settings.seed}"
+    number = 1
+    while (path := _RUNS / (name if number == 1 else f"{name}-{number}")).exists():
+        number += 1
+    return path
+
+
+def _command(path: Path, preset: str, lanes: int | None, changes: dict[str, Any]) -> list[str]:
+    """Returns the command line that evolves the same run."""
+    flags = {"workdir": path, "preset": preset, **({} if lanes is None else {"lanes": lanes}), **changes}
+    command = [sys.executable, "-m", "jaxevo", "run"]
+    for name, value in flags.items():
+        command += [f"--{name.replace('_', '-')}", str(value)]
+    return command
+
+
+def _run_in_child(command: list[str]) -> None:
+    """Runs a command and prints its output as it comes (a notebook shows no child's output by itself)."""
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert child.stdout is not None
+    lines = []
+    try:
+        for line in child.stdout:
+            print(line, end="", flush=True)
+            lines.append(line)
+    except KeyboardInterrupt:
+        child.send_signal(signal.SIGINT)
+        print(child.stdout.read(), end="")
+        child.wait()
+        raise
+    if child.wait() != 0:
+        last = lines[-1].strip() if lines else f"exit status {child.returncode}"
+        error = ValueError if child.returncode == 2 else RuntimeError
+        raise error(f"the run's process ended: {last}")

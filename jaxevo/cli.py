@@ -1,0 +1,263 @@
+"""The command line. Its flags are the fields of the settings; see `jaxevo COMMAND --help`."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from jaxevo import __version__
+from jaxevo.api import Run, new_workdir
+from jaxevo.environment import prepare_process
+from jaxevo.population import Individual
+from jaxevo.settings import PRESETS, Limits, Settings
+from jaxevo.workdir import check_path
+
+PresetName = Literal["demo", "small", "paper"]
+WorkdirArgument = Annotated[str, tyro.conf.Positional]
+
+_INTERRUPTED_STATUS = 130
+
+
+@dataclass(frozen=True)
+class RunCommand:
+    """Begin a run in a new folder."""
+
+    settings: Annotated[Settings, tyro.conf.arg(name="")]
+    limits: Annotated[Limits, tyro.conf.arg(name="")]
+    preset: PresetName = "demo"
+    """Settings and limits to start from: demo (digits, five minutes on two cores), small (fashion_mini, ten), paper
+    (the numbers of Real et al. 2017)."""
+    workdir: str | None = None
+    """Where to keep the run. Default: a new folder under runs."""
+    lanes: int | None = None
+    """Individuals to train at once; never shapes the result. Default: one a device, on CPU one a core."""
+
+
+@dataclass(frozen=True)
+class ResumeCommand:
+    """Go on with a run: after a crash, an interruption, or its end."""
+
+    workdir: WorkdirArgument
+    """The run's folder."""
+    limits: Annotated[Limits, tyro.conf.arg(name="")] = field(default_factory=Limits)
+    lanes: int | None = None
+    """Individuals to train at once; never shapes the result. Default: one a device, on CPU one a core."""
+
+
+@dataclass(frozen=True)
+class ShowCommand:
+    """Print the best network, its lineage, and the population."""
+
+    workdir: WorkdirArgument
+    """The run's folder."""
+    individual: int | None = None
+    """Show this individual instead of the best."""
+
+
+@dataclass(frozen=True)
+class TestCommand:
+    """Measure test accuracy: of the best by validation, and of the ensemble's majority vote."""
+
+    workdir: WorkdirArgument
+    """The run's folder."""
+    ensemble_size: int | None = None
+    """Members of the ensemble, the fittest. Default: the run's setting."""
+
+
+@dataclass(frozen=True)
+class ExportCommand:
+    """Write the best network as a folder that works without jaxevo."""
+
+    workdir: WorkdirArgument
+    """The run's folder."""
+    folder: Annotated[str, tyro.conf.Positional]
+    """The new folder to write."""
+    individual: int | None = None
+    """Export this individual instead of the best; it must be alive."""
+
+
+Command = RunCommand | ResumeCommand | ShowCommand | TestCommand | ExportCommand
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command; returns 0, 1 when a training could not be carried out, 2 for a user's error, 130 on Ctrl-C."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments == ["--version"]:
+        print(f"jaxevo {__version__}")
+        return 0
+    try:
+        return _dispatch(parse(arguments))
+    except (ValueError, OSError) as error:
+        print(f"jaxevo: error: {error}", file=sys.stderr)
+        return 2
+    except RuntimeError as error:
+        print(f"jaxevo: error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return _INTERRUPTED_STATUS
+
+
+def parse(arguments: Sequence[str]) -> Command:
+    """Returns the command that the arguments describe; the preset gives the defaults of `run`."""
+    preset = _preset(arguments)
+    settings, limits = PRESETS[preset]
+    commands = (
+        Annotated[RunCommand, tyro.conf.subcommand("run", default=RunCommand(settings, limits, preset))]
+        | Annotated[ResumeCommand, tyro.conf.subcommand("resume")]
+        | Annotated[ShowCommand, tyro.conf.subcommand("show")]
+        | Annotated[TestCommand, tyro.conf.subcommand("test")]
+        | Annotated[ExportCommand, tyro.conf.subcommand("export")]
+    )
+    return tyro.cli(
+        commands,
+        prog="jaxevo",
+        description="Evolve image classifiers: the same run from the same seed.",
+        args=list(arguments),
+        config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
+    )
+
+
+def _preset(arguments: Sequence[str]) -> PresetName:
+    """Returns the preset that the arguments name, the demo if none or an unknown one (which tyro reports)."""
+    for place, argument in enumerate(arguments):
+        value = argument.partition("=")[2] if argument.startswith("--preset=") else None
+        if argument == "--preset" and place + 1 < len(arguments):
+            value = arguments[place + 1]
+        if value in PRESETS:
+            return value  # type: ignore[return-value]
+    return "demo"
+
+
+def _dispatch(command: Command) -> int:
+    if isinstance(command, RunCommand):
+        return _run(command)
+    if isinstance(command, ResumeCommand):
+        return _resume(command)
+    if isinstance(command, ShowCommand):
+        return _show(command)
+    if isinstance(command, TestCommand):
+        return _test(command)
+    return _export(command)
+
+
+def _run(command: RunCommand) -> int:
+    path = check_path(command.workdir) if command.workdir is not None else new_workdir(command.settings)
+    prepare_process()
+    from jaxevo.progress import watch
+    from jaxevo.run import start_run
+
+    print(f"evolving {command.settings.dataset} with seed {command.settings.seed} in {path}", flush=True)
+    with watch() as watcher:
+        ended = start_run(path, command.settings, command.limits, command.lanes, watcher)
+    return _finish(path, ended.stop_reason)
+
+
+def _resume(command: ResumeCommand) -> int:
+    path = check_path(command.workdir)
+    prepare_process()
+    from jaxevo.progress import watch
+    from jaxevo.run import resume_run
+
+    with watch() as watcher:
+        ended = resume_run(path, command.limits, command.lanes, watcher)
+    return _finish(path, ended.stop_reason)
+
+
+def _finish(path: Path, stop_reason: str) -> int:
+    from jaxevo.result import write_result
+    from jaxevo.run import INTERRUPTED
+
+    go_on = f"go on with: jaxevo resume {path}"
+    if stop_reason == INTERRUPTED:
+        print(f"Stopped; nothing that had finished is lost. To {go_on}")
+        return _INTERRUPTED_STATUS
+    result = write_result(path)
+    if result is None:
+        print(f"No individual has been trained successfully. To {go_on}")
+        return 0
+    console = Console()
+    table = Table(show_header=False, box=None)
+    table.add_column()
+    table.add_column(overflow="fold")
+    for name, value in result.items():
+        table.add_row(name.replace("_", " "), _text(name, value))
+    console.print(table)
+    print(f"See what evolved: jaxevo show {path}")
+    print(f"Extend the run:   jaxevo resume {path} --max-individuals {2 * result['individuals']}")
+    return 0
+
+
+def _text(name: str, value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.2%}" if name.endswith("accuracy") else f"{value:,.1f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _show(command: ShowCommand) -> int:
+    run = Run(command.workdir)
+    best = run.best
+    individual = best.individual if command.individual is None else run.individual(command.individual)
+    console = Console()
+    print(f"individual {individual.id}{' (the best)' if individual == best.individual else ''}")
+    print(run.network(individual).describe())
+    console.print(_individuals_table(run, "lineage, the first ancestor first", run.lineage(individual.id)))
+    living = sorted(run.population, key=lambda one: (-one.fitness, one.id))
+    console.print(_individuals_table(run, f"population after {run.events} events", living))
+    print(f"fingerprint {run.fingerprint} after {run.events} events")
+    return 0
+
+
+def _individuals_table(run: Run, title: str, individuals: Sequence[Individual]) -> Table:
+    table = Table("individual", "mutation", "layers", "validation", "test", title=title, title_justify="left")
+    for one in individuals:
+        test = run.test_accuracy(one.id)
+        table.add_row(
+            str(one.id),
+            one.mutation or "(initial)",
+            str(len(one.genotype.layers)),
+            f"{one.fitness:.1%}",
+            "failed" if test is None else f"{test:.1%}",
+        )
+    return table
+
+
+def _test(command: TestCommand) -> int:
+    prepare_process()
+    from jaxevo.data import load
+    from jaxevo.history import History
+    from jaxevo.result import ensemble_test_accuracy
+    from jaxevo.workdir import Workdir
+
+    workdir = Workdir(check_path(command.workdir))
+    run, history = Run(command.workdir), History(workdir)
+    size = command.ensemble_size if command.ensemble_size is not None else run.settings.ensemble_size
+    if size < 1:
+        raise ValueError(f"ensemble_size is {size}, but must be 1 or more")
+    dataset = load(run.settings.dataset)
+    best = ensemble_test_accuracy(history, workdir, dataset, 1)
+    vote = ensemble_test_accuracy(history, workdir, dataset, size)
+    print(f"individual {run.best.individual.id}, the best by validation: test accuracy {best:.2%}")
+    print(f"majority vote of the {size} best: test accuracy {vote:.2%}")
+    return 0
+
+
+def _export(command: ExportCommand) -> int:
+    prepare_process()
+    from jaxevo.export import export_network
+
+    run = Run(command.workdir)
+    network = run.best if command.individual is None else run.network(run.individual(command.individual))
+    facts: dict[str, float | str] = {
+        "individual": network.individual.id,
+        "validation accuracy": f"{network.validation_accuracy:.2%}",
+        "test accuracy": f"{network.test_accuracy:.2%}",
+        "run fingerprint": f"{run.fingerprint} after {run.events} events",
+    }
+    export_network(network.genotype, network.variables, run.manifest, facts, Path(command.folder))
+    print(f"exported individual {network.individual.id} to {command.folder}; its README.md says how to use it")
+    return 0

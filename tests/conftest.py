@@ -1,0 +1,11 @@
+"""Starts JAX as a run needs it, before any test imports it, and keeps caches away from the user's."""
+
+import os
+import tempfile
+from pathlib import Path
+
+from jaxevo.environment import prepare_process
+
+# Shared by all test processes, so that no executable is compiled twice in a test session.
+os.environ.setdefault("JAXEVO_CACHE_DIR", str(Path(tempfile.gettempdir()) / f"jaxevo-tests-{os.getuid()}"))
+prepare_process()
