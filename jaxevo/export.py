@@ -80,7 +80,7 @@ def _write(
         "README.md": _readme(genotype, manifest, facts),
     }
     for name, text in texts.items():
-        # Names of classes may come from folders whose names are no UTF-8.
+        # A fact may name a path that is no UTF-8.
         (folder / name).write_text(text, encoding="utf-8", errors="backslashreplace")
     (folder / "network.stablehlo").write_bytes(_stablehlo(compiled, variables, manifest))
     save_tree(folder / "weights", variables)
@@ -95,9 +95,7 @@ def _stablehlo(compiled: Architecture, variables: Variables, manifest: Manifest)
         # Without the barrier XLA would fold constants, and the last bits would not be those of the run.
         arrays, mean, deviation = jax.lax.optimization_barrier(constants)
         normalised = (images.astype(jnp.float32) / 255.0 - mean) / deviation
-        logits = phenotype.apply(arrays, normalised, train=False)
-        assert isinstance(logits, jax.Array)
-        return logits
+        return phenotype.apply(arrays, normalised, train=False)
 
     (batch,) = jax.export.symbolic_shape("batch")
     images = jax.ShapeDtypeStruct((batch, *compiled.image_shape), jnp.uint8)
@@ -244,7 +242,7 @@ def _size(compiled: Architecture, position: int) -> str:
 
 
 def _assignment(name: str, items: Sequence[str]) -> str:
-    """Returns the assignment of a tuple, on one line where it fits; letters beyond ASCII have no known width."""
+    """Returns the assignment of a tuple, on one line where it fits; a letter beyond ASCII may be wide."""
     line = f"{name} = ({', '.join(items)}{',' if len(items) == 1 else ''})"
     if len(items) == 1 or (len(line) <= _LINE_LENGTH and line.isascii()):
         return line
@@ -254,8 +252,8 @@ def _assignment(name: str, items: Sequence[str]) -> str:
 def _string(text: str) -> str:
     """Returns a literal, in double quotes unless single ones need fewer escapes."""
     quote = "'" if text.count('"') > text.count("'") else '"'
-    escaped = {"'": "'", '"': '"'} | {quote: f"\\{quote}"}
-    return quote + "".join(escaped.get(letter, repr(letter)[1:-1]) for letter in text) + quote
+    letters = (f"\\{letter}" if letter == quote else repr(letter)[1:-1] for letter in text)
+    return quote + "".join(letters) + quote
 
 
 def _float32(value: float) -> str:

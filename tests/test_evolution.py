@@ -502,6 +502,16 @@ def test_different_seeds_give_different_runs():
     assert len(fingerprints) == 20
 
 
+def test_the_seed_decides_who_reproduces_and_by_which_mutation():
+    children = []
+    for seed in range(20):
+        run = Run(dataclasses.replace(SMALL, seed=seed)).until(10)
+        children += run.ask()
+    assert len(children) == 20
+    assert len({child.parent_id for child in children}) > 2
+    assert len({child.mutation for child in children}) > 2
+
+
 def test_ask_and_tell_leave_the_state_they_are_given_as_it_was():
     run = Run(SMALL)
     for _ in range(100):

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 from fractions import Fraction
-from pathlib import Path
 
 from jaxevo.environment import prepare_process
 
@@ -26,7 +25,16 @@ from jaxevo.phenotype import Phenotype, variable_shapes  # noqa: E402
 from jaxevo.settings import Settings  # noqa: E402
 from jaxevo.workdir import Manifest  # noqa: E402
 
-NAMES = ("plain", "Mc'Intosh", 'so-called "dog"', "both ' and \"", "back\\slash\n", "Größe 猫", "{braces}")
+NAMES = (
+    "plain",
+    "Mc'Intosh",
+    'so-called "dog"',
+    "both ' and \"",
+    "back\\slash\n",
+    "Größe 猫",
+    "{braces}",
+    "no UTF-8 \udcff",
+)
 
 SKIPS = Genotype(
     0.05,
@@ -52,7 +60,7 @@ CASES = {
     "skips": (SKIPS, (11, 7, 3)),
     "doubled": (DOUBLED, (6, 5, 3)),
     "rich": (RICH, (9, 9, 2)),
-    "random": (random_genotype(3, 25, (12, 10, 3)), (12, 10, 3)),
+    "random": (random_genotype(28, 25, (12, 10, 3)), (12, 10, 3)),
 }
 BATCHES = (2, 7)
 
@@ -85,7 +93,7 @@ def images_of(image_shape, batch):
 
 
 def own_outputs(genotype, image_shape):
-    """Returns jaxevo's logits for every batch, and what training on the last does to the running statistics."""
+    """Returns jaxevo's logits for every batch, and the running statistics after training on the last."""
     manifest, variables = manifest_of(image_shape), variables_of(genotype, image_shape)
     phenotype = Phenotype(architecture(genotype, image_shape), len(NAMES), manifest.settings.batch_norm_decay)
 
@@ -101,7 +109,7 @@ def own_outputs(genotype, image_shape):
 
 
 USER = """
-import contextlib, importlib, io, os, pathlib, re, sys
+import ast, contextlib, importlib, io, os, pathlib, re, sys
 
 try:
     import jaxevo
@@ -151,7 +159,7 @@ for folder in map(pathlib.Path, sys.argv[1:]):
         assert len(before) == len(after), kind
         assert all((np.asarray(a) != np.asarray(b)).any() for a, b in zip(before, after)), kind
     by_source, by_program = printed.splitlines()
-    assert by_source == by_program == str(network.predict(np.zeros_like(images[:2]))), printed
+    assert by_source == by_program and set(ast.literal_eval(by_source)) <= set(network.CLASS_NAMES), printed
     assert program.platforms == ("cpu", "cuda", "tpu")
     np.savez(folder.with_name(folder.name + "_results.npz"), **results)
     sys.path.remove(str(folder))
@@ -167,7 +175,10 @@ def exported(tmp_path_factory):
         facts = {"validation accuracy": 0.98765, "parameters": 12345, "run": "demo"}
         export_network(genotype, variables, manifest_of(image_shape), facts, base / name)
         np.savez(base / f"{name}.npz", **{str(batch): images_of(image_shape, batch) for batch in BATCHES})
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    environment = os.environ | {
+        "JAX_COMPILATION_CACHE_DIR": str(base / "compiled"),  # The README repeats some of what is compared.
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
     done = subprocess.run(
         [sys.executable, "-I", "-W", "error", "-c", USER, *(str(base / name) for name in CASES)],
         capture_output=True,
@@ -180,17 +191,22 @@ def exported(tmp_path_factory):
     return base
 
 
+def assert_same(actual, expected):
+    """Asserts equality but for rounding: two programs may be fused differently, on accelerators be other kernels."""
+    tolerance = 3e-6 if jax.default_backend() == "cpu" else 1e-3
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance * np.abs(expected).max())
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_both_forms_give_the_logits_of_jaxevo_where_it_cannot_be_imported(exported, name):
     results = np.load(exported / f"{name}_results.npz")
     logits, batch_stats = own_outputs(*CASES[name])
     for batch, expected in zip(BATCHES, logits, strict=True):
-        print(name, batch, *(abs(results[f"{f} {batch}"] - expected).max() / abs(expected).max() for f in ("source", "stablehlo")))
-        np.testing.assert_allclose(results[f"source {batch}"], expected, rtol=2e-5, atol=2e-5)
-        np.testing.assert_array_equal(results[f"stablehlo {batch}"], expected)
+        assert_same(results[f"source {batch}"], expected)
+        assert_same(results[f"stablehlo {batch}"], expected)
     for path, expected in jax.tree_util.tree_leaves_with_path(batch_stats):
         key = "trained " + jax.tree_util.keystr(path, simple=True, separator="/")
-        np.testing.assert_allclose(results[key], expected, rtol=2e-5, atol=2e-5)
+        assert_same(results[key], expected)
     assert sum(key.startswith("trained") for key in results) == len(jax.tree.leaves(batch_stats))
 
 
@@ -213,7 +229,11 @@ def test_the_source_is_formatted_and_clean(exported):
 
 def test_the_source_stays_formatted_with_many_classes_and_channels(tmp_path):
     shapes = {"none": (4, 4, 1), "few": (4, 4, 3), "many": (4, 4, 40)}
-    classes = {"none": ("only",), "few": tuple("abc"), "many": tuple(f"class {label}" for label in range(100))}
+    classes = {
+        "none": ("only",),
+        "few": tuple("abc"),
+        "many": tuple(f"class {label}" for label in range(100)),
+    }
     for name, image_shape in shapes.items():
         manifest = manifest_of(image_shape, class_names=classes[name])
         (tmp_path / f"{name}.py").write_text(network_source(architecture(RICH, image_shape), manifest))
@@ -225,7 +245,10 @@ def test_the_source_says_no_more_than_the_network_needs():
     plain = network_source(architecture(INITIAL, (8, 8, 1)), manifest)
     assert not any(word in plain for word in ("partial", "fit(", "point_", "image =", "convolution", "batch_norm("))
     kept = network_source(architecture(SKIPS, (11, 7, 3)), manifest_of((11, 7, 3)))
-    assert [line.strip() for line in kept.splitlines() if line.endswith("= x")] == ["image = x", "point_1 = x"]
+    assert [line.strip() for line in kept.splitlines() if line.endswith("= x")] == [
+        "image = x",
+        "point_1 = x",
+    ]
 
 
 def test_constants_read_back_exactly():
@@ -245,7 +268,8 @@ def test_the_folder_says_what_it_holds(exported):
     readme = (folder / "README.md").read_text(encoding="utf-8")
     assert describe(SKIPS, (11, 7, 3), len(NAMES)) in readme
     assert "- validation accuracy: 0.9877\n- parameters: 12,345\n- run: demo\n" in readme
-    assert f"jax {jax.__version__}" in readme and "猫" in readme
+    assert f"jax {jax.__version__}" in readme
+    assert '5 "Größe 猫"' in readme
     assert genotype_from_json(json.loads((folder / "genotype.json").read_text())) == SKIPS
     assert tuple(json.loads((folder / "class_names.json").read_text())) == NAMES
 

@@ -453,6 +453,13 @@ def test_skips_that_a_dropped_identity_kept_apart_both_count():
     assert architecture(Genotype(0.1, layers, ((0, 3), (1, 3))), IMAGE_SHAPE).skips == ((0, 2), (0, 2))
 
 
+def test_skips_that_come_to_start_at_one_point_stand_in_one_order():
+    # image -> 1: identity -> 2: conv -> 3: conv -> 4: conv: the image is added at 3 and at 4 either way.
+    layers = (one_to_one(1), convolution(2), convolution(3), convolution(4))
+    one, other = (Genotype(0.1, layers, skips) for skips in (((0, 4), (1, 3)), ((0, 3), (1, 4))))
+    assert architecture(one, IMAGE_SHAPE) == architecture(other, IMAGE_SHAPE)
+
+
 def test_a_skip_around_a_dropped_identity_joins_neighbours():
     layers = (convolution(1), one_to_one(2), convolution(3))
     assert architecture(Genotype(0.1, layers, ((1, 3),)), IMAGE_SHAPE).skips == ((1, 2),)

@@ -1,0 +1,53 @@
+"""Tiny runs for tests, in this process or in one of their own."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from jaxevo.run import Ended, Watcher, resume_run, start_run
+from jaxevo.settings import Limits, Settings
+
+TINY = {
+    "dataset": "digits",
+    "seed": 3,
+    "population_size": 6,
+    "num_workers": 3,
+    "train_steps": 6,
+    "batch_size": 20,
+    "snapshot_interval": 4,
+    "ensemble_size": 2,
+}
+"""Settings of a run whose individuals train for an instant."""
+
+
+def start(path: Path, max_individuals: int, lanes: int = 2, watcher: Watcher | None = None, **changes: object) -> Ended:
+    settings = Settings(**{**TINY, **changes})  # type: ignore[arg-type]
+    return start_run(path, settings, Limits(max_individuals=max_individuals), lanes, watcher or Watcher())
+
+
+def resume(path: Path, max_individuals: int | None = None, lanes: int = 2, watcher: Watcher | None = None) -> Ended:
+    return resume_run(path, Limits(max_individuals=max_individuals), lanes, watcher or Watcher())
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "jaxevo", *map(str, arguments)]
+
+
+def run_arguments(path: Path, max_individuals: int, **changes: object) -> list[str]:
+    flags = {**TINY, "workdir": path, "max_individuals": max_individuals, "lanes": 2, **changes}
+    return ["run", *(text for name, value in flags.items() for text in (f"--{name.replace('_', '-')}", str(value)))]
+
+
+def jaxevo(*arguments: object, kill_point: str | None = None, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    """Runs the command line in a process of its own."""
+    environment = {**os.environ, **({} if kill_point is None else {"JAXEVO_KILL_POINT": kill_point})}
+    return subprocess.run(
+        command(*arguments), env=environment, capture_output=True, text=True, timeout=timeout, check=False
+    )
+
+
+def journal_lines(path: Path, kind: str) -> list[dict]:
+    lines = (path / "journal.jsonl").read_text().splitlines()
+    return [entry for entry in map(json.loads, lines) if entry["kind"] == kind]

@@ -1,0 +1,368 @@
+"""Trainings on the lanes of this machine, on real images: what comes out, in which order, and what ends them."""
+
+import dataclasses
+import json
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+
+import numpy as np
+import pytest
+from genotypes import BN_RELU, convolution
+from numpy_network import forward
+
+from jaxevo.checkpoint import CheckpointError, WeightStore, weight_names
+from jaxevo.data import load
+from jaxevo.evolution import Birth, Outcome
+from jaxevo.execution.lane import Lane
+from jaxevo.execution.local import LocalExecutor
+from jaxevo.genotype import Genotype, genotype_from_json
+from jaxevo.settings import Settings
+
+SESSION = 3
+PLAIN = Genotype(0.1)
+NETWORK = Genotype(0.05, (convolution(1, 3, (1, 1), 1, BN_RELU),))
+DIVERGING = Genotype(1e30, NETWORK.layers)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load("digits")
+
+
+def settings_of(**changes):
+    return Settings(**{"train_steps": 20, "batch_size": 50, "evaluation_batch_size": 100, **changes})
+
+
+def birth_of(birth_id, genotype=NETWORK, due=None, parent=None):
+    """Returns a birth; `parent` is the genotype and the outcome of its parent."""
+    inherited = (None, None, None) if parent is None else (parent[0], parent[1].weights, parent[1].weights_sha256)
+    return Birth(birth_id, None, None, genotype, *inherited, due=float(birth_id) if due is None else due, flops=1)
+
+
+@pytest.fixture
+def executor_of(digits, tmp_path):
+    """Returns a maker of executors, which are closed after the test."""
+    executors = []
+
+    def make(lanes=1, **changes):
+        executors.append(LocalExecutor(settings_of(**changes), digits, tmp_path / "weights", lanes, SESSION))
+        return executors[-1]
+
+    yield make
+    for executor in executors:
+        executor.close()
+
+
+def finish(executor, *births):
+    """Submits births and returns their records by id."""
+    executor.submit(births)
+    records = {}
+    deadline = time.monotonic() + 60
+    while len(records) < len(births):
+        assert time.monotonic() < deadline
+        records |= {record.outcome.id: record for record in executor.finished(1.0)}
+    return records
+
+
+class Trainings:
+    """Notes in which order trainings begin, and in which thread, and which have ended."""
+
+    def __init__(self):
+        self.begun, self.ended, self.threads = [], [], []
+        self._changed = threading.Condition()
+
+    def note(self, ids, birth):
+        with self._changed:
+            ids.append(birth.id)
+            self.threads.append(threading.current_thread())
+            self._changed.notify_all()
+
+    def wait(self, holds):
+        with self._changed:
+            assert self._changed.wait_for(holds, 60)
+
+
+@pytest.fixture
+def trainings(monkeypatch):
+    noted = Trainings()
+    train = Lane.train
+
+    def noting(self, birth, cancelled):
+        noted.note(noted.begun, birth)
+        try:
+            return train(self, birth, cancelled)
+        finally:
+            noted.note(noted.ended, birth)
+
+    monkeypatch.setattr(Lane, "train", noting)
+    return noted
+
+
+@pytest.fixture
+def one(executor_of):
+    """The record of one birth, trained alone."""
+    return finish(executor_of(), birth_of(5))[5]
+
+
+# What comes out.
+
+
+def share_correct(genotype, variables, digits, split):
+    normalised = (split.images / 255 - digits.mean) / digits.std
+    predictions = forward(genotype, variables, normalised).logits.argmax(axis=1)
+    return (predictions == split.labels).sum() / len(split.labels)
+
+
+def test_fitness_and_test_accuracy_are_exact_shares_of_their_splits(one, digits, tmp_path):
+    variables = WeightStore(tmp_path / "weights").load(one.outcome.weights, one.outcome.weights_sha256)
+    assert one.outcome.fitness == share_correct(NETWORK, variables, digits, digits.validation)
+    assert one.test_accuracy == share_correct(NETWORK, variables, digits, digits.test)
+    assert 0.1 < one.outcome.fitness < 1
+    assert one.outcome.fitness * len(digits.validation.labels) == pytest.approx(
+        round(one.outcome.fitness * len(digits.validation.labels)), abs=1e-9
+    )
+
+
+def test_the_outcome_that_evolution_is_told_holds_no_test_accuracy(one):
+    assert {field.name for field in dataclasses.fields(Outcome)} == {
+        "id",
+        "fitness",
+        "weights",
+        "weights_sha256",
+        "failure",
+    }
+    assert one.test_accuracy not in dataclasses.astuple(one.outcome)
+
+
+def test_the_weights_folder_has_the_genotype_beside_the_arrays(one, tmp_path):
+    weights = tmp_path / "weights"
+    assert weight_names(weights) == [one.outcome.weights]
+    folder = weights / one.outcome.weights
+    assert genotype_from_json(json.loads((folder / "genotype.json").read_text())) == NETWORK
+    assert WeightStore(weights).load_genotype(one.outcome.weights) == NETWORK
+
+
+def test_a_record_says_what_it_took(one):
+    assert one.session == SESSION
+    assert one.compile_seconds > 0
+    assert one.train_seconds > 0
+    assert one.outcome.failure is None
+    assert abs(time.time() - one.finished) < 60
+
+
+def test_the_same_birth_gives_the_same_whatever_is_trained_before_or_beside_it(executor_of, one, tmp_path):
+    def result(record):
+        return record.outcome.fitness, record.outcome.weights_sha256, record.test_accuracy
+
+    shutil.rmtree(tmp_path / "weights")
+    # On two lanes: after some births, beside others, of the same architecture and of another.
+    crowd = [birth_of(number, NETWORK if number % 2 else PLAIN) for number in (1, 2, 3, 4, 6, 7, 8)]
+    records = finish(executor_of(lanes=2), *crowd, birth_of(5))
+    assert result(records[5]) == result(one)
+    shutil.rmtree(tmp_path / "weights")
+    # On one lane: first of all, and once more by another process's number.
+    records = finish(executor_of(), birth_of(5, due=0.0), birth_of(6))
+    assert result(records[5]) == result(one)
+    assert result(records[6]) != result(one)
+
+
+def test_individuals_of_one_genotype_differ_by_their_id(executor_of):
+    records = finish(executor_of(lanes=2), *(birth_of(number) for number in range(3)))
+    assert len({record.outcome.weights_sha256 for record in records.values()}) == 3
+
+
+def test_a_child_trains_on_from_its_parents_weights(executor_of, tmp_path):
+    executor, still = executor_of(), dataclasses.replace(NETWORK, learning_rate=1e-30)
+    parent = finish(executor, birth_of(1))[1].outcome
+    children = finish(executor, birth_of(2, still, parent=(NETWORK, parent)), birth_of(3, still))
+    store = WeightStore(tmp_path / "weights")
+    theirs, heirs, fresh = (
+        store.load(outcome.weights, outcome.weights_sha256)["params"]
+        for outcome in (parent, children[2].outcome, children[3].outcome)
+    )
+    for module, arrays in theirs.items():
+        for name, array in arrays.items():
+            np.testing.assert_array_equal(heirs[module][name], array)
+            assert (fresh[module][name] != array).any()
+
+
+# Failures.
+
+
+def test_an_absurd_learning_rate_ends_with_fitness_zero_and_a_reason(executor_of, tmp_path):
+    record = finish(executor_of(), birth_of(1, DIVERGING))[1]
+    assert record.outcome == Outcome(1, 0.0, None, None, failure=record.outcome.failure)
+    assert "finite" in record.outcome.failure
+    assert record.test_accuracy is None
+    assert weight_names(tmp_path / "weights") == []
+
+
+def test_a_lane_trains_on_after_a_failure(executor_of):
+    records = finish(executor_of(), birth_of(1, DIVERGING), birth_of(2))
+    assert records[2].outcome.fitness > 0
+
+
+def altered(weights, outcome):
+    """Replaces an individual's arrays by ones that Orbax finds as good."""
+    store = WeightStore(weights)
+    variables = store.load(outcome.weights, outcome.weights_sha256)
+    bias = variables["params"]["classifier"]["bias"]
+    variables["params"]["classifier"]["bias"] = bias + np.float32(1e-3)
+    shutil.rmtree(weights / outcome.weights)
+    store.save(outcome.weights, NETWORK, variables)
+
+
+def missing(weights, outcome):
+    shutil.rmtree(weights / outcome.weights)
+
+
+@pytest.mark.parametrize("damage", [altered, missing])
+def test_damaged_weights_of_a_parent_stop_with_a_sentence(executor_of, tmp_path, damage):
+    executor = executor_of()
+    parent = finish(executor, birth_of(1))[1].outcome
+    damage(tmp_path / "weights", parent)
+    executor.submit([birth_of(2, parent=(NETWORK, parent))])
+    with pytest.raises(CheckpointError, match=parent.weights):
+        for _ in range(60):
+            assert executor.finished(1.0) == []
+
+
+def test_what_finished_before_a_lane_failed_is_not_lost(executor_of, trainings, tmp_path):
+    executor = executor_of()
+    parent = finish(executor, birth_of(1))[1].outcome
+    missing(tmp_path / "weights", parent)
+    executor.submit([birth_of(2), birth_of(3, parent=(NETWORK, parent))])
+    trainings.wait(lambda: len(trainings.ended) == 3)
+    # Its thread ends with the failure; both the record and the failure wait to be asked for.
+    trainings.threads[-1].join(60)
+    records = []
+    with pytest.raises(CheckpointError):
+        for _ in range(3):
+            records += executor.finished(1.0)
+    records += executor.close()
+    assert [record.outcome.id for record in records] == [2]
+
+
+# Order and end.
+
+
+def test_births_are_taken_in_due_order(executor_of, trainings):
+    executor = executor_of(train_steps=3)
+    finish(executor, birth_of(0, PLAIN))
+    dues = {1: 4.0, 2: 1.0, 3: 3.0, 4: 3.0, 5: 2.0, 6: 0.5}
+    finish(executor, *(birth_of(number, PLAIN, due) for number, due in dues.items()))
+    assert trainings.begun == [0, 6, 2, 5, 3, 4, 1]
+
+
+def test_births_of_a_later_call_that_are_due_earlier_come_first(executor_of, trainings):
+    executor = executor_of(train_steps=300)
+    executor.submit([birth_of(0, due=0.0), birth_of(1, due=9.0)])
+    trainings.wait(lambda: trainings.begun == [0])
+    finish(executor, birth_of(2, due=5.0), birth_of(3, due=4.0))
+    trainings.wait(lambda: len(trainings.begun) == 4)
+    assert trainings.begun == [0, 3, 2, 1]
+
+
+def test_two_lanes_train_two_births_at_once(executor_of, trainings):
+    executor = executor_of(lanes=2, train_steps=300)
+    finish(executor, birth_of(0), birth_of(1))
+    assert len(set(trainings.threads)) == 2
+
+
+def test_closing_drops_what_is_in_training_and_returns_what_finished(executor_of, trainings, tmp_path):
+    executor = executor_of(lanes=2, train_steps=20_000, batch_size=250)
+    executor.submit([birth_of(0, DIVERGING), birth_of(1), birth_of(2), birth_of(3)])
+    # The first ends soon, since it diverges; the others would take minutes.
+    trainings.wait(lambda: 0 in trainings.ended and {1, 2} <= set(trainings.begun))
+    began = time.monotonic()
+    records = executor.close()
+    assert time.monotonic() - began < 5
+    assert [record.outcome.id for record in records] == [0]
+    assert not any(thread.is_alive() for thread in trainings.threads)
+    assert 3 not in trainings.begun
+    assert weight_names(tmp_path / "weights") == []
+
+
+def test_nothing_is_finished_before_its_time(executor_of):
+    executor = executor_of()
+    began = time.monotonic()
+    assert executor.finished(0.1) == []
+    assert 0.1 <= time.monotonic() - began < 5
+    assert executor.close() == []
+
+
+# A process is prepared before JAX starts.
+
+
+def run_fresh(script, **environment):
+    """Runs a script in a process that inherits nothing of this one's preparation; returns what it prints."""
+    unset = ("NPROC", "XLA_FLAGS", "TF_CPP_MIN_LOG_LEVEL")
+    inherited = {name: value for name, value in os.environ.items() if name not in unset}
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        env={**inherited, "JAX_PLATFORMS": "cpu", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+ASK_FOR_WORK = """
+    import jax, numpy as np
+    work = jax.jit(lambda x: jax.lax.fori_loop(0, 300, lambda _, y: y @ y / 500, x)).lower(
+        jax.ShapeDtypeStruct((500, 500), np.float32)
+    ).compile()
+    print(work(np.ones((500, 500), np.float32)).is_ready())
+"""
+
+
+def test_a_prepared_process_has_one_thread_a_lane_and_dispatches_in_it():
+    printed = run_fresh(
+        """
+    import os, sys
+    from jaxevo.environment import prepare_process
+    assert "jax" not in sys.modules
+    print(prepare_process(), prepare_process(), os.environ["NPROC"], *os.environ["XLA_FLAGS"].split())
+    """
+        + ASK_FOR_WORK
+    )
+    assert printed[:3] == ["True", "True", "1"]
+    assert "--xla_cpu_enable_concurrency_optimized_scheduler=false" in printed[3:-1]
+    # A step is done when its call returns.
+    assert printed[-1] == "True"
+
+
+def test_an_unprepared_process_would_dispatch_asynchronously():
+    assert run_fresh(ASK_FOR_WORK) == ["False"]
+
+
+def test_a_process_in_which_jax_was_loaded_before_cannot_be_prepared():
+    printed = run_fresh(
+        """
+    import os, jax
+    from jaxevo.environment import prepare_process
+    print(prepare_process(), prepare_process(), "NPROC" in os.environ, "XLA_FLAGS" in os.environ)
+    """
+    )
+    assert printed == ["False", "False", "False", "False"]
+
+
+def test_a_users_own_flags_are_kept():
+    printed = run_fresh(
+        """
+    import os
+    from jaxevo.environment import prepare_process
+    prepare_process()
+    print(*os.environ["XLA_FLAGS"].split())
+    """,
+        XLA_FLAGS="--xla_force_host_platform_device_count=2",
+    )
+    assert "--xla_force_host_platform_device_count=2" in printed
+    assert "--xla_cpu_enable_concurrency_optimized_scheduler=false" in printed
