@@ -63,9 +63,7 @@ def pack(source: Path, train_per_class: int, test_per_class: int) -> bytes:
 
 def main() -> None:
     """Runs the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--source", type=Path, default=SOURCE, help="folder of the four IDX .gz files")
     parser.add_argument("--output", type=Path, default=OUTPUT, help="file to write")
     parser.add_argument("--train-per-class", type=int, default=600)

@@ -50,7 +50,7 @@ def cost(architecture: Architecture, num_classes: int, batch_size: int) -> Cost:
         shape, input_shape = shapes[position], shapes[position - 1]
         elements = _elements(shape)
         sources = [source for source, target in architecture.skips if target == position]
-        depends = trainable[-1] or any(trainable[source] for source in sources)
+        depends = trainable[-1]  # So are all points behind a trainable one, whatever skips enter.
         if layer.filter_shape is not None:
             parameters += layer.filter_shape[0] * layer.filter_shape[1] * input_shape[2] * shape[2]
             flops = _convolution_flops(input_shape, layer.filter_shape, layer.stride, shape[2])
@@ -87,7 +87,7 @@ def cost(architecture: Architecture, num_classes: int, batch_size: int) -> Cost:
 
 
 def individual_flops(cost: Cost, train_steps: int, batch_size: int, validation_images: int) -> int:
-    """Returns the FLOPs of one individual: all its training steps and its validation (Real et al. 2017, section 3.4)."""
+    """Returns the FLOPs of one individual: training and validation (Real et al. 2017, section 3.4)."""
     training = (cost.forward_flops + cost.backward_flops) * batch_size * train_steps
     return training + cost.forward_flops * validation_images
 

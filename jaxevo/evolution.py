@@ -40,6 +40,21 @@ class Task:
 
 
 @dataclass(frozen=True)
+class Inherited:
+    """What a parent bequeaths.
+
+    Attributes:
+        genotype: the parent's.
+        weights: the folder of the parent's weights.
+        weights_sha256: their hash.
+    """
+
+    genotype: Genotype
+    weights: str
+    weights_sha256: str
+
+
+@dataclass(frozen=True)
 class Birth:
     """One child to train, with all that its training needs beside data and settings.
 
@@ -48,9 +63,7 @@ class Birth:
         parent_id: whose child it is, None for an initial individual.
         mutation: what made it, None for an initial individual.
         genotype: what to train.
-        inherited_genotype: the parent's, None where nothing is inherited.
-        inherited_weights: the folder of the parent's weights, None where nothing is inherited.
-        inherited_sha256: the hash of the parent's weights, None where nothing is inherited.
+        inherited: what its training starts from, None where nothing is inherited.
         due: when its outcome is told, in virtual seconds.
         flops: what training and validation cost.
     """
@@ -59,9 +72,7 @@ class Birth:
     parent_id: int | None
     mutation: str | None
     genotype: Genotype
-    inherited_genotype: Genotype | None
-    inherited_weights: str | None
-    inherited_sha256: str | None
+    inherited: Inherited | None
     due: float
     flops: int
 
@@ -83,6 +94,11 @@ class Outcome:
     weights: str | None
     weights_sha256: str | None
     failure: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raises `ValueError` for a fitness outside [0, 1]: compared with it, no tournament would make sense."""
+        if not 0 <= self.fitness <= 1:
+            raise ValueError(f"the fitness of individual {self.id} is {self.fitness}, but must be in [0, 1]")
 
 
 @dataclass(frozen=True)
@@ -115,7 +131,8 @@ class Evolution(NamedTuple):
 
     Attributes:
         init: `() -> state` of a run that has not begun.
-        ask: `(state) -> (state, births)`: a birth for every idle virtual worker, and the deaths that make room.
+        ask: `(state) -> (state, births)`: a birth for every idle virtual worker, and the deaths that make room. It is
+            asked after every event, when the worker becomes idle.
         tell: `(state, outcome) -> state`. Raises `ValueError` for an outcome that is not the one due next (under
             `wall_clock`: for one that is not in flight).
     """
@@ -179,21 +196,24 @@ def evolution(settings: Settings, task: Task) -> Evolution:
             settings.batch_size,
             task.validation_images,
         )
-        inherits = settings.inheritance == "shape" and mutation != RESET_WEIGHTS
-        bequeather = parent if inherits and parent is not None and parent.weights is not None else None
         birth = Birth(
             id=state.births,
             parent_id=None if parent is None else parent.id,
             mutation=mutation,
             genotype=genotype,
-            inherited_genotype=None if bequeather is None else bequeather.genotype,
-            inherited_weights=None if bequeather is None else bequeather.weights,
-            inherited_sha256=None if bequeather is None else bequeather.weights_sha256,
+            inherited=bequest(parent, mutation),
             due=state.clock + settings.birth_overhead + flops / settings.virtual_rate,
             flops=flops,
         )
         in_flight = sorted((*state.in_flight, birth), key=lambda other: (other.due, other.id))
         return dataclasses.replace(state, births=state.births + 1, in_flight=tuple(in_flight)), birth
+
+    def bequest(parent: Individual | None, mutation: str | None) -> Inherited | None:
+        if parent is None or mutation == RESET_WEIGHTS or settings.inheritance == "none":
+            return None
+        if parent.weights is None or parent.weights_sha256 is None:
+            return None  # Its training failed.
+        return Inherited(parent.genotype, parent.weights, parent.weights_sha256)
 
     def tell(state: EvolutionState, outcome: Outcome) -> EvolutionState:
         candidates = state.in_flight if settings.wall_clock else state.in_flight[:1]
@@ -273,17 +293,21 @@ def state_from_json(fields: dict[str, Any]) -> EvolutionState:
     return EvolutionState(**{**fields, "population": Population(individuals), "in_flight": in_flight, "best": best})
 
 
-def _to_json(record: Individual | Birth) -> dict[str, Any]:
+def _to_json(record: Individual | Birth | Inherited) -> dict[str, Any]:
     fields = {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
-    return {name: value.to_json() if isinstance(value, Genotype) else value for name, value in fields.items()}
+    for name, value in fields.items():
+        if isinstance(value, Genotype):
+            fields[name] = value.to_json()
+        elif isinstance(value, Inherited):
+            fields[name] = _to_json(value)
+    return fields
 
 
 def _from_json(fields: dict[str, Any]) -> dict[str, Any]:
-    genotypes = ("genotype", "inherited_genotype")
-    return {
-        name: genotype_from_json(value) if name in genotypes and value is not None else value
-        for name, value in fields.items()
-    }
+    read = dict(fields, genotype=genotype_from_json(fields["genotype"]))
+    if read.get("inherited") is not None:
+        read["inherited"] = Inherited(**_from_json(read["inherited"]))
+    return read
 
 
 def _event_record(event: int, individual: Individual) -> dict[str, Any]:

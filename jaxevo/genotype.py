@@ -6,8 +6,8 @@ activations after layer i (counted from 1). A layer is one edge of the paper's g
 
     point[i] = activation(operation(point[i - 1]) + sum of the skips into point i)
 
-The architecture is what of a genotype is compiled. Two genotypes that compute the same thing have one architecture,
-whatever their history.
+The architecture is what of a genotype is compiled: a normal form without ids, learning rate, and the layers that
+compute nothing. So genotypes that differ in these alone share one program, whatever their history.
 """
 
 import enum
@@ -109,6 +109,9 @@ class Genotype:
         """Checks the fields and puts the skips in backbone order; raises `ValueError`."""
         if type(self.learning_rate) is not float or not 0 < self.learning_rate < math.inf:
             raise ValueError(f"learning_rate is {self.learning_rate!r}, but must be a finite float above 0")
+        if not isinstance(self.layers, tuple) or not all(isinstance(layer, Layer) for layer in self.layers):
+            raise ValueError(f"layers is {self.layers!r}, but must be a tuple of Layer")
+        _check_skip_types(self.skips)
         position = {IMAGE: 0} | {layer.id: index for index, layer in enumerate(self.layers, start=1)}
         if len(position) != len(self.layers) + 1:
             raise ValueError(f"two layers share an id: {[layer.id for layer in self.layers]}")
@@ -256,6 +259,14 @@ def describe(genotype: Genotype, image_shape: ImageShape, num_classes: int) -> s
     lines.append(f"{'pool, classifier':<42}{num_classes}")
     lines.append(f"learning rate {genotype.learning_rate:.4g}")
     return "\n".join(lines)
+
+
+def _check_skip_types(skips: Any) -> None:
+    if not isinstance(skips, tuple):
+        raise ValueError(f"skips is {skips!r}, but must be a tuple of pairs of layer ids")
+    for skip in skips:
+        if not isinstance(skip, tuple) or [type(point) for point in skip] != [int, int]:
+            raise ValueError(f"skip {skip!r} will not do: it must be a pair of layer ids")
 
 
 def _positions(genotype: Genotype, computing: tuple[Layer, ...]) -> dict[int, int]:

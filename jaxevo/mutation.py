@@ -6,6 +6,7 @@ that range being possible, with no upper limit; the two that may be 0 can leave 
 """
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import TypeVar
@@ -42,10 +43,10 @@ def mutate(
             return name, child
 
 
-def alter_learning_rate(generator: np.random.Generator, genotype: Genotype, image_shape: ImageShape) -> Genotype:
-    """Multiplies the learning rate by 2^U(-1, 1)."""
-    factor = 2.0 ** float(generator.uniform(-1.0, 1.0))
-    return dataclasses.replace(genotype, learning_rate=genotype.learning_rate * factor)
+def alter_learning_rate(generator: np.random.Generator, genotype: Genotype, image_shape: ImageShape) -> Genotype | None:
+    """Multiplies the learning rate by 2^U(-1, 1); it stays a finite number above 0."""
+    learning_rate = genotype.learning_rate * 2.0 ** float(generator.uniform(-1.0, 1.0))
+    return dataclasses.replace(genotype, learning_rate=learning_rate) if 0 < learning_rate < math.inf else None
 
 
 def identity(generator: np.random.Generator, genotype: Genotype, image_shape: ImageShape) -> Genotype:

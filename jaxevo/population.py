@@ -56,5 +56,7 @@ class Population:
         return Population((*self.individuals[:place], individual, *self.individuals[place:]))
 
     def remove(self, index: int) -> Population:
-        """Returns the population without the one at `index`."""
+        """Returns the population without the one at `index`, in `[0, len)`; raises `IndexError` for another."""
+        if not 0 <= index < len(self):
+            raise IndexError(f"index is {index}, but {len(self)} live")
         return Population(self.individuals[:index] + self.individuals[index + 1 :])

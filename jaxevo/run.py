@@ -320,7 +320,11 @@ class _Loop:
         """
         state = self._state
         needed = {individual.weights for individual in state.population}
-        needed |= {birth.inherited_weights for birth in state.in_flight if birth.id not in self._records}
+        needed |= {
+            birth.inherited.weights
+            for birth in state.in_flight
+            if birth.inherited is not None and birth.id not in self._records
+        }
         needed |= {record.outcome.weights for record in self._records.values()}
         if state.best is not None:
             needed.add(state.best.weights)

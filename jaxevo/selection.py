@@ -1,7 +1,7 @@
 """Who dies and who reproduces.
 
-A selection is two pure functions over the living, `(generator, population) -> index`, one for each question. Ties in a
-tournament go to the first drawn.
+A selection is two pure functions over the living, `(generator, population) -> index`, one for each question. A tie in a
+tournament is won by the first drawn: so the last drawn of the least fit dies.
 """
 
 from collections.abc import Callable

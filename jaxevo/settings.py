@@ -6,6 +6,8 @@ can be extended with others. How a run is executed (lanes, folders) belongs to n
 
 import dataclasses
 import math
+import types
+import typing
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -131,9 +133,10 @@ class Limits:
 
     def __post_init__(self) -> None:
         """Checks every limit; raises `ValueError` with a sentence for the first that will not do."""
+        _check_types(self)
         for name in ("max_individuals", "max_flops", "max_seconds"):
             value = getattr(self, name)
-            _check(name, value, value is None or value > 0, "a number above 0")
+            _check(name, value, value is None or 0 < value < math.inf, "a finite number above 0")
         target = self.target_accuracy
         _check("target_accuracy", target, target is None or 0 < target <= 1, "above 0 and at most 1")
 
@@ -158,10 +161,11 @@ def settings_from_json(fields: Any) -> Settings:
     Raises:
         ValueError: if a field is missing, unknown, or will not do.
     """
+    if not isinstance(fields, dict):
+        raise ValueError(f"the settings are {fields!r}, but must be an object with a field for each")
     known = {field.name for field in dataclasses.fields(Settings)}
-    if not isinstance(fields, dict) or fields.keys() != known:
-        differing = sorted(known ^ set(fields)) if isinstance(fields, dict) else sorted(known)
-        raise ValueError(f"the settings lack or do not know {', '.join(differing)}")
+    if fields.keys() != known:
+        raise ValueError(f"the settings lack or do not know {', '.join(sorted(known ^ set(fields)))}")
     return Settings(**fields)
 
 
@@ -174,22 +178,26 @@ def _choice(name: str, value: str, choices: Any) -> None:
     _check(name, value, value in choices.__args__, f"one of {', '.join(choices.__args__)}")
 
 
-def _check_types(settings: Settings) -> None:
-    """Raises `ValueError` for a setting of another type than declared; whole numbers may stand for floats."""
-    for field in dataclasses.fields(settings):
-        value = getattr(settings, field.name)
-        wanted = str(field.type)
-        if value is None and "None" in wanted:
+def _check_types(given: Settings | Limits) -> None:
+    """Raises `ValueError` for a field of another type than declared; whole numbers may stand for floats."""
+    for name, hint in typing.get_type_hints(type(given)).items():
+        value = getattr(given, name)
+        kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+        if value is None and types.NoneType in kinds:
             continue
-        if "bool" in wanted:
-            fits, words = isinstance(value, bool), "True or False"
-        elif "int" in wanted:
-            fits, words = isinstance(value, int) and not isinstance(value, bool), "a whole number"
-        elif "float" in wanted:
-            fits, words = isinstance(value, int | float) and not isinstance(value, bool), "a number"
-        else:
-            fits, words = isinstance(value, str), "text"
-        _check(field.name, value, fits, words)
+        kind = next((kind for kind in kinds if kind in _KINDS), str)
+        accepted, words = _KINDS[kind]
+        # True is an int to Python, but no number to a user.
+        fits = isinstance(value, accepted) and isinstance(value, bool) == (kind is bool)
+        _check(name, value, fits, words)
+
+
+_KINDS: dict[type, tuple[type | types.UnionType, str]] = {
+    bool: (bool, "True or False"),
+    int: (int, "a whole number"),
+    float: (int | float, "a number"),
+    str: (str, "text"),
+}
 
 
 # Real et al. 2017: population 1000 and a quarter of it as workers, 25,600 steps of batch 50. The virtual clock is set
@@ -206,11 +214,25 @@ _PAPER = Settings(
 
 PRESETS: dict[str, tuple[Settings, Limits]] = {
     "demo": (
-        Settings(dataset="digits", population_size=32, num_workers=8, train_steps=300),
-        Limits(max_individuals=300),
+        Settings(
+            dataset="digits",
+            population_size=32,
+            num_workers=8,
+            selection="aging",
+            sample_size=10,
+            train_steps=300,
+        ),
+        Limits(max_individuals=400),
     ),
     "small": (
-        Settings(dataset="fashion_mini", population_size=32, num_workers=8, train_steps=600),
+        Settings(
+            dataset="fashion_mini",
+            population_size=32,
+            num_workers=8,
+            selection="aging",
+            sample_size=10,
+            train_steps=400,
+        ),
         Limits(max_individuals=300),
     ),
     "paper": (_PAPER, Limits(max_individuals=25_000)),

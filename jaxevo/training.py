@@ -88,7 +88,7 @@ def plan_training(seed: int, individual_id: int, settings: Settings, dataset: Da
 
 
 def augmentation(settings: Settings, dataset: Dataset) -> tuple[int, bool]:
-    """Returns the padding before the random crop, in pixels, and whether to flip: the settings', else the data set's."""
+    """Returns the padding before the random crop, in pixels, and whether to flip: the settings' or the data set's."""
     padding = dataset.crop_padding if settings.crop_padding is None else settings.crop_padding
     return padding, dataset.flip if settings.flip is None else settings.flip
 
@@ -188,7 +188,7 @@ class Evaluation(NamedTuple):
 
 
 def make_evaluate(phenotype: Phenotype) -> Callable[..., Evaluation]:
-    """Returns the evaluation of a batch, `(variables, mean, deviation, pixels, labels) -> evaluation`, to be compiled."""
+    """Returns what evaluates a batch, `(variables, mean, deviation, pixels, labels) -> evaluation`, to be compiled."""
 
     def evaluate(
         variables: Any, mean: jax.Array, deviation: jax.Array, pixels: jax.Array, labels: jax.Array

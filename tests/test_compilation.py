@@ -17,7 +17,7 @@ from genotypes import BN_RELU, LINEAR, convolution, one_to_one
 from jaxevo import compilation
 from jaxevo.compilation import Compiler
 from jaxevo.data.dataset import make_dataset
-from jaxevo.evolution import Birth
+from jaxevo.evolution import Birth, Inherited
 from jaxevo.execution.lane import DeviceData, Lane
 from jaxevo.genotype import Genotype, architecture
 from jaxevo.inheritance import first_variables
@@ -73,11 +73,9 @@ def compiled_of(genotype):
 
 
 def birth_of(birth_id, genotype, parent=None):
-    """Returns a birth; `parent` is (genotype, outcome of its training)."""
-    inherited = (None, None, None)
-    if parent is not None:
-        inherited = parent[0], parent[1].weights, parent[1].weights_sha256
-    return Birth(birth_id, None, None, genotype, *inherited, due=float(birth_id), flops=1)
+    """Returns a birth; `parent` is the genotype and the outcome of its parent."""
+    inherited = None if parent is None else Inherited(parent[0], parent[1].weights, parent[1].weights_sha256)
+    return Birth(birth_id, None, None, genotype, inherited, due=float(birth_id), flops=1)
 
 
 # A known architecture compiles nothing.

@@ -70,8 +70,7 @@ def test_linear_identities_and_skips_have_no_parameters():
     skipped = with_skips(THREE_CONVOLUTIONS, skips)
     longer = dataclasses.replace(skipped, layers=(*skipped.layers, one_to_one(4)))
     found = [
-        cost(architecture(genotype, (8, 8, 3)), 10, 50).parameters
-        for genotype in (THREE_CONVOLUTIONS, skipped, longer)
+        cost(architecture(genotype, (8, 8, 3)), 10, 50).parameters for genotype in (THREE_CONVOLUTIONS, skipped, longer)
     ]
     assert found[0] == found[1] == found[2]
 
@@ -204,16 +203,12 @@ def test_an_individual_costs_its_training_steps_and_its_validation():
         backward_matrix_flops=1,
         memory=1,
     )
-    assert (
-        individual_flops(found, train_steps=7, batch_size=5, validation_images=30) == 330 * 5 * 7 + 100 * 30
-    )
+    assert individual_flops(found, train_steps=7, batch_size=5, validation_images=30) == 330 * 5 * 7 + 100 * 30
 
 
 @examples
 def test_costs_are_whole_numbers(genotype):
-    assert all(
-        type(value) is int for value in dataclasses.astuple(cost(architecture(genotype, (8, 8, 3)), 10, 50))
-    )
+    assert all(type(value) is int for value in dataclasses.astuple(cost(architecture(genotype, (8, 8, 3)), 10, 50)))
 
 
 def test_the_example_with_everything_costs_what_adding_up_by_hand_gives():
@@ -229,6 +224,4 @@ def test_the_example_with_everything_costs_what_adding_up_by_hand_gives():
 
 
 def test_the_learning_rate_costs_nothing():
-    assert cost(architecture(INITIAL, (8, 8, 3)), 10, 50) == cost(
-        architecture(Genotype(0.7), (8, 8, 3)), 10, 50
-    )
+    assert cost(architecture(INITIAL, (8, 8, 3)), 10, 50) == cost(architecture(Genotype(0.7), (8, 8, 3)), 10, 50)

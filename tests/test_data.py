@@ -47,9 +47,7 @@ def test_validation_is_five_thousand_of_fifty_thousand() -> None:
 def test_labels_of_any_integer_dtype_become_int32(dtype: type) -> None:
     images, labels = arrays(20)
     dataset = make_dataset("some", (images, labels.astype(dtype)), (images, labels.astype(dtype)))
-    assert {split.labels.dtype for split in (dataset.train, dataset.validation, dataset.test)} == {
-        np.dtype(np.int32)
-    }
+    assert {split.labels.dtype for split in (dataset.train, dataset.validation, dataset.test)} == {np.dtype(np.int32)}
 
 
 def test_grey_images_get_a_channel() -> None:
@@ -204,9 +202,7 @@ def test_fingerprint_covers_images_labels_shapes_splits_and_class_names_but_not_
         ("scans", (64, 48, 1), 8, False),
     ],
 )
-def test_augmentation_suits_the_data_set(
-    name: str, shape: tuple[int, ...], crop_padding: int, flip: bool
-) -> None:
+def test_augmentation_suits_the_data_set(name: str, shape: tuple[int, ...], crop_padding: int, flip: bool) -> None:
     dataset = make_dataset(name, arrays(20, shape), arrays(10, shape))
     assert (dataset.crop_padding, dataset.flip) == (crop_padding, flip)
 

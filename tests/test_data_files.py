@@ -194,9 +194,7 @@ def test_folder_with_a_broken_image(tmp_path: Path) -> None:
 def test_folder_with_16_bit_images(tmp_path: Path) -> None:
     save_images(tmp_path / "ant", 8, mode="L")
     save_images(tmp_path / "bee", 8, mode="I;16")
-    with pytest.raises(
-        ValueError, match=r"bee/image.*has pixels of mode 'I;16'; save it with 8 bits a channel"
-    ):
+    with pytest.raises(ValueError, match=r"bee/image.*has pixels of mode 'I;16'; save it with 8 bits a channel"):
         jaxevo.data.load(tmp_path)
 
 

@@ -23,7 +23,7 @@ from jaxevo.data.cache import cache_dir, read_arrays, write_arrays
 
 ROOT = Path(__file__).parents[1]
 DEBIAN_FASHION = Path("/usr/share/datasets/fashion-mnist")
-CIFAR10_NAMES = "airplane automobile bird cat deer dog frog horse ship truck".split()
+CIFAR10_NAMES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 
 # TFDS knows the sha256 of the published archives only; for the generated ones, it is told theirs. Nothing
 # else differs.
@@ -52,9 +52,7 @@ sys.exit(main(sys.argv[2:]))
 def run_python(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Runs Python in the project's root, with additions to the environment."""
     command = [sys.executable, *arguments]
-    return subprocess.run(
-        command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, timeout=120
-    )
+    return subprocess.run(command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, timeout=120)
 
 
 def pack(path: Path, files: dict[str, bytes]) -> None:
@@ -366,9 +364,7 @@ def test_a_builder_that_lacks_a_package_is_told(monkeypatch: pytest.MonkeyPatch)
         jaxevo.data.load("coco")
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("tensorflow") is not None, reason="with TensorFlow there is no stand-in"
-)
+@pytest.mark.skipif(importlib.util.find_spec("tensorflow") is not None, reason="with TensorFlow there is no stand-in")
 def test_the_standin_is_seen_by_tfds_alone_and_refuses_what_it_lacks() -> None:
     program = (
         "import importlib.util, sys\n"

@@ -100,7 +100,7 @@ def test_the_first_births_are_initial_individuals(selection, population_size, nu
     for birth in run.births.values():
         if birth.id < population_size:
             assert birth.genotype == dataclasses.replace(INITIAL, learning_rate=0.3)
-            assert (birth.parent_id, birth.mutation, birth.inherited_weights) == (None, None, None)
+            assert (birth.parent_id, birth.mutation, birth.inherited) == (None, None, None)
         else:
             assert birth.parent_id is not None and birth.mutation is not None
 
@@ -269,9 +269,7 @@ def test_a_birth_is_due_after_the_overhead_and_its_flops_at_the_virtual_rate():
 @pytest.mark.parametrize("virtual_rate", [1e6, 2e9, 1e15])
 @pytest.mark.parametrize("birth_overhead", [0.0, 1.0])
 def test_events_are_told_in_virtual_order_and_ties_by_id(virtual_rate, birth_overhead):
-    settings = dataclasses.replace(
-        SMALL, num_workers=6, virtual_rate=virtual_rate, birth_overhead=birth_overhead
-    )
+    settings = dataclasses.replace(SMALL, num_workers=6, virtual_rate=virtual_rate, birth_overhead=birth_overhead)
     run = Run(settings).until(200)
     order = [(birth.due, birth.id) for birth in run.told]
     assert order == sorted(order)
@@ -323,9 +321,7 @@ def test_the_number_of_workers_shapes_the_result(num_workers):
 
 
 def test_the_default_number_of_workers_is_a_quarter_of_the_population():
-    default, quarter = (
-        Run(Settings(population_size=12, num_workers=workers)).until(60).state for workers in (None, 3)
-    )
+    default, quarter = (Run(Settings(population_size=12, num_workers=workers)).until(60).state for workers in (None, 3))
     assert default == quarter
 
 
@@ -375,9 +371,7 @@ def test_what_is_told_joins_the_living():
 
 
 def test_the_best_is_the_fittest_ever_told_although_it_died():
-    run = Run(
-        dataclasses.replace(SMALL, selection="aging"), lambda birth: trained_to(birth, 1.0 / (birth.id + 1))
-    )
+    run = Run(dataclasses.replace(SMALL, selection="aging"), lambda birth: trained_to(birth, 1.0 / (birth.id + 1)))
     run.until(100)
     assert 0 not in living(run.state)
     assert (run.state.best.id, run.state.best.fitness) == (0, 1.0)
@@ -396,9 +390,7 @@ def test_the_best_is_at_every_event_the_fittest_told_so_far():
 
 @pytest.mark.parametrize("wall_clock", [False, True])
 def test_among_equals_the_best_is_the_earliest(wall_clock):
-    run = Run(dataclasses.replace(SMALL, wall_clock=wall_clock), lambda birth: trained_to(birth, 0.5)).until(
-        50
-    )
+    run = Run(dataclasses.replace(SMALL, wall_clock=wall_clock), lambda birth: trained_to(birth, 0.5)).until(50)
     assert run.state.best.id == 0
 
 
@@ -407,17 +399,17 @@ def test_among_equals_the_best_is_the_earliest(wall_clock):
 
 def test_a_child_inherits_genotype_and_weights_of_its_parent():
     run = Run(SMALL).until(300)
-    heirs = [birth for birth in run.births.values() if birth.inherited_weights is not None]
+    heirs = [birth for birth in run.births.values() if birth.inherited is not None]
     assert len(heirs) > 150
     for birth in heirs:
         parent = run.births[birth.parent_id]
-        assert birth.inherited_genotype == parent.genotype
-        assert birth.inherited_weights == trained(parent).weights
-        assert birth.inherited_sha256 == trained(parent).weights_sha256
+        assert birth.inherited.genotype == parent.genotype
+        assert birth.inherited.weights == trained(parent).weights
+        assert birth.inherited.weights_sha256 == trained(parent).weights_sha256
 
 
 def inherits_nothing(birth):
-    return (birth.inherited_genotype, birth.inherited_weights, birth.inherited_sha256) == (None, None, None)
+    return birth.inherited is None
 
 
 def test_only_resets_and_children_of_failed_parents_inherit_nothing():
@@ -496,9 +488,7 @@ def test_the_same_seed_gives_the_same_run(selection, population_size, num_worker
 
 
 def test_different_seeds_give_different_runs():
-    fingerprints = {
-        Run(dataclasses.replace(SMALL, seed=seed)).until(40).state.fingerprint for seed in range(20)
-    }
+    fingerprints = {Run(dataclasses.replace(SMALL, seed=seed)).until(40).state.fingerprint for seed in range(20)}
     assert len(fingerprints) == 20
 
 
@@ -613,9 +603,7 @@ def test_the_fingerprint_covers_the_event_number():
     run.ask()
     outcome = trained(run.state.in_flight[0])
     later = dataclasses.replace(run.state, events=61)
-    assert (
-        run.evolution.tell(later, outcome).fingerprint != run.evolution.tell(run.state, outcome).fingerprint
-    )
+    assert run.evolution.tell(later, outcome).fingerprint != run.evolution.tell(run.state, outcome).fingerprint
 
 
 def test_the_fingerprint_covers_deaths(monkeypatch):

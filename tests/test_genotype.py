@@ -68,9 +68,7 @@ def test_a_layer_id_must_be_a_whole_number_above_the_images(layer_id):
 
 @pytest.mark.parametrize("operation", [None, "identity", Identity, LINEAR])
 def test_an_operation_must_be_a_convolution_or_an_identity(operation):
-    with pytest.raises(
-        ValueError, match=f"operation of layer 4 is {re.escape(repr(operation))}, but must be"
-    ):
+    with pytest.raises(ValueError, match=f"operation of layer 4 is {re.escape(repr(operation))}, but must be"):
         Layer(4, operation, LINEAR)
 
 
@@ -335,9 +333,7 @@ IMAGE_SHAPE = (8, 8, 3)
 def _renumbered(genotype, new_ids):
     layers = tuple(dataclasses.replace(layer, id=new_ids[layer.id]) for layer in genotype.layers)
     new_ids = {0: 0} | new_ids
-    return Genotype(
-        genotype.learning_rate, layers, tuple((new_ids[a], new_ids[b]) for a, b in genotype.skips)
-    )
+    return Genotype(genotype.learning_rate, layers, tuple((new_ids[a], new_ids[b]) for a, b in genotype.skips))
 
 
 def test_an_architecture_does_not_depend_on_ids():
@@ -477,8 +473,7 @@ def test_strides_beyond_the_map_share_one_architecture(image_shape):
 
 def test_strides_within_the_map_have_architectures_of_their_own():
     keys = {
-        architecture(Genotype(0.1, (convolution(1, log2_stride=log2_stride),)), (8, 8, 1))
-        for log2_stride in range(4)
+        architecture(Genotype(0.1, (convolution(1, log2_stride=log2_stride),)), (8, 8, 1)) for log2_stride in range(4)
     }
     assert len(keys) == 4
 
@@ -533,9 +528,7 @@ def test_the_shapes_of_the_text_form_are_those_of_the_architecture(seed):
     shapes = architecture(genotype, IMAGE_SHAPE).shapes
     lines = describe(genotype, IMAGE_SHAPE, 10).splitlines()[: len(genotype.layers) + 1]
     written = [re.search(r"(\d+ x \d+ x \d+)", line).group(1) for line in lines]
-    computing = [0] + [
-        place for place, layer in enumerate(genotype.layers, 1) if layer in computing_layers(genotype)
-    ]
+    computing = [0] + [place for place, layer in enumerate(genotype.layers, 1) if layer in computing_layers(genotype)]
     assert [written[place] for place in computing] == [" x ".join(map(str, shape)) for shape in shapes]
 
 

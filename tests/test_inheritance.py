@@ -129,17 +129,13 @@ CASES = {
         # 2 channels become 3 and 1 / 2 of them 2, not 1: the last layer's own number of channels does not stay either.
         (
             Genotype(0.1, (convolution(1), convolution(2, Fraction(1, 2), activation=BN_RELU))),
-            Genotype(
-                0.1, (convolution(1, Fraction(3, 2)), convolution(2, Fraction(1, 2), activation=BN_RELU))
-            ),
+            Genotype(0.1, (convolution(1, Fraction(3, 2)), convolution(2, Fraction(1, 2), activation=BN_RELU))),
             of("classifier", "bias"),
         ),
         # 2 become 3, and 1 / 4 of either is 1: what comes after the second convolution stays.
         (
             Genotype(0.1, (convolution(1), convolution(2, Fraction(1, 4), activation=BN_RELU))),
-            Genotype(
-                0.1, (convolution(1, Fraction(3, 2)), convolution(2, Fraction(1, 4), activation=BN_RELU))
-            ),
+            Genotype(0.1, (convolution(1, Fraction(3, 2)), convolution(2, Fraction(1, 4), activation=BN_RELU))),
             of(2, *BATCH_NORM) | CLASSIFIER,
         ),
     ],
@@ -345,15 +341,14 @@ def births_by_mutation(inheritance):
 def test_a_child_by_any_mutation_but_reset_weights_is_given_its_parents_weights():
     births = births_by_mutation("shape")
     assert births.keys() == {None, *MUTATIONS}
-    given = {name for name, birth in births.items() if birth.inherited_weights is not None}
+    given = {name for name, birth in births.items() if birth.inherited is not None}
     assert given == MUTATIONS.keys() - {"RESET-WEIGHTS"}
-    assert given == {name for name, birth in births.items() if birth.inherited_genotype is not None}
 
 
 def test_without_inheritance_no_child_is_given_weights():
     births = births_by_mutation("none")
     assert births.keys() == {None, *MUTATIONS}
-    assert all(birth.inherited_weights is birth.inherited_genotype is None for birth in births.values())
+    assert all(birth.inherited is None for birth in births.values())
 
 
 # Fresh arrays.
@@ -386,9 +381,7 @@ def test_fresh_kernels_differ_by_seed_individual_layer_and_array():
     kernels = []
     for seed, individual_id in [(0, 0), (0, 1), (1, 0), (1, 1), (2**40, 2**40)]:
         arrays = by_layer(genotype, first_variables(seed, individual_id, genotype, shapes, None))
-        kernels += [
-            tuple(arrays[name].ravel().tolist()) for name in ("1 kernel", "2 kernel", "classifier kernel")
-        ]
+        kernels += [tuple(arrays[name].ravel().tolist()) for name in ("1 kernel", "2 kernel", "classifier kernel")]
     assert len(set(kernels)) == len(kernels) == 15
     assert len({number for kernel in kernels for number in kernel}) == 60
 

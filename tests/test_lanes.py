@@ -17,7 +17,7 @@ from numpy_network import forward
 
 from jaxevo.checkpoint import CheckpointError, WeightStore, weight_names
 from jaxevo.data import load
-from jaxevo.evolution import Birth, Outcome
+from jaxevo.evolution import Birth, Inherited, Outcome
 from jaxevo.execution.lane import Lane
 from jaxevo.execution.local import LocalExecutor
 from jaxevo.genotype import Genotype, genotype_from_json
@@ -25,8 +25,10 @@ from jaxevo.settings import Settings
 
 SESSION = 3
 PLAIN = Genotype(0.1)
-NETWORK = Genotype(0.05, (convolution(1, 3, (1, 1), 1, BN_RELU),))
-DIVERGING = Genotype(1e30, NETWORK.layers)
+NETWORK = Genotype(0.1, (convolution(1, 8, (1, 1), 1, BN_RELU), convolution(2, 2, (1, 1), 1, BN_RELU)))
+ABSURD = Genotype(1e30, NETWORK.layers[:1])
+DIVERGING = Genotype(3e38)
+"""Its loss is no finite number after some steps."""
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +42,8 @@ def settings_of(**changes):
 
 def birth_of(birth_id, genotype=NETWORK, due=None, parent=None):
     """Returns a birth; `parent` is the genotype and the outcome of its parent."""
-    inherited = (None, None, None) if parent is None else (parent[0], parent[1].weights, parent[1].weights_sha256)
-    return Birth(birth_id, None, None, genotype, *inherited, due=float(birth_id) if due is None else due, flops=1)
+    inherited = None if parent is None else Inherited(parent[0], parent[1].weights, parent[1].weights_sha256)
+    return Birth(birth_id, None, None, genotype, inherited, due=float(birth_id) if due is None else due, flops=1)
 
 
 @pytest.fixture
@@ -122,10 +124,9 @@ def test_fitness_and_test_accuracy_are_exact_shares_of_their_splits(one, digits,
     variables = WeightStore(tmp_path / "weights").load(one.outcome.weights, one.outcome.weights_sha256)
     assert one.outcome.fitness == share_correct(NETWORK, variables, digits, digits.validation)
     assert one.test_accuracy == share_correct(NETWORK, variables, digits, digits.test)
-    assert 0.1 < one.outcome.fitness < 1
-    assert one.outcome.fitness * len(digits.validation.labels) == pytest.approx(
-        round(one.outcome.fitness * len(digits.validation.labels)), abs=1e-9
-    )
+    # It learned something, and it knows not everything.
+    assert 0.2 < one.outcome.fitness < 1
+    assert 0.2 < one.test_accuracy < 1
 
 
 def test_the_outcome_that_evolution_is_told_holds_no_test_accuracy(one):
@@ -194,8 +195,9 @@ def test_a_child_trains_on_from_its_parents_weights(executor_of, tmp_path):
 # Failures.
 
 
-def test_an_absurd_learning_rate_ends_with_fitness_zero_and_a_reason(executor_of, tmp_path):
-    record = finish(executor_of(), birth_of(1, DIVERGING))[1]
+@pytest.mark.parametrize("genotype", [DIVERGING, ABSURD], ids=["linear", "convolutions"])
+def test_an_absurd_learning_rate_ends_with_fitness_zero_and_a_reason(executor_of, tmp_path, genotype):
+    record = finish(executor_of(), birth_of(1, genotype))[1]
     assert record.outcome == Outcome(1, 0.0, None, None, failure=record.outcome.failure)
     assert "finite" in record.outcome.failure
     assert record.test_accuracy is None
@@ -275,7 +277,7 @@ def test_two_lanes_train_two_births_at_once(executor_of, trainings):
 
 
 def test_closing_drops_what_is_in_training_and_returns_what_finished(executor_of, trainings, tmp_path):
-    executor = executor_of(lanes=2, train_steps=20_000, batch_size=250)
+    executor = executor_of(lanes=2, train_steps=100_000)
     executor.submit([birth_of(0, DIVERGING), birth_of(1), birth_of(2), birth_of(3)])
     # The first ends soon, since it diverges; the others would take minutes.
     trainings.wait(lambda: 0 in trainings.ended and {1, 2} <= set(trainings.begun))
@@ -316,10 +318,13 @@ def run_fresh(script, **environment):
 
 ASK_FOR_WORK = """
     import jax, numpy as np
-    work = jax.jit(lambda x: jax.lax.fori_loop(0, 300, lambda _, y: y @ y / 500, x)).lower(
-        jax.ShapeDtypeStruct((500, 500), np.float32)
-    ).compile()
-    print(work(np.ones((500, 500), np.float32)).is_ready())
+    start = jax.block_until_ready(jax.device_put(np.ones((500, 500), np.float32)))
+    work = jax.jit(lambda x, steps: jax.lax.fori_loop(0, steps, lambda _, y: y @ y / 500, x))
+    work = work.lower(start, np.int32(0)).compile()
+    for _ in range(5):
+        result = work(start, np.int32(30))
+        print(result.is_ready())
+        result.block_until_ready()
 """
 
 
@@ -334,13 +339,13 @@ def test_a_prepared_process_has_one_thread_a_lane_and_dispatches_in_it():
         + ASK_FOR_WORK
     )
     assert printed[:3] == ["True", "True", "1"]
-    assert "--xla_cpu_enable_concurrency_optimized_scheduler=false" in printed[3:-1]
+    assert "--xla_cpu_enable_concurrency_optimized_scheduler=false" in printed[3:-5]
     # A step is done when its call returns.
-    assert printed[-1] == "True"
+    assert printed[-5:] == 5 * ["True"]
 
 
 def test_an_unprepared_process_would_dispatch_asynchronously():
-    assert run_fresh(ASK_FOR_WORK) == ["False"]
+    assert run_fresh(ASK_FOR_WORK) == 5 * ["False"]
 
 
 def test_a_process_in_which_jax_was_loaded_before_cannot_be_prepared():

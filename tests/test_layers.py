@@ -30,14 +30,13 @@ ORDER = (
     "journal",
     "checkpoint",
     "workdir",
+    "evaluation",
     "execution",
     "run",
     "history",
-    "verify",
+    "result",
     "export",
-    "figures",
-    "report",
-    "bench",
+    "progress",
     "api",
     "cli",
 )
@@ -125,9 +124,7 @@ def test_the_modules_up_to_evolution_import_no_framework(library):
 def modules_after_importing(*modules):
     """Returns the modules that a fresh process has loaded after importing some."""
     code = f"import {', '.join(modules)}, sys; print(*sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PACKAGE.parent
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PACKAGE.parent)
     return set(done.stdout.split())
 
 
@@ -183,9 +180,7 @@ def test_an_import_from_a_later_module_is_seen(tmp_path, line):
 
 
 def test_an_import_from_a_later_module_is_seen_in_a_subpackage(tmp_path):
-    package = package_of(
-        tmp_path, execution__in__ray="from .. import cli\nfrom . import local\nfrom ..run import go"
-    )
+    package = package_of(tmp_path, execution__in__ray="from .. import cli\nfrom . import local\nfrom ..run import go")
     assert upward_imports(package) == [
         "ray.py imports jaxevo.cli, but cli stands after execution",
         "ray.py imports jaxevo.run.go, but run stands after execution",

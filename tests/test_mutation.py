@@ -230,7 +230,7 @@ def test_the_layers_that_stay_stay_as_they_were():
 
 
 def five_identities_around_a_convolution(*skips):
-    """image -> 1 -> 2 -> 3: conv -> 4 -> 5 -> pool; only layer 3 can be removed, 2 stands before it."""
+    """Image -> 1 -> 2 -> 3: conv -> 4 -> 5 -> pool; only layer 3 can be removed, 2 stands before it."""
     layers = (one_to_one(1), one_to_one(2), convolution(3), one_to_one(4), one_to_one(5))
     return Genotype(0.1, layers, skips)
 
@@ -343,10 +343,7 @@ def test_the_number_of_channels_becomes_every_integer_from_half_to_double(factor
 
 def test_ten_channels_become_5_to_20():
     parent = Genotype(0.1, (convolution(1, 10),))
-    found = {
-        child.channels(1)[1]
-        for child in children_of(parent, "ALTER-NUMBER-OF-CHANNELS", image_shape=(8, 8, 1))
-    }
+    found = {child.channels(1)[1] for child in children_of(parent, "ALTER-NUMBER-OF-CHANNELS", image_shape=(8, 8, 1))}
     assert found == {5, 6, 7, 8, 9, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20}
 
 
@@ -361,9 +358,7 @@ def test_the_channels_of_every_convolution_are_altered_and_nothing_else_but_its_
     altered = set()
     for child in children_of(RICH, "ALTER-NUMBER-OF-CHANNELS"):
         (index,) = (
-            index
-            for index, pair in enumerate(zip(RICH.layers, child.layers, strict=True))
-            if pair[0] != pair[1]
+            index for index, pair in enumerate(zip(RICH.layers, child.layers, strict=True)) if pair[0] != pair[1]
         )
         altered.add(index)
         factor = child.layers[index].operation.channel_factor
@@ -437,9 +432,7 @@ def test_a_child_that_is_not_accepted_gives_way_to_another_draw():
 
 def test_a_child_that_is_given_was_accepted():
     for seed in range(300):
-        _, child = mutate(
-            np.random.default_rng(seed), RICH, IMAGE_SHAPE, lambda child: sum(child.channels(3)) <= 90
-        )
+        _, child = mutate(np.random.default_rng(seed), RICH, IMAGE_SHAPE, lambda child: sum(child.channels(3)) <= 90)
         assert sum(child.channels(3)) <= 90
 
 

@@ -113,11 +113,7 @@ def test_an_architecture_keeps_every_layer_that_computes_and_no_other(seed, leng
     entered = {target for _, target in found.skips}
     assert len(found.layers) == len(computing_layers(genotype)) == len(found.shapes) - 1
     for position, layer in enumerate(found.layers, start=1):
-        assert (
-            layer.filter_shape is not None
-            or layer.activation is Activation.BATCH_NORM_RELU
-            or position in entered
-        )
+        assert layer.filter_shape is not None or layer.activation is Activation.BATCH_NORM_RELU or position in entered
     assert min(min(shape) for shape in found.shapes) >= 1
 
 

@@ -52,9 +52,7 @@ DRAWN = {
     "a skip that gains channels": Genotype(
         0.1, (convolution(1, 2), convolution(2, Fraction(3, 2), activation=BN_RELU)), ((0, 2),)
     ),
-    "a skip over a stride of 4": Genotype(
-        0.1, (convolution(1, 2, log2_stride=2), one_to_one(2, BN_RELU)), ((0, 2),)
-    ),
+    "a skip over a stride of 4": Genotype(0.1, (convolution(1, 2, log2_stride=2), one_to_one(2, BN_RELU)), ((0, 2),)),
 }
 RANDOM = {f"random {seed}": random_genotype(seed, 30, EVEN, 3_000) for seed in range(10)}
 GENOTYPES = {
@@ -184,9 +182,7 @@ def test_the_arrays_of_a_network_are_those_of_its_layers():
 
 def test_convolutions_have_no_bias():
     shapes = variable_shapes(phenotype_of(EXAMPLES["three convolutions"], EVEN))
-    assert all(
-        arrays.keys() == {"kernel"} for module, arrays in shapes["params"].items() if module != "classifier"
-    )
+    assert all(arrays.keys() == {"kernel"} for module, arrays in shapes["params"].items() if module != "classifier")
 
 
 @pytest.mark.parametrize("shape", [EVEN, ODD, (1, 5, 1)], ids=str)

@@ -248,7 +248,11 @@ def test_a_damaged_snapshot_is_named_and_its_removal_helps(copied, finished):
 
 @pytest.mark.parametrize(
     ("limit", "reason"),
-    [({"max_flops": 1e6}, "max_flops"), ({"max_seconds": 0.01}, "max_seconds"), ({"target_accuracy": 0.01}, "target_accuracy")],
+    [
+        ({"max_flops": 1e6}, "max_flops"),
+        ({"max_seconds": 0.01}, "max_seconds"),
+        ({"target_accuracy": 0.01}, "target_accuracy"),
+    ],
 )
 def test_every_limit_stops_and_is_named(tmp_path, limit, reason):
     settings = Settings(**TINY)

@@ -18,10 +18,7 @@ DISTINCT = [0.3, 0.9, 0.1, 0.7, 0.5]
 
 def population_of(fitness):
     return Population(
-        tuple(
-            Individual(7 + place, None, None, INITIAL, value, None, None)
-            for place, value in enumerate(fitness)
-        )
+        tuple(Individual(7 + place, None, None, INITIAL, value, None, None) for place, value in enumerate(fitness))
     )
 
 

@@ -65,13 +65,9 @@ def test_a_population_of_fewer_than_two_is_refused(population_size):
     assert_refused(Settings, "population_size", population_size)
 
 
-@pytest.mark.parametrize(
-    ("population_size", "num_workers"), [(2, 2), (3, 2), (10, 6), (10, 0), (10, -1), (100, 51)]
-)
+@pytest.mark.parametrize(("population_size", "num_workers"), [(2, 2), (3, 2), (10, 6), (10, 0), (10, -1), (100, 51)])
 def test_more_workers_than_half_the_population_are_refused(population_size, num_workers):
-    with pytest.raises(
-        ValueError, match=f"^num_workers is {num_workers}, but must be 1 to {population_size // 2}"
-    ):
+    with pytest.raises(ValueError, match=f"^num_workers is {num_workers}, but must be 1 to {population_size // 2}"):
         Settings(population_size=population_size, num_workers=num_workers)
 
 
@@ -81,9 +77,7 @@ def test_up_to_half_the_population_may_be_in_flight(population_size, num_workers
     assert settings.workers == num_workers
 
 
-@pytest.mark.parametrize(
-    ("population_size", "workers"), [(2, 1), (3, 1), (4, 1), (8, 2), (100, 25), (1000, 250)]
-)
+@pytest.mark.parametrize(("population_size", "workers"), [(2, 1), (3, 1), (4, 1), (8, 2), (100, 25), (1000, 250)])
 def test_a_quarter_of_the_population_works_by_default(population_size, workers):
     assert Settings(population_size=population_size).workers == workers
 
@@ -182,9 +176,7 @@ def test_a_whole_number_may_stand_for_any_number():
     "settings",
     [
         Settings(),
-        Settings(
-            seed=MAX_SEED, num_workers=3, flip=False, crop_padding=0, weight_decay=1 / 3, max_memory=10**12
-        ),
+        Settings(seed=MAX_SEED, num_workers=3, flip=False, crop_padding=0, weight_decay=1 / 3, max_memory=10**12),
         *(settings for settings, _ in PRESETS.values()),
     ],
 )

@@ -113,9 +113,7 @@ def test_the_device_holds_the_train_images_as_bytes():
     dataset = dataset_of()
     images = put_images(dataset, jax.local_devices()[0])
     chex.assert_type(list(images), [np.uint8, np.int32, np.float32, np.float32])
-    chex.assert_trees_all_equal(
-        images, Images(dataset.train.images, dataset.train.labels, dataset.mean, dataset.std)
-    )
+    chex.assert_trees_all_equal(images, Images(dataset.train.images, dataset.train.labels, dataset.mean, dataset.std))
 
 
 # Plans.
@@ -272,9 +270,7 @@ def test_momentum_starts_from_zero_whatever_the_first_variables_are():
     network, settings = network_of(), settings_of()
     carry = start(variables_of(network), settings)
     momentum = jax.tree.leaves(carry.optimiser)
-    assert sorted(array.shape for array in momentum) == sorted(
-        array.shape for array in jax.tree.leaves(carry.params)
-    )
+    assert sorted(array.shape for array in momentum) == sorted(array.shape for array in jax.tree.leaves(carry.params))
     assert not any(np.any(array) for array in momentum)
     chex.assert_trees_all_equal({"params": carry.params, "batch_stats": carry.batch_stats}, variables_of(network))
 
@@ -313,6 +309,20 @@ def test_a_loss_that_is_no_finite_number_is_noted(bad):
     carry = start(variables_of(network), settings)
     assert bool(step(carry, batch_of(), np.float32(0.1)).finite)
     assert not bool(step(carry, (images, labels), np.float32(0.1)).finite)
+
+
+@pytest.mark.parametrize("size", [7, 250])
+def test_a_filter_that_is_no_finite_number_is_noted_whatever_the_batch(size):
+    """XLA's CPU backend loses it on the way to the loss where it sums many rectified numbers."""
+    network, settings = network_of(ONE_CONVOLUTION), settings_of()
+    carry = start(spoilt(variables_of(network)), settings)
+    assert not bool(jax.jit(make_train_step(network, settings))(carry, batch_of(size), np.float32(0.1)).finite)
+
+
+def spoilt(variables):
+    """Puts a number that is not finite into every filter of the first convolution."""
+    variables["params"]["convolution_1"]["kernel"][0, 0, 0] = np.nan
+    return variables
 
 
 def test_a_training_that_was_not_finite_once_stays_so():
@@ -388,6 +398,14 @@ def test_only_images_of_the_split_are_asked_whether_they_are_finite(black, finit
     split, mean, deviation = Split(images, np.zeros(5, np.int32)), np.zeros(2), np.full(2, 0.5)
     found = evaluations_of(network, variables, split, 4, mean.astype(np.float32), deviation.astype(np.float32))
     assert [bool(evaluation.finite) for evaluation in found] == [True, finite]
+
+
+@pytest.mark.parametrize("size", [7, 500])
+def test_an_evaluation_with_filters_that_are_no_finite_numbers_is_not_finite(size):
+    dataset, network = dataset_of(), network_of(ONE_CONVOLUTION)
+    variables = spoilt(variables_of(network))
+    found = evaluations_of(network, variables, dataset.test, size, dataset.mean, dataset.std)
+    assert not any(evaluation.finite for evaluation in found)
 
 
 def test_an_evaluation_batch_is_no_larger_than_the_largest_split():

@@ -119,9 +119,9 @@ class Lane:
 
     def _first_variables(self, programs: Programs, birth: Birth) -> Any:
         parent = None
-        if birth.inherited_weights is not None:
-            loaded = self._store.load(birth.inherited_weights, birth.inherited_sha256)
-            parent = (birth.inherited_genotype, loaded)
+        if birth.inherited is not None:
+            loaded = self._store.load(birth.inherited.weights, birth.inherited.weights_sha256)
+            parent = (birth.inherited.genotype, loaded)
         return first_variables(self._settings.seed, birth.id, birth.genotype, programs.shapes, parent)
 
     def _accuracy(self, programs: Programs, variables: Any, batches: EvaluationBatches, split: Split) -> float | None:
