@@ -180,13 +180,8 @@ def _finish(path: Path, stop_reason: str) -> int:
     if result is None:
         print(f"No individual has been trained successfully. To {go_on}")
         return 0
-    console = Console()
-    table = Table(show_header=False, box=None)
-    table.add_column()
-    table.add_column(overflow="fold")
     for name, value in result.items():
-        table.add_row(name.replace("_", " "), _text(name, value))
-    console.print(table)
+        print(f"{name.replace('_', ' '):<26}{_text(name, value)}")
     print(f"See what evolved: jaxevo show {path}")
     print(f"Extend the run:   jaxevo resume {path} --max-individuals {2 * result['individuals']}")
     return 0

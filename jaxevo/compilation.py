@@ -91,7 +91,8 @@ class Compiler:
             programs = self._compile(architecture)
         except BaseException as error:
             with self._lock:
-                self._known.pop(architecture, None)
+                if self._known.get(architecture) is future:
+                    del self._known[architecture]
             future.set_exception(error)
             raise
         with self._lock:

@@ -1,7 +1,6 @@
 """What is compiled, and what is not: once an architecture, in memory within a bound and on disk across runs."""
 
 import concurrent.futures
-import contextlib
 import dataclasses
 import json
 import subprocess
@@ -12,6 +11,7 @@ import threading
 import jax
 import numpy as np
 import pytest
+from compile_log import compilations
 from genotypes import BN_RELU, LINEAR, convolution, one_to_one
 
 from jaxevo import compilation
@@ -50,22 +50,6 @@ def device():
 @pytest.fixture
 def compiler(dataset, device):
     return Compiler(SETTINGS, dataset, device)
-
-
-@contextlib.contextmanager
-def compilations():
-    """Collects an entry for every program that is compiled, or read from a cache, inside the block."""
-    compiled = []
-
-    def note(event, seconds, **details):
-        if event == "/jax/core/compile/backend_compile_duration":
-            compiled.append(details)
-
-    jax.monitoring.register_event_duration_secs_listener(note)
-    try:
-        yield compiled
-    finally:
-        jax.monitoring.unregister_event_duration_listener(note)
 
 
 def compiled_of(genotype):

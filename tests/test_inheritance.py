@@ -1,12 +1,12 @@
 """Which arrays a child takes from its parent, and what the fresh ones are."""
 
-import contextlib
 import dataclasses
 from fractions import Fraction
 
 import jax
 import numpy as np
 import pytest
+from compile_log import compilations
 from genotypes import (
     BN_RELU,
     EXAMPLES,
@@ -212,22 +212,6 @@ def survivors(parent, parent_variables, child, child_variables):
     for name in own.keys() - inherited:
         np.testing.assert_array_equal(own[name], fresh[name], err_msg=f"{name} is neither inherited nor fresh")
     return inherited
-
-
-@contextlib.contextmanager
-def compilations():
-    """Collects a name for every program that is compiled, or read from a cache, inside the block."""
-    compiled = []
-
-    def note(event, seconds, **details):
-        if event == "/jax/core/compile/backend_compile_duration":
-            compiled.append(details)
-
-    jax.monitoring.register_event_duration_secs_listener(note)
-    try:
-        yield compiled
-    finally:
-        jax.monitoring.unregister_event_duration_listener(note)
 
 
 # What survives a mutation.

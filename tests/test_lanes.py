@@ -40,7 +40,7 @@ def settings_of(**changes):
     return Settings(**{"train_steps": 20, "batch_size": 50, "evaluation_batch_size": 100, **changes})
 
 
-def birth_of(birth_id, genotype=NETWORK, due=None, parent=None):
+def birth_of(birth_id, genotype=PLAIN, due=None, parent=None):
     """Returns a birth; `parent` is the genotype and the outcome of its parent."""
     inherited = None if parent is None else Inherited(parent[0], parent[1].weights, parent[1].weights_sha256)
     return Birth(birth_id, None, None, genotype, inherited, due=float(birth_id) if due is None else due, flops=1)
@@ -105,10 +105,19 @@ def trainings(monkeypatch):
     return noted
 
 
-@pytest.fixture
-def one(executor_of):
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """The folder of the weights of `one`."""
+    return tmp_path_factory.mktemp("run") / "weights"
+
+
+@pytest.fixture(scope="module")
+def one(digits, weights):
     """The record of one birth, trained alone."""
-    return finish(executor_of(), birth_of(5))[5]
+    executor = LocalExecutor(settings_of(), digits, weights, 1, SESSION)
+    record = finish(executor, birth_of(5, NETWORK))[5]
+    assert executor.close() == []
+    return record
 
 
 # What comes out.
@@ -120,8 +129,8 @@ def share_correct(genotype, variables, digits, split):
     return (predictions == split.labels).sum() / len(split.labels)
 
 
-def test_fitness_and_test_accuracy_are_exact_shares_of_their_splits(one, digits, tmp_path):
-    variables = WeightStore(tmp_path / "weights").load(one.outcome.weights, one.outcome.weights_sha256)
+def test_fitness_and_test_accuracy_are_exact_shares_of_their_splits(one, digits, weights):
+    variables = WeightStore(weights).load(one.outcome.weights, one.outcome.weights_sha256)
     assert one.outcome.fitness == share_correct(NETWORK, variables, digits, digits.validation)
     assert one.test_accuracy == share_correct(NETWORK, variables, digits, digits.test)
     # It learned something, and it knows not everything.
@@ -140,8 +149,7 @@ def test_the_outcome_that_evolution_is_told_holds_no_test_accuracy(one):
     assert one.test_accuracy not in dataclasses.astuple(one.outcome)
 
 
-def test_the_weights_folder_has_the_genotype_beside_the_arrays(one, tmp_path):
-    weights = tmp_path / "weights"
+def test_the_weights_folder_has_the_genotype_beside_the_arrays(one, weights):
     assert weight_names(weights) == [one.outcome.weights]
     folder = weights / one.outcome.weights
     assert genotype_from_json(json.loads((folder / "genotype.json").read_text())) == NETWORK
@@ -153,21 +161,20 @@ def test_a_record_says_what_it_took(one):
     assert one.compile_seconds > 0
     assert one.train_seconds > 0
     assert one.outcome.failure is None
-    assert abs(time.time() - one.finished) < 60
+    assert 0 <= time.time() - one.finished < 600
 
 
 def test_the_same_birth_gives_the_same_whatever_is_trained_before_or_beside_it(executor_of, one, tmp_path):
     def result(record):
         return record.outcome.fitness, record.outcome.weights_sha256, record.test_accuracy
 
-    shutil.rmtree(tmp_path / "weights")
     # On two lanes: after some births, beside others, of the same architecture and of another.
     crowd = [birth_of(number, NETWORK if number % 2 else PLAIN) for number in (1, 2, 3, 4, 6, 7, 8)]
-    records = finish(executor_of(lanes=2), *crowd, birth_of(5))
+    records = finish(executor_of(lanes=2), *crowd, birth_of(5, NETWORK))
     assert result(records[5]) == result(one)
     shutil.rmtree(tmp_path / "weights")
     # On one lane: first of all, and once more by another process's number.
-    records = finish(executor_of(), birth_of(5, due=0.0), birth_of(6))
+    records = finish(executor_of(), birth_of(5, NETWORK, due=0.0), birth_of(6, NETWORK))
     assert result(records[5]) == result(one)
     assert result(records[6]) != result(one)
 
@@ -179,7 +186,7 @@ def test_individuals_of_one_genotype_differ_by_their_id(executor_of):
 
 def test_a_child_trains_on_from_its_parents_weights(executor_of, tmp_path):
     executor, still = executor_of(), dataclasses.replace(NETWORK, learning_rate=1e-30)
-    parent = finish(executor, birth_of(1))[1].outcome
+    parent = finish(executor, birth_of(1, NETWORK))[1].outcome
     children = finish(executor, birth_of(2, still, parent=(NETWORK, parent)), birth_of(3, still))
     store = WeightStore(tmp_path / "weights")
     theirs, heirs, fresh = (
@@ -216,7 +223,7 @@ def altered(weights, outcome):
     bias = variables["params"]["classifier"]["bias"]
     variables["params"]["classifier"]["bias"] = bias + np.float32(1e-3)
     shutil.rmtree(weights / outcome.weights)
-    store.save(outcome.weights, NETWORK, variables)
+    store.save(outcome.weights, PLAIN, variables)
 
 
 def missing(weights, outcome):
@@ -228,7 +235,7 @@ def test_damaged_weights_of_a_parent_stop_with_a_sentence(executor_of, tmp_path,
     executor = executor_of()
     parent = finish(executor, birth_of(1))[1].outcome
     damage(tmp_path / "weights", parent)
-    executor.submit([birth_of(2, parent=(NETWORK, parent))])
+    executor.submit([birth_of(2, parent=(PLAIN, parent))])
     with pytest.raises(CheckpointError, match=parent.weights):
         for _ in range(60):
             assert executor.finished(1.0) == []
@@ -238,7 +245,7 @@ def test_what_finished_before_a_lane_failed_is_not_lost(executor_of, trainings, 
     executor = executor_of()
     parent = finish(executor, birth_of(1))[1].outcome
     missing(tmp_path / "weights", parent)
-    executor.submit([birth_of(2), birth_of(3, parent=(NETWORK, parent))])
+    executor.submit([birth_of(2), birth_of(3, parent=(PLAIN, parent))])
     trainings.wait(lambda: len(trainings.ended) == 3)
     # Its thread ends with the failure; both the record and the failure wait to be asked for.
     trainings.threads[-1].join(60)
@@ -255,14 +262,14 @@ def test_what_finished_before_a_lane_failed_is_not_lost(executor_of, trainings, 
 
 def test_births_are_taken_in_due_order(executor_of, trainings):
     executor = executor_of(train_steps=3)
-    finish(executor, birth_of(0, PLAIN))
+    finish(executor, birth_of(0))
     dues = {1: 4.0, 2: 1.0, 3: 3.0, 4: 3.0, 5: 2.0, 6: 0.5}
-    finish(executor, *(birth_of(number, PLAIN, due) for number, due in dues.items()))
+    finish(executor, *(birth_of(number, due=due) for number, due in dues.items()))
     assert trainings.begun == [0, 6, 2, 5, 3, 4, 1]
 
 
 def test_births_of_a_later_call_that_are_due_earlier_come_first(executor_of, trainings):
-    executor = executor_of(train_steps=300)
+    executor = executor_of(train_steps=3_000)
     executor.submit([birth_of(0, due=0.0), birth_of(1, due=9.0)])
     trainings.wait(lambda: trainings.begun == [0])
     finish(executor, birth_of(2, due=5.0), birth_of(3, due=4.0))
@@ -271,15 +278,15 @@ def test_births_of_a_later_call_that_are_due_earlier_come_first(executor_of, tra
 
 
 def test_two_lanes_train_two_births_at_once(executor_of, trainings):
-    executor = executor_of(lanes=2, train_steps=300)
+    executor = executor_of(lanes=2, train_steps=3_000)
     finish(executor, birth_of(0), birth_of(1))
     assert len(set(trainings.threads)) == 2
 
 
 def test_closing_drops_what_is_in_training_and_returns_what_finished(executor_of, trainings, tmp_path):
-    executor = executor_of(lanes=2, train_steps=100_000)
-    executor.submit([birth_of(0, DIVERGING), birth_of(1), birth_of(2), birth_of(3)])
-    # The first ends soon, since it diverges; the others would take minutes.
+    executor = executor_of(lanes=2, train_steps=50_000)
+    executor.submit([birth_of(0, DIVERGING), *(birth_of(number, NETWORK) for number in (1, 2, 3))])
+    # The first ends soon, since it diverges; the others would take much longer.
     trainings.wait(lambda: 0 in trainings.ended and {1, 2} <= set(trainings.begun))
     began = time.monotonic()
     records = executor.close()

@@ -61,13 +61,14 @@ GENOTYPES = {
     # Even and odd sizes for what is drawn by hand, either for what is random.
     for shape in ((EVEN, ODD) if name in DRAWN else ((EVEN, ODD)[number % 2],))
 }
+LONG_CHAINS = [name for name in GENOTYPES if name.startswith("random")]
 over_genotypes = pytest.mark.parametrize(("genotype", "shape"), GENOTYPES.values(), ids=GENOTYPES.keys())
 PASSES = {
     f"{name}, {'training' if train else 'inference'}": (genotype, shape, train)
     for name, (genotype, shape) in GENOTYPES.items()
     for train in (False, True)
-    # Without batch normalisation the two are one.
-    if not train or any(layer.activation is BN_RELU for layer in genotype.layers)
+    # Without batch normalisation the two are one. Long chains are slow to compile: some in inference only.
+    if not train or (any(layer.activation is BN_RELU for layer in genotype.layers) and (name not in LONG_CHAINS[5:]))
 }
 
 

@@ -40,6 +40,10 @@ class CancelledError(Exception):
     """The run ends; a training was dropped."""
 
 
+class DivergedError(Exception):
+    """A training gave numbers that are not finite: the only way in which a training fails."""
+
+
 class DeviceData:
     """The data set on one device, put there once for all its lanes."""
 
@@ -83,26 +87,33 @@ class Lane:
         programs = self.compiler.programs(compiled)
         compile_seconds = self.compiler.bill(compiled)
         began = time.perf_counter()
-        variables = self._train(programs, birth, cancelled)
-        fitness = self._accuracy(programs, variables, self._data.validation, self._dataset.validation)
-        if variables is None or fitness is None:
-            outcome = Outcome(birth.id, 0.0, None, None, failure="the loss was not a finite number")
-            test_accuracy = None
-        else:
-            # Selection never sees the test images: this accuracy goes into the record only.
-            test_accuracy = self._accuracy(programs, variables, self._data.test, self._dataset.test)
-            name = f"{birth.id:06d}-{self._session}"
-            sha256 = self._store.save(name, birth.genotype, jax.device_get(variables))
-            outcome = Outcome(birth.id, fitness, name, sha256)
+        try:
+            outcome, test_accuracy = self._outcome(programs, birth, cancelled)
+        except DivergedError as error:
+            outcome, test_accuracy = Outcome(birth.id, 0.0, None, None, failure=str(error)), None
         train_seconds = time.perf_counter() - began
         return Record(outcome, test_accuracy, compile_seconds, train_seconds, time.time(), self._session)
 
+    def _outcome(self, programs: Programs, birth: Birth, cancelled: Callable[[], bool]) -> tuple[Outcome, float]:
+        """Returns the outcome, and the test accuracy, which goes into the record only: selection never sees it."""
+        variables = self._train(programs, birth, cancelled)
+        trained = jax.device_get(variables)
+        # The loss alone does not tell: where XLA's CPU backend fuses ReLU and mean, NaN becomes 0 on its way to it.
+        if not all(np.isfinite(array).all() for array in jax.tree.leaves(trained)):
+            raise DivergedError("a trained weight is not a finite number")
+        fitness = self._accuracy(programs, variables, self._data.validation, self._dataset.validation)
+        test_accuracy = self._accuracy(programs, variables, self._data.test, self._dataset.test)
+        name = f"{birth.id:06d}-{self._session}"
+        sha256 = self._store.save(name, birth.genotype, trained)
+        return Outcome(birth.id, fitness, name, sha256), test_accuracy
+
     def _train(self, programs: Programs, birth: Birth, cancelled: Callable[[], bool]) -> Any:
-        """Returns the trained variables on the device, or None where a loss was not finite."""
+        """Returns the trained variables on the device; raises `DivergedError` where a loss was not finite."""
         settings, device = self._settings, self._data.device
         carry: Carry = jax.device_put(start(self._first_variables(programs, birth), settings), device)
         plan = jax.device_put(plan_training(settings.seed, birth.id, settings, self._dataset), device)
-        rate = np.float32(birth.genotype.learning_rate)
+        with np.errstate(over="ignore"):  # An infinite rate diverges, and so fails as it should.
+            rate = np.float32(birth.genotype.learning_rate)
         first, chunk = 0, _FIRST_CHUNK
         while first < settings.train_steps:
             if cancelled():
@@ -111,7 +122,7 @@ class Lane:
             end = min(first + chunk, settings.train_steps)
             carry = programs.train(carry, self._data.images, plan, rate, np.int32(first), np.int32(end))
             if not bool(carry.finite):
-                return None
+                raise DivergedError("the loss is not a finite number")
             # How many steps a call makes decides only how soon a cancellation is seen.
             chunk = max(1, int(chunk * min(2.0, _CHUNK_SECONDS / (time.perf_counter() - began))))
             first = end
@@ -124,7 +135,8 @@ class Lane:
             parent = (birth.inherited.genotype, loaded)
         return first_variables(self._settings.seed, birth.id, birth.genotype, programs.shapes, parent)
 
-    def _accuracy(self, programs: Programs, variables: Any, batches: EvaluationBatches, split: Split) -> float | None:
-        if variables is None:
-            return None
-        return accuracy(programs.evaluate, variables, self._data.images, batches, len(split.labels))
+    def _accuracy(self, programs: Programs, variables: Any, batches: EvaluationBatches, split: Split) -> float:
+        measured = accuracy(programs.evaluate, variables, self._data.images, batches, len(split.labels))
+        if measured is None:
+            raise DivergedError("a logit is not a finite number")
+        return measured

@@ -49,6 +49,7 @@ class LocalExecutor:
         self._condition = threading.Condition()
         self._waiting: list[Birth] = []
         self._closing = False
+        self._error: Exception | None = None
         self._finished: queue.SimpleQueue[Record | Exception] = queue.SimpleQueue()
         sys.setswitchinterval(_SWITCH_SECONDS)
         used = devices[: self.lanes]
@@ -79,13 +80,17 @@ class LocalExecutor:
         """
         records: list[Record] = []
         try:
-            while True:
+            while self._error is None:
                 item = self._finished.get(timeout=0 if records else timeout)
                 if isinstance(item, Exception):
-                    raise item
-                records.append(item)
+                    self._error = item
+                else:
+                    records.append(item)
         except queue.Empty:
             return records
+        if records:
+            return records  # What had finished first is not lost: the error is raised by the next call.
+        raise self._error
 
     def close(self) -> list[Record]:
         """Drops the running trainings, ends the lanes, and returns the records of those that finished meanwhile."""

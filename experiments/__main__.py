@@ -1,0 +1,86 @@
+"""Runs an experiment over several seeds and prints a table: `python -m experiments NAME --seeds 0 1 2 3 4`.
+
+A seed whose run is there already is gone on with, or only read where it is finished.
+"""
+
+import argparse
+import dataclasses
+import statistics
+import sys
+from pathlib import Path
+from typing import Any
+
+from experiments.experiment import Experiment, load, names
+from jaxevo.environment import prepare_process
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs what the arguments name; returns 0."""
+    parser = argparse.ArgumentParser(prog="python -m experiments", description=__doc__)
+    parser.add_argument("name", choices=names())
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4], help="default: 0 1 2 3 4")
+    parser.add_argument("--folder", type=Path, default=Path("runs"), help="where to keep the runs; default: runs")
+    parser.add_argument("--dataset", help="a data set in place of the experiment's, such as a .npz file")
+    parser.add_argument("--lanes", type=int, help="individuals to train at once; never shapes the result")
+    given = parser.parse_args(arguments)
+    experiment = load(given.name)
+    if given.dataset is not None:
+        experiment = dataclasses.replace(
+            experiment, settings=dataclasses.replace(experiment.settings, dataset=given.dataset)
+        )
+    prepare_process()
+    results = {
+        seed: run_seed(experiment, seed, given.folder / f"{given.name}-{seed}", given.lanes) for seed in given.seeds
+    }
+    print(table(results))
+    return 0
+
+
+def run_seed(experiment: Experiment, seed: int, path: Path, lanes: int | None) -> dict[str, Any]:
+    """Evolves one seed, or goes on with it; returns its result."""
+    from jaxevo.progress import watch
+    from jaxevo.result import write_result
+    from jaxevo.run import INTERRUPTED, resume_run, start_run
+
+    print(f"seed {seed} in {path}", flush=True)
+    with watch() as watcher:
+        if (path / "manifest.json").exists():
+            ended = resume_run(path, experiment.limits, lanes, watcher)
+        else:
+            settings = dataclasses.replace(experiment.settings, seed=seed)
+            ended = start_run(path, settings, experiment.limits, lanes, watcher)
+    if ended.stop_reason == INTERRUPTED:
+        raise KeyboardInterrupt
+    result = write_result(path)
+    if result is None:
+        raise RuntimeError(f"seed {seed} trained no individual successfully: see {path}")
+    return result
+
+
+def table(results: dict[int, dict[str, Any]]) -> str:
+    """Returns a Markdown table of all seeds, with the median test accuracy below."""
+    rows = [
+        "| seed | individuals | validation accuracy | test accuracy | ensemble | parameters | minutes |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for seed, result in results.items():
+        accuracies = (result[f"{name}_accuracy"] for name in ("best_validation", "best_test", "ensemble_test"))
+        cells = [
+            str(seed),
+            str(result["individuals"]),
+            *(f"{accuracy:.1%}" for accuracy in accuracies),
+            f"{result['best_parameters']:,}",
+            f"{result['wall_seconds'] / 60:.1f}",
+        ]
+        rows.append(f"| {' | '.join(cells)} |")
+    median = statistics.median(result["best_test_accuracy"] for result in results.values())
+    return "\n".join([*rows, "", f"median test accuracy {median:.1%}"])
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except ValueError as error:
+        sys.exit(f"error: {error}")
