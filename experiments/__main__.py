@@ -38,9 +38,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 def run_seed(experiment: Experiment, seed: int, path: Path, lanes: int | None) -> dict[str, Any]:
     """Evolves one seed, or goes on with it; returns its result."""
+    from jaxevo.loop import INTERRUPTED
     from jaxevo.progress import watch
     from jaxevo.result import write_result
-    from jaxevo.run import INTERRUPTED, resume_run, start_run
+    from jaxevo.run import resume_run, start_run
 
     print(f"seed {seed} in {path}", flush=True)
     with watch() as watcher:

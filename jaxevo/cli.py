@@ -169,8 +169,8 @@ def _resume(command: ResumeCommand) -> int:
 
 
 def _finish(path: Path, stop_reason: str) -> int:
+    from jaxevo.loop import INTERRUPTED
     from jaxevo.result import write_result
-    from jaxevo.run import INTERRUPTED
 
     go_on = f"go on with: jaxevo resume {path}"
     if stop_reason == INTERRUPTED:

@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -37,6 +38,7 @@ class Phenotype(nn.Module):
         Returns:
             Logits, float32 [batch, num_classes].
         """
+        chex.assert_shape(images, (None, *self.architecture.image_shape))
         points = [images]
         for position, layer in enumerate(self.architecture.layers, start=1):
             point = points[-1]

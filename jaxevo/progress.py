@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from jaxevo.run import Progress, Watcher
+from jaxevo.loop import Progress, Watcher
 
 _LINE_SECONDS = 5.0
 _RATE_SECONDS = 60.0

@@ -227,13 +227,13 @@ PRESETS: dict[str, tuple[Settings, Limits]] = {
     "small": (
         Settings(
             dataset="fashion_mini",
-            population_size=32,
+            population_size=16,
             num_workers=8,
             selection="aging",
-            sample_size=10,
-            train_steps=400,
+            sample_size=8,
+            train_steps=300,
         ),
-        Limits(max_individuals=300),
+        Limits(max_individuals=500),
     ),
     "paper": (_PAPER, Limits(max_individuals=25_000)),
 }

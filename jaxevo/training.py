@@ -8,6 +8,7 @@ take a third of its compilation, and the same plan serves one device or many.
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -141,6 +142,7 @@ def make_train_step(phenotype: Phenotype, settings: Settings) -> TrainStep:
 
     def train_step(carry: Carry, batch: Batch, learning_rate: jax.Array) -> Carry:
         images, labels = batch
+        chex.assert_equal_shape_prefix([images, labels], 1)
 
         def mean_loss(params: Any) -> tuple[jax.Array, Any]:
             variables = {"params": params, "batch_stats": carry.batch_stats}

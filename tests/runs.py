@@ -6,7 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from jaxevo.run import Ended, Watcher, resume_run, start_run
+from jaxevo.loop import Watcher
+from jaxevo.run import Ended, resume_run, start_run
 from jaxevo.settings import Limits, Settings
 
 TINY = {

@@ -123,7 +123,8 @@ def test_folder_without_splits_holds_every_sixth_of_each_class_out(tmp_path: Pat
         sorted(split.images[split.labels == 0, 0, 0, 0].tolist())
         for split in (dataset.train, dataset.validation, dataset.test)
     ]
-    assert sorted(sum(levels, [])) == [7 * index + 1 for index in range(20)]  # Each image in just one split.
+    # Each image is in just one split.
+    assert sorted(level for split in levels for level in split) == [7 * index + 1 for index in range(20)]
 
 
 def test_folder_order_depends_on_names_alone(tmp_path: Path) -> None:

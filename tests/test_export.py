@@ -18,7 +18,8 @@ from genotypes import BN_RELU, INITIAL, RICH, convolution, one_to_one, random_ge
 
 from jaxevo import export  # noqa: E402
 from jaxevo.checkpoint import save_tree  # noqa: E402
-from jaxevo.export import export_network, network_source  # noqa: E402
+from jaxevo.export import export_network  # noqa: E402
+from jaxevo.export.source import network_source  # noqa: E402
 from jaxevo.genotype import Genotype, architecture, describe, genotype_from_json  # noqa: E402
 from jaxevo.inheritance import first_variables  # noqa: E402
 from jaxevo.phenotype import Phenotype, variable_shapes  # noqa: E402

@@ -32,6 +32,7 @@ ORDER = (
     "workdir",
     "evaluation",
     "execution",
+    "loop",
     "run",
     "history",
     "result",

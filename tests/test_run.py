@@ -16,7 +16,8 @@ import jaxevo as package
 from jaxevo.checkpoint import CheckpointError
 from jaxevo.history import History
 from jaxevo.journal import JournalError
-from jaxevo.run import Progress, Watcher, start_run
+from jaxevo.loop import Progress, Watcher
+from jaxevo.run import start_run
 from jaxevo.settings import Limits, Settings
 from jaxevo.workdir import Workdir, WorkdirError
 

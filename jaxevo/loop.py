@@ -1,0 +1,204 @@
+"""The host loop: asks the evolution for births, has them trained, keeps what comes back, and tells it in order.
+
+The order of writing is what makes a run survive a crash at any moment: weights are committed, then the journal's
+record is forced to disk, and only then may an outcome be told and anything that follows from it be begun.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from jaxevo.checkpoint import SnapshotStore, remove_weights, weight_names
+from jaxevo.data import Dataset
+from jaxevo.evolution import EvolutionState, Task, evolution
+from jaxevo.execution.local import LocalExecutor
+from jaxevo.journal import Journal, Record
+from jaxevo.settings import Limits, Settings
+from jaxevo.workdir import Workdir
+
+INTERRUPTED = "interrupted"
+"""The stop reason of a run that a signal ended."""
+
+_POLL_SECONDS = 0.25
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is, for whoever watches.
+
+    Attributes:
+        state: of the evolution.
+        limits: where this process is to end.
+        session_events: events told by this process.
+        session_seconds: since this process began to evolve.
+        compile_seconds: spent compiling, by this process.
+        train_seconds: spent training, by this process.
+        individuals_in_training: births in flight that have not finished.
+    """
+
+    state: EvolutionState
+    limits: Limits
+    session_events: int
+    session_seconds: float
+    compile_seconds: float
+    train_seconds: float
+    individuals_in_training: int
+
+    @property
+    def individuals_per_hour(self) -> float:
+        """Events told an hour, by this process."""
+        return 3600 * self.session_events / max(self.session_seconds, 1e-9)
+
+    @property
+    def compile_share(self) -> float:
+        """Compiling's share of the lanes' time, in [0, 1]."""
+        return self.compile_seconds / max(self.compile_seconds + self.train_seconds, 1e-9)
+
+
+class Watcher:
+    """Whoever watches a run; this one ignores all."""
+
+    def notice(self, text: str) -> None:
+        """Takes a sentence for the user."""
+
+    def progressed(self, progress: Progress) -> None:
+        """Takes the progress, after every event and several times a second."""
+
+
+class HostLoop:
+    """The state of the host loop and its steps."""
+
+    def __init__(
+        self,
+        workdir: Workdir,
+        settings: Settings,
+        limits: Limits,
+        dataset: Dataset,
+        records: dict[int, Record],
+        state: EvolutionState | None,
+        journal: Journal,
+        snapshots: SnapshotStore,
+        executor: LocalExecutor,
+        watcher: Watcher,
+    ) -> None:
+        """Takes up a run where `state` and `records` left it; `state` is None for one that has not begun."""
+        self._settings = settings
+        self._limits = limits
+        self._evolution = evolution(settings, task_of(dataset))
+        self._state = state if state is not None else self._evolution.init()
+        self._journal = journal
+        self._snapshots = snapshots
+        self._executor = executor
+        self._watcher = watcher
+        self._weights = workdir.weights
+        self._present = dict.fromkeys(weight_names(workdir.weights))
+        # Records of individuals that were not told yet; told ones are the journal's affair.
+        waiting = {birth.id for birth in self._state.in_flight}
+        self._records = {
+            individual_id: record
+            for individual_id, record in records.items()
+            if individual_id in waiting or individual_id >= self._state.births
+        }
+        self._began = time.perf_counter()
+        self._first_event = self._state.events
+        self._compile_seconds = self._train_seconds = 0.0
+
+    def until_stopped(self, interrupted: Callable[[], bool]) -> str:
+        """Evolves until a limit is met or a signal comes; returns which."""
+        self._executor.submit(birth for birth in self._state.in_flight if birth.id not in self._records)
+        while (reason := self._reached()) is None:
+            self._state, births = self._evolution.ask(self._state)
+            self._executor.submit(birth for birth in births if birth.id not in self._records)
+            self._collect()
+            record = self._next_record(interrupted)
+            if record is None:
+                return INTERRUPTED
+            self._state = self._evolution.tell(self._state, record.outcome)
+            if self._state.events % self._settings.snapshot_interval == 0:
+                self.snapshot()
+            self._watcher.progressed(self.progress())
+        return reason
+
+    def keep(self, records: list[Record]) -> None:
+        """Makes records durable; only then they may be told."""
+        if not records:
+            return
+        self._journal.append(records)
+        for record in records:
+            self._records[record.outcome.id] = record
+            self._compile_seconds += record.compile_seconds
+            self._train_seconds += record.train_seconds
+            if record.outcome.weights is not None:
+                self._present[record.outcome.weights] = None
+
+    def snapshot(self) -> None:
+        """Saves the state; told events can then be restored without their records."""
+        self._snapshots.save(self._state)
+
+    def progress(self) -> Progress:
+        """Returns how far the run is."""
+        return Progress(
+            state=self._state,
+            limits=self._limits,
+            session_events=self._state.events - self._first_event,
+            session_seconds=time.perf_counter() - self._began,
+            compile_seconds=self._compile_seconds,
+            train_seconds=self._train_seconds,
+            individuals_in_training=sum(birth.id not in self._records for birth in self._state.in_flight),
+        )
+
+    def _reached(self) -> str | None:
+        best = self._state.best
+        return self._limits.reached(
+            events=self._state.events,
+            flops=self._state.total_flops,
+            seconds=time.perf_counter() - self._began,
+            accuracy=0.0 if best is None else best.fitness,
+        )
+
+    def _next_record(self, interrupted: Callable[[], bool]) -> Record | None:
+        """Waits for the record that is told next; None when a signal came."""
+        while (due := self._due()) is None:
+            if interrupted():
+                return None
+            self.keep(self._executor.finished(_POLL_SECONDS))
+            self._watcher.progressed(self.progress())
+        return self._records.pop(due)
+
+    def _due(self) -> int | None:
+        """Returns the individual whose outcome is told next, if it is there.
+
+        In wall-clock mode that is the first of the journal that was not told, so that the journal replays the run.
+        """
+        if self._settings.wall_clock:
+            waiting = {birth.id for birth in self._state.in_flight}
+            return next((individual_id for individual_id in self._records if individual_id in waiting), None)
+        due = self._state.in_flight[0].id
+        return due if due in self._records else None
+
+    def _collect(self) -> None:
+        """Removes the weights that nobody needs any more.
+
+        Needed are those of the living, of the best ever, of the parents of births without a durable record, and of
+        finished individuals that were not told yet. Everything told is durable, so that a restart needs no other.
+        """
+        state = self._state
+        needed = {individual.weights for individual in state.population}
+        needed |= {
+            birth.inherited.weights
+            for birth in state.in_flight
+            if birth.inherited is not None and birth.id not in self._records
+        }
+        needed |= {record.outcome.weights for record in self._records.values()}
+        if state.best is not None:
+            needed.add(state.best.weights)
+        # Weights of trainings that are just being saved are not among the present ones yet.
+        unneeded = [name for name in self._present if name not in needed]
+        remove_weights(self._weights, unneeded)
+        for name in unneeded:
+            del self._present[name]
+
+
+def task_of(dataset: Dataset) -> Task:
+    """Returns what evolution must know of a data set."""
+    return Task(dataset.image_shape, dataset.num_classes, len(dataset.validation.labels))
