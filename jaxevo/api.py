@@ -181,17 +181,21 @@ def evolve(
 
     Raises:
         ValueError: with a sentence, for a setting, data set or folder that will not do.
+        KeyboardInterrupt: when a signal stopped the run, which `jaxevo resume` goes on with.
         RuntimeError: if the run's own process failed; its output says why.
     """
     settings, limits = preset_with(preset, changes)
     path = check_path(str(workdir)) if workdir is not None else new_workdir(settings)
     if prepare_process():
+        from jaxevo.loop import INTERRUPTED
         from jaxevo.progress import watch
         from jaxevo.result import write_result
         from jaxevo.run import start_run
 
         with watch() as watcher:
-            start_run(path, settings, limits, lanes, watcher)
+            ended = start_run(path, settings, limits, lanes, watcher)
+        if ended.stop_reason == INTERRUPTED:
+            raise KeyboardInterrupt(f"stopped; nothing that had finished is lost: jaxevo resume {path}")
         write_result(path)
     else:
         _run_in_child(_command(path, preset, lanes, changes))

@@ -107,6 +107,8 @@ class HostLoop:
         """Evolves until a limit is met or a signal comes; returns which."""
         self._executor.submit(birth for birth in self._state.in_flight if birth.id not in self._records)
         while (reason := self._reached()) is None:
+            if interrupted():
+                return INTERRUPTED
             self._state, births = self._evolution.ask(self._state)
             self._executor.submit(birth for birth in births if birth.id not in self._records)
             self._collect()

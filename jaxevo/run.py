@@ -55,6 +55,7 @@ def start_run(path: Path, settings: Settings, limits: Limits, lanes: int | None,
     Raises:
         ValueError: with a sentence, where settings, data or folder will not do; nothing was started then.
     """
+    _check_lanes(lanes)
     check_new(path)
     dataset = load(settings.dataset)
     # A run is resumed from any folder: a path must not depend on this one.
@@ -65,6 +66,7 @@ def start_run(path: Path, settings: Settings, limits: Limits, lanes: int | None,
         workdir = Workdir(path)
         manifest = Manifest(
             settings=settings,
+            limits=limits,
             data_fingerprint=dataset.fingerprint,
             image_shape=dataset.image_shape,
             class_names=dataset.class_names,
@@ -89,6 +91,7 @@ def resume_run(path: Path, changes: Limits, lanes: int | None, watcher: Watcher)
     Raises:
         ValueError: with a sentence, where the folder or the data are not the run's; nothing was changed then.
     """
+    _check_lanes(lanes)
     workdir = Workdir(path)
     manifest = read_manifest(workdir)
     dataset = load(manifest.settings.dataset)
@@ -105,9 +108,14 @@ def resume_run(path: Path, changes: Limits, lanes: int | None, watcher: Watcher)
             )
     with locked(path):
         sessions = read_journal(workdir.journal).sessions
-        limits = sessions[-1].limits if sessions else Limits()
+        limits = sessions[-1].limits if sessions else manifest.limits
         given = {name: value for name, value in dataclasses.asdict(changes).items() if value is not None}
         return _evolve(workdir, manifest.settings, dataset, dataclasses.replace(limits, **given), lanes, watcher)
+
+
+def _check_lanes(lanes: int | None) -> None:
+    if lanes is not None and lanes < 1:
+        raise ValueError(f"lanes is {lanes}, but must be 1 or more")
 
 
 def describe_machine() -> dict[str, str]:
@@ -142,8 +150,8 @@ def _evolve(
         )
         if settings.workers < _BIRTHS_A_LANE * executor.lanes:
             watcher.notice(
-                f"num_workers is {settings.workers} for {executor.lanes} lanes: with fewer than {_BIRTHS_A_LANE} births "
-                "in flight a lane, lanes at times wait for the outcome that is due next; the result is the same"
+                f"num_workers is {settings.workers} for {executor.lanes} lanes: with fewer than {_BIRTHS_A_LANE} "
+                "births in flight a lane, lanes at times wait for the outcome that is due next; the result is the same"
             )
         try:
             journal.append([session])

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jaxevo.settings import Settings, settings_from_json
+from jaxevo.settings import Limits, Settings, settings_from_json
 
 FORMAT = 1
 """The format of a work folder; a folder of another format is refused."""
@@ -61,6 +61,7 @@ class Manifest:
 
     Attributes:
         settings: all that shapes the result.
+        limits: where the run was to end when it began.
         data_fingerprint: sha256 of images, labels and class names.
         image_shape: height, width, channels.
         class_names: of the classes, by label.
@@ -71,6 +72,7 @@ class Manifest:
     """
 
     settings: Settings
+    limits: Limits
     data_fingerprint: str
     image_shape: tuple[int, int, int]
     class_names: tuple[str, ...]
@@ -101,7 +103,8 @@ def check_new(path: Path) -> None:
         raise WorkdirError(
             f"workdir {path} holds a run already: go on with it by 'jaxevo resume {path}', or choose another folder"
         )
-    if path.exists() and (not path.is_dir() or any(child.name != "lock" for child in path.iterdir())):
+    # What a run that was killed before it began may have left does not count.
+    if path.exists() and (not path.is_dir() or {child.name for child in path.iterdir()} - {"lock", "manifest.tmp"}):
         raise WorkdirError(f"workdir {path} exists and is not empty, but holds no run: choose another folder")
 
 
@@ -155,11 +158,12 @@ def read_manifest(workdir: Workdir) -> Manifest:
         )
     try:
         settings = settings_from_json(fields.pop("settings"))
+        limits = Limits(**fields.pop("limits"))
         # JSON knows no tuples.
         facts: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
         }
-        return Manifest(settings=settings, **facts)
+        return Manifest(settings=settings, limits=limits, **facts)
     except (ValueError, KeyError, TypeError) as error:
         raise WorkdirError(f"{path} is damaged ({error}): restore it from a copy. Nothing was changed") from error
 

@@ -7,24 +7,20 @@ import subprocess
 import sys
 from fractions import Fraction
 
-from jaxevo.environment import prepare_process
+import jax
+import numpy as np
+import pytest
+from genotypes import BN_RELU, INITIAL, RICH, convolution, one_to_one, random_genotype
 
-prepare_process()
-
-import jax  # noqa: E402
-import numpy as np  # noqa: E402
-import pytest  # noqa: E402
-from genotypes import BN_RELU, INITIAL, RICH, convolution, one_to_one, random_genotype  # noqa: E402
-
-from jaxevo import export  # noqa: E402
-from jaxevo.checkpoint import save_tree  # noqa: E402
-from jaxevo.export import export_network  # noqa: E402
-from jaxevo.export.source import network_source  # noqa: E402
-from jaxevo.genotype import Genotype, architecture, describe, genotype_from_json  # noqa: E402
-from jaxevo.inheritance import first_variables  # noqa: E402
-from jaxevo.phenotype import Phenotype, variable_shapes  # noqa: E402
-from jaxevo.settings import Settings  # noqa: E402
-from jaxevo.workdir import Manifest  # noqa: E402
+from jaxevo import export
+from jaxevo.checkpoint import save_tree
+from jaxevo.export import export_network
+from jaxevo.export.source import network_source
+from jaxevo.genotype import Genotype, architecture, describe, genotype_from_json
+from jaxevo.inheritance import first_variables
+from jaxevo.phenotype import Phenotype, variable_shapes
+from jaxevo.settings import Limits, Settings
+from jaxevo.workdir import Manifest
 
 NAMES = (
     "plain",
@@ -70,6 +66,7 @@ def manifest_of(image_shape, **changes):
     generator = np.random.default_rng(5)
     manifest = Manifest(
         settings=Settings(batch_norm_decay=0.8),
+        limits=Limits(),
         data_fingerprint="0" * 64,
         image_shape=image_shape,
         class_names=NAMES,

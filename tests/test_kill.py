@@ -50,6 +50,16 @@ def test_a_run_killed_twice_at_a_kill_point_ends_the_same(tmp_path, undisturbed,
     assert {folder.name for folder in (path / "weights").iterdir()} <= named
 
 
+def test_a_run_killed_before_its_first_record_keeps_its_limits(tmp_path, undisturbed):
+    path = tmp_path / "run"
+    first = jaxevo(*run_arguments(path, EVENTS), kill_point="before journal record:1")
+    assert first.returncode == SIGKILLED, first.stderr
+    assert not journal_lines(path, "session")
+    last = jaxevo("resume", path, "--lanes", 2)
+    assert last.returncode == 0, last.stderr
+    assert package.open(path).fingerprint == undisturbed
+
+
 def test_a_run_killed_at_five_random_moments_ends_the_same(tmp_path):
     events = 60
     expected = start(tmp_path / "undisturbed", events).progress.state.fingerprint

@@ -184,7 +184,8 @@ def test_other_software_is_noticed_precisely(copied):
         def notice(self, text: str) -> None:
             notices.append(text)
 
-    resume(copied, watcher=Noticing())
+    resume(copied, lanes=1, watcher=Noticing())
+    notices = [text for text in notices if "num_workers" not in text]
     assert len(notices) == 1
     assert "optax" in notices[0]
     assert "'0.0.1'" in notices[0]
@@ -266,6 +267,24 @@ def test_an_initial_genotype_over_budget_is_refused_before_anything_is_written(t
     with pytest.raises(ValueError, match="max_parameters is 10"):
         start(tmp_path / "run", 5, max_parameters=10)
     assert not (tmp_path / "run").exists()
+
+
+def test_lanes_below_one_are_refused(tmp_path, finished):
+    with pytest.raises(ValueError, match="lanes is 0, but must be 1 or more"):
+        start(tmp_path / "run", 5, lanes=0)
+    with pytest.raises(ValueError, match="lanes is -1"):
+        resume(finished, lanes=-1)
+
+
+def test_few_births_in_flight_a_lane_are_noticed(copied):
+    notices = []
+
+    class Noticing(Watcher):
+        def notice(self, text: str) -> None:
+            notices.append(text)
+
+    resume(copied, lanes=2, watcher=Noticing())
+    assert any("num_workers is 3 for 2 lanes" in text for text in notices)
 
 
 def test_progress_is_told_after_every_event(tmp_path):
