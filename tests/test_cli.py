@@ -142,7 +142,8 @@ def test_run_and_resume_print_plain_lines_and_a_summary(tmp_path):
     result = json.loads((path / "result.json").read_text())
     assert result["fingerprint"] in ended.stdout
     assert f"jaxevo show {path}" in ended.stdout
-    assert "individuals, " in ended.stdout
+    assert "/6 individuals, " in ended.stdout
+    assert "0 convolutions, initial" in ended.stdout
     assert "\x1b" not in ended.stdout
     extended = jaxevo("resume", path, "--max-individuals", 9)
     assert extended.returncode == 0, extended.stderr
