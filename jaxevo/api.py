@@ -70,9 +70,10 @@ class Network:
         """
         from jaxevo.checkpoint import WeightStore
 
-        if self.individual.weights is None or self.individual.weights_sha256 is None:
-            raise ValueError(f"individual {self.individual.id} has no weights: its training failed")
-        return WeightStore(self._workdir.weights).load(self.individual.weights, self.individual.weights_sha256)
+        one = self.individual
+        if one.weights is None or one.weights_sha256 is None:
+            raise ValueError(f"individual {one.id} has no weights: its training failed")
+        return WeightStore(self._workdir.weights).load(one.weights, one.weights_sha256, one.genotype)
 
     def describe(self) -> str:
         """Returns the network as text, one line a layer, shapes included."""

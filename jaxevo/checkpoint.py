@@ -52,33 +52,26 @@ class WeightStore:
         kill_point("after weights commit")
         return variables_sha256(variables)
 
-    def load(self, name: str, sha256: str) -> Variables:
+    def load(self, name: str, sha256: str, genotype: Genotype) -> Variables:
         """Returns an individual's variables as NumPy arrays.
 
         Raises:
-            CheckpointError: if they are missing or differ from what was saved.
+            CheckpointError: if they are missing, or they or the genotype beside them differ from what was saved.
         """
         folder = self._folder / name
         remedy = "restore the folder from a copy; without it the run cannot go on. Nothing was changed"
         if not (folder / "variables").is_dir():
             raise CheckpointError(f"the weights {folder} are missing; {remedy}")
         try:
+            beside = genotype_from_json(json.loads((folder / "genotype.json").read_text()))
             restored = self._checkpointer.restore(folder.absolute() / "variables", args=ocp.args.PyTreeRestore())
         except Exception as error:  # Orbax and TensorStore raise many kinds for a damaged folder.
             raise CheckpointError(f"the weights {folder} cannot be read; {remedy} ({error})") from error
         # Orbax drops empty trees.
         variables = {"params": restored["params"], "batch_stats": restored.get("batch_stats") or {}}
-        if variables_sha256(variables) != sha256:
+        if beside != genotype or variables_sha256(variables) != sha256:
             raise CheckpointError(f"the weights {folder} are not those that were saved; {remedy}")
         return variables
-
-    def load_genotype(self, name: str) -> Genotype:
-        """Returns the genotype beside an individual's weights; raises `CheckpointError` where it is damaged."""
-        path = self._folder / name / "genotype.json"
-        try:
-            return genotype_from_json(json.loads(path.read_text()))
-        except (OSError, ValueError) as error:
-            raise CheckpointError(f"{path} cannot be read; restore it from a copy ({error})") from error
 
 
 def variables_sha256(variables: Variables) -> str:

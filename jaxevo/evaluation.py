@@ -68,7 +68,7 @@ class SavedNetworks:
             raise ValueError(f"individual {individual.id} has no weights: its training failed")
         compiled = architecture(individual.genotype, self._dataset.image_shape)
         evaluate = jax.jit(make_evaluate(Phenotype(compiled, self._dataset.num_classes)))
-        variables = self._store.load(individual.weights, individual.weights_sha256)
+        variables = self._store.load(individual.weights, individual.weights_sha256, individual.genotype)
         size = evaluation_batch_size(self._settings, self._dataset)
         batches = put_evaluation_batches(split, size, self._device)
         predicted = [

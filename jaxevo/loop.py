@@ -33,7 +33,6 @@ class Progress:
         session_seconds: since this process began to evolve.
         compile_seconds: spent compiling, by this process.
         train_seconds: spent training, by this process.
-        individuals_in_training: births in flight that have not finished.
     """
 
     state: EvolutionState
@@ -42,7 +41,6 @@ class Progress:
     session_seconds: float
     compile_seconds: float
     train_seconds: float
-    individuals_in_training: int
 
     @property
     def individuals_per_hour(self) -> float:
@@ -146,7 +144,6 @@ class HostLoop:
             session_seconds=time.perf_counter() - self._began,
             compile_seconds=self._compile_seconds,
             train_seconds=self._train_seconds,
-            individuals_in_training=sum(birth.id not in self._records for birth in self._state.in_flight),
         )
 
     def _reached(self) -> str | None:

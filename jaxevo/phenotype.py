@@ -1,8 +1,5 @@
 """From an architecture to a Flax module."""
 
-import math
-from typing import Any
-
 import chex
 import flax.linen as nn
 import jax
@@ -98,8 +95,3 @@ def variable_shapes(phenotype: Phenotype) -> dict[str, dict[str, dict[str, jax.S
     image = jax.ShapeDtypeStruct((1, height, width, channels), jnp.float32)
     shapes = jax.eval_shape(lambda x: phenotype.init(jax.random.key(0), x, train=False), image)
     return {"params": dict(shapes["params"]), "batch_stats": dict(shapes.get("batch_stats", {}))}
-
-
-def parameter_count(variables: dict[str, Any]) -> int:
-    """Returns how many trainable numbers the variables hold."""
-    return sum(math.prod(array.shape) for array in jax.tree.leaves(variables["params"]))

@@ -130,7 +130,7 @@ def share_correct(genotype, variables, digits, split):
 
 
 def test_fitness_and_test_accuracy_are_exact_shares_of_their_splits(one, digits, weights):
-    variables = WeightStore(weights).load(one.outcome.weights, one.outcome.weights_sha256)
+    variables = WeightStore(weights).load(one.outcome.weights, one.outcome.weights_sha256, NETWORK)
     assert one.outcome.fitness == share_correct(NETWORK, variables, digits, digits.validation)
     assert one.test_accuracy == share_correct(NETWORK, variables, digits, digits.test)
     # It learned something, and it knows not everything.
@@ -153,7 +153,6 @@ def test_the_weights_folder_has_the_genotype_beside_the_arrays(one, weights):
     assert weight_names(weights) == [one.outcome.weights]
     folder = weights / one.outcome.weights
     assert genotype_from_json(json.loads((folder / "genotype.json").read_text())) == NETWORK
-    assert WeightStore(weights).load_genotype(one.outcome.weights) == NETWORK
 
 
 def test_a_record_says_what_it_took(one):
@@ -190,8 +189,8 @@ def test_a_child_trains_on_from_its_parents_weights(executor_of, tmp_path):
     children = finish(executor, birth_of(2, still, parent=(NETWORK, parent)), birth_of(3, still))
     store = WeightStore(tmp_path / "weights")
     theirs, heirs, fresh = (
-        store.load(outcome.weights, outcome.weights_sha256)["params"]
-        for outcome in (parent, children[2].outcome, children[3].outcome)
+        store.load(outcome.weights, outcome.weights_sha256, genotype)["params"]
+        for outcome, genotype in ((parent, NETWORK), (children[2].outcome, still), (children[3].outcome, still))
     )
     for module, arrays in theirs.items():
         for name, array in arrays.items():
@@ -219,7 +218,7 @@ def test_a_lane_trains_on_after_a_failure(executor_of):
 def altered(weights, outcome):
     """Replaces an individual's arrays by ones that Orbax finds as good."""
     store = WeightStore(weights)
-    variables = store.load(outcome.weights, outcome.weights_sha256)
+    variables = store.load(outcome.weights, outcome.weights_sha256, PLAIN)
     bias = variables["params"]["classifier"]["bias"]
     variables["params"]["classifier"]["bias"] = bias + np.float32(1e-3)
     shutil.rmtree(weights / outcome.weights)
@@ -230,7 +229,11 @@ def missing(weights, outcome):
     shutil.rmtree(weights / outcome.weights)
 
 
-@pytest.mark.parametrize("damage", [altered, missing])
+def of_another_genotype(weights, outcome):
+    (weights / outcome.weights / "genotype.json").write_text(json.dumps(NETWORK.to_json()))
+
+
+@pytest.mark.parametrize("damage", [altered, missing, of_another_genotype])
 def test_damaged_weights_of_a_parent_stop_with_a_sentence(executor_of, tmp_path, damage):
     executor = executor_of()
     parent = finish(executor, birth_of(1))[1].outcome

@@ -131,8 +131,9 @@ class Lane:
     def _first_variables(self, programs: Programs, birth: Birth) -> Any:
         parent = None
         if birth.inherited is not None:
-            loaded = self._store.load(birth.inherited.weights, birth.inherited.weights_sha256)
-            parent = (birth.inherited.genotype, loaded)
+            inherited = birth.inherited
+            loaded = self._store.load(inherited.weights, inherited.weights_sha256, inherited.genotype)
+            parent = (inherited.genotype, loaded)
         return first_variables(self._settings.seed, birth.id, birth.genotype, programs.shapes, parent)
 
     def _accuracy(self, programs: Programs, variables: Any, batches: EvaluationBatches, split: Split) -> float:
