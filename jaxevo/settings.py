@@ -233,7 +233,7 @@ PRESETS: dict[str, tuple[Settings, Limits]] = {
             sample_size=8,
             train_steps=300,
         ),
-        Limits(max_individuals=500),
+        Limits(max_individuals=450),
     ),
     "paper": (_PAPER, Limits(max_individuals=25_000)),
 }

@@ -15,6 +15,7 @@ TINY = {
     "seed": 3,
     "population_size": 6,
     "num_workers": 3,
+    "selection": "tournament",
     "train_steps": 6,
     "batch_size": 20,
     "snapshot_interval": 4,

@@ -62,7 +62,7 @@ def test_lineage_goes_from_an_initial_individual_to_the_asked_one(run):
 
 
 def test_an_earlier_moment_can_be_opened(run, tmp_path):
-    start(tmp_path / "short", 5, selection="aging", sample_size=10)
+    start(tmp_path / "short", 5)
     assert jaxevo.open(run.path, 5).fingerprint == jaxevo.open(tmp_path / "short").fingerprint
 
 

@@ -2,12 +2,14 @@
 
 import concurrent.futures
 import dataclasses
+import itertools
 import json
 import subprocess
 import sys
 import textwrap
 import threading
 
+import chex
 import jax
 import numpy as np
 import pytest
@@ -127,6 +129,23 @@ def test_the_learning_rate_is_an_argument(dataset, device, compiler):
     assert not moved[0].any()
     assert moved[1].any()
     np.testing.assert_allclose(moved[2], 2 * moved[1], rtol=1e-3, atol=1e-6)
+
+
+def test_one_call_a_chunk_as_on_accelerators_agrees_with_one_call_a_step(dataset, device, compiler, monkeypatch):
+    def trained(compiler, *ends):
+        programs = compiler.programs(compiled_of(NETWORK))
+        carry = jax.device_put(start(first_variables(0, 1, NETWORK, programs.shapes, None), SETTINGS), device)
+        plan = jax.device_put(plan_training(0, 1, SETTINGS, dataset), device)
+        for first, end in itertools.pairwise((0, *ends)):
+            numbers = np.float32(0.1), np.int32(first), np.int32(end)
+            carry = programs.train(carry, put_images(dataset, device), plan, *numbers)
+        return jax.device_get(carry)
+
+    chunked = Compiler(SETTINGS, dataset, device)
+    monkeypatch.setattr(chunked, "_step_by_step", False)
+    chex.assert_trees_all_close(trained(chunked, 4), trained(compiler, 4), rtol=1e-4, atol=1e-6)
+    # Where a chunk ends changes nothing, to the last bit.
+    chex.assert_trees_all_equal(trained(chunked, 1, 3, 4), trained(chunked, 4))
 
 
 def test_validation_and_test_share_one_program(dataset, device, compiler):

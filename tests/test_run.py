@@ -269,6 +269,14 @@ def test_an_initial_genotype_over_budget_is_refused_before_anything_is_written(t
     assert not (tmp_path / "run").exists()
 
 
+def test_lanes_on_several_devices_give_the_same_run(finished, tmp_path, monkeypatch):
+    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=2"
+    monkeypatch.setenv("XLA_FLAGS", flags)
+    ended = jaxevo(*run_arguments(tmp_path / "run", EVENTS))
+    assert ended.returncode == 0, ended.stderr
+    assert fingerprint(tmp_path / "run") == fingerprint(finished)
+
+
 def test_lanes_below_one_are_refused(tmp_path, finished):
     with pytest.raises(ValueError, match="lanes is 0, but must be 1 or more"):
         start(tmp_path / "run", 5, lanes=0)
