@@ -216,13 +216,13 @@ PRESETS: dict[str, tuple[Settings, Limits]] = {
     "demo": (
         Settings(
             dataset="digits",
-            population_size=32,
+            population_size=16,
             num_workers=8,
             selection="aging",
-            sample_size=10,
+            sample_size=8,
             train_steps=300,
         ),
-        Limits(max_individuals=400),
+        Limits(max_individuals=450),
     ),
     "small": (
         Settings(
@@ -233,7 +233,7 @@ PRESETS: dict[str, tuple[Settings, Limits]] = {
             sample_size=8,
             train_steps=300,
         ),
-        Limits(max_individuals=450),
+        Limits(max_individuals=500),
     ),
     "paper": (_PAPER, Limits(max_individuals=25_000)),
 }
