@@ -61,8 +61,8 @@ def run_seed(experiment: Experiment, seed: int, path: Path, lanes: int | None) -
 def table(results: dict[int, dict[str, Any]]) -> str:
     """Returns a Markdown table of all seeds, with the median test accuracy below."""
     rows = [
-        "| seed | individuals | validation accuracy | test accuracy | ensemble | parameters | minutes |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| seed | individuals | validation accuracy | test accuracy | ensemble | parameters |",
+        "| --- | --- | --- | --- | --- | --- |",
     ]
     for seed, result in results.items():
         accuracies = (result[f"{name}_accuracy"] for name in ("best_validation", "best_test", "ensemble_test"))
@@ -71,7 +71,6 @@ def table(results: dict[int, dict[str, Any]]) -> str:
             str(result["individuals"]),
             *(f"{accuracy:.1%}" for accuracy in accuracies),
             f"{result['best_parameters']:,}",
-            f"{result['wall_seconds'] / 60:.1f}",
         ]
         rows.append(f"| {' | '.join(cells)} |")
     median = statistics.median(result["best_test_accuracy"] for result in results.values())
