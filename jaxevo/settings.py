@@ -230,10 +230,13 @@ PRESETS: dict[str, tuple[Settings, Limits]] = {
             population_size=16,
             num_workers=8,
             selection="aging",
-            sample_size=8,
-            train_steps=300,
+            sample_size=5,
+            train_steps=400,
+            # Three epochs are too few to gain from augmented images.
+            crop_padding=0,
+            flip=False,
         ),
-        Limits(max_individuals=500),
+        Limits(max_individuals=400),
     ),
     "paper": (_PAPER, Limits(max_individuals=25_000)),
 }
