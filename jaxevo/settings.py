@@ -217,12 +217,12 @@ PRESETS: dict[str, tuple[Settings, Limits]] = {
         Settings(
             dataset="digits",
             population_size=16,
-            num_workers=8,
+            num_workers=4,
             selection="aging",
-            sample_size=8,
+            sample_size=5,
             train_steps=300,
         ),
-        Limits(max_individuals=450),
+        Limits(max_individuals=500),
     ),
     "small": (
         Settings(
