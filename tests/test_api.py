@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from runs import TINY, start
+from tiny_runs import TINY, start
 
 import jaxevo
 from jaxevo.data import load

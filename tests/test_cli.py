@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from runs import TINY, command, jaxevo, run_arguments, start
+from tiny_runs import TINY, command, jaxevo, run_arguments, start
 
 import jaxevo as package
 from jaxevo.cli import main, parse

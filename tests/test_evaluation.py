@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from genotypes import random_genotype
-from runs import start
+from tiny_runs import start
 
 import jaxevo
 from jaxevo.data import load

@@ -3,7 +3,7 @@
 import dataclasses
 
 import pytest
-from runs import TINY
+from tiny_runs import TINY
 
 from experiments.__main__ import run_seed, table
 from experiments.experiment import Experiment, load, names

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from runs import command, jaxevo, journal_lines, run_arguments, start
+from tiny_runs import command, jaxevo, journal_lines, run_arguments, start
 
 import jaxevo as package
 from jaxevo.faults import KILL_POINTS

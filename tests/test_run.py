@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from runs import TINY, command, jaxevo, journal_lines, resume, run_arguments, start
+from tiny_runs import TINY, command, jaxevo, journal_lines, resume, run_arguments, start
 
 import jaxevo as package
 from jaxevo.checkpoint import CheckpointError
