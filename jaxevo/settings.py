@@ -222,7 +222,7 @@ PRESETS: dict[str, tuple[Settings, Limits]] = {
             sample_size=5,
             train_steps=300,
         ),
-        Limits(max_individuals=500),
+        Limits(max_individuals=450),
     ),
     "small": (
         Settings(

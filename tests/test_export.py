@@ -109,13 +109,14 @@ def own_outputs(genotype, image_shape):
 USER = """
 import ast, contextlib, importlib, io, os, pathlib, re, sys
 
+# Wherever it is installed: whatever imports it from here on fails.
+sys.modules["jaxevo"] = None
 try:
     import jaxevo
 except ImportError:
     pass
 else:
     sys.exit("jaxevo can be imported")
-sys.modules["jaxevo"] = None
 
 import jax, jax.export
 import numpy as np

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -232,8 +233,10 @@ def test_flipped_bits_in_weights_are_found(copied):
         for place in range(0, len(data), 7):
             data[place] ^= 1
         file.write_bytes(data)
-    with pytest.raises(CheckpointError, match=r"cannot be read|are not those that were saved"):
-        network.variables  # noqa: B018
+    # In a process of its own: TensorStore's threads may report the damage once more, to nobody.
+    ended = jaxevo("test", copied)
+    assert ended.returncode == 2
+    assert re.search("cannot be read|are not those that were saved", ended.stderr)
 
 
 def test_a_damaged_snapshot_is_named_and_its_removal_helps(copied, finished):
