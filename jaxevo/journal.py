@@ -39,7 +39,7 @@ class Record:
 
     Attributes:
         outcome: fitness and weights.
-        test_accuracy: in [0, 1]; None when the training failed.
+        test_accuracy: in [0, 1]; None when the training failed, or logits of test images are not finite.
         compile_seconds: what compiling took for this individual, 0 where its programs were known.
         train_seconds: what loading, training, evaluating and saving took.
         finished: Unix time in seconds.

@@ -18,6 +18,7 @@ from numpy_network import forward
 from jaxevo.checkpoint import CheckpointError, WeightStore, weight_names
 from jaxevo.data import load
 from jaxevo.evolution import Birth, Inherited, Outcome
+from jaxevo.execution import lane
 from jaxevo.execution.lane import Lane
 from jaxevo.execution.local import LocalExecutor
 from jaxevo.genotype import Genotype, genotype_from_json
@@ -208,6 +209,19 @@ def test_an_absurd_learning_rate_ends_with_fitness_zero_and_a_reason(executor_of
     assert "finite" in record.outcome.failure
     assert record.test_accuracy is None
     assert weight_names(tmp_path / "weights") == []
+
+
+def test_test_images_never_fail_a_training(executor_of, digits, one, monkeypatch):
+    measure = lane.accuracy
+
+    def without_test(evaluate, variables, images, batches, count):
+        return None if count == len(digits.test.labels) else measure(evaluate, variables, images, batches, count)
+
+    monkeypatch.setattr(lane, "accuracy", without_test)
+    record = finish(executor_of(), birth_of(5, NETWORK))[5]
+    assert record.test_accuracy is None
+    assert record.outcome.failure is None
+    assert (record.outcome.fitness, record.outcome.weights_sha256) == (one.outcome.fitness, one.outcome.weights_sha256)
 
 
 def test_a_lane_trains_on_after_a_failure(executor_of):

@@ -94,7 +94,7 @@ class Lane:
         train_seconds = time.perf_counter() - began
         return Record(outcome, test_accuracy, compile_seconds, train_seconds, time.time(), self._session)
 
-    def _outcome(self, programs: Programs, birth: Birth, cancelled: Callable[[], bool]) -> tuple[Outcome, float]:
+    def _outcome(self, programs: Programs, birth: Birth, cancelled: Callable[[], bool]) -> tuple[Outcome, float | None]:
         """Returns the outcome, and the test accuracy, which goes into the record only: selection never sees it."""
         variables = self._train(programs, birth, cancelled)
         trained = jax.device_get(variables)
@@ -102,6 +102,9 @@ class Lane:
         if not all(np.isfinite(array).all() for array in jax.tree.leaves(trained)):
             raise DivergedError("a trained weight is not a finite number")
         fitness = self._accuracy(programs, variables, self._data.validation, self._dataset.validation)
+        if fitness is None:
+            raise DivergedError("a logit is not a finite number")
+        # Logits of test images that are not finite leave a gap in the record; they must not fail the training.
         test_accuracy = self._accuracy(programs, variables, self._data.test, self._dataset.test)
         name = f"{birth.id:06d}-{self._session}"
         sha256 = self._store.save(name, birth.genotype, trained)
@@ -136,8 +139,5 @@ class Lane:
             parent = (inherited.genotype, loaded)
         return first_variables(self._settings.seed, birth.id, birth.genotype, programs.shapes, parent)
 
-    def _accuracy(self, programs: Programs, variables: Any, batches: EvaluationBatches, split: Split) -> float:
-        measured = accuracy(programs.evaluate, variables, self._data.images, batches, len(split.labels))
-        if measured is None:
-            raise DivergedError("a logit is not a finite number")
-        return measured
+    def _accuracy(self, programs: Programs, variables: Any, batches: EvaluationBatches, split: Split) -> float | None:
+        return accuracy(programs.evaluate, variables, self._data.images, batches, len(split.labels))
