@@ -137,10 +137,7 @@ class Run:
         Raises:
             ValueError: if no individual has finished yet.
         """
-        best = self._history.state.best
-        if best is None:
-            raise ValueError(f"the run in {self.path} has no finished individual yet: resume it first")
-        return self.network(best)
+        return self.network(self._history.best)
 
     def individual(self, individual_id: int) -> Individual:
         """Returns an individual, dead or alive; raises `ValueError` if there is none with that id."""

@@ -229,14 +229,15 @@ def _test(command: TestCommand) -> int:
     from jaxevo.workdir import Workdir
 
     workdir = Workdir(check_path(command.workdir))
-    run, history = Run(command.workdir), History(workdir)
-    size = command.ensemble_size if command.ensemble_size is not None else run.settings.ensemble_size
+    history = History(workdir)
+    settings = history.manifest.settings
+    size = command.ensemble_size if command.ensemble_size is not None else settings.ensemble_size
     if size < 1:
         raise ValueError(f"ensemble_size is {size}, but must be 1 or more")
-    dataset = load(run.settings.dataset)
+    dataset = load(settings.dataset)
     best = ensemble_test_accuracy(history, workdir, dataset, 1)
     vote = ensemble_test_accuracy(history, workdir, dataset, size)
-    print(f"individual {run.best.individual.id}, the best by validation: test accuracy {best:.2%}")
+    print(f"individual {history.best.id}, the best by validation: test accuracy {best:.2%}")
     print(f"majority vote of the {size} best: test accuracy {vote:.2%}")
     return 0
 

@@ -20,7 +20,6 @@ from jaxevo.training import (
     evaluation_batch_size,
     make_evaluate,
     put_evaluation_batches,
-    put_images,
 )
 
 
@@ -51,12 +50,11 @@ class SavedNetworks:
     """The trained networks of a run, to be asked about images."""
 
     def __init__(self, settings: Settings, dataset: Dataset, weights: Path) -> None:
-        """Puts what normalises on the first device; `weights` is the run's folder of weights."""
+        """Takes a run's settings, its data set, and its folder of weights."""
         self._settings = settings
         self._dataset = dataset
         self._store = WeightStore(weights)
         self._device = jax.local_devices()[0]
-        self._images = put_images(dataset, self._device)
 
     def predictions(self, individual: Individual, split: Split) -> np.ndarray:
         """Returns the classes that an individual predicts, int32 [images].
@@ -72,7 +70,7 @@ class SavedNetworks:
         size = evaluation_batch_size(self._settings, self._dataset)
         batches = put_evaluation_batches(split, size, self._device)
         predicted = [
-            evaluate(variables, self._images.mean, self._images.deviation, *batch).predictions for batch in batches
+            evaluate(variables, self._dataset.mean, self._dataset.std, *batch).predictions for batch in batches
         ]
         return np.concatenate(jax.device_get(predicted))[: len(split.labels)]
 

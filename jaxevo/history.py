@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from jaxevo.evolution import EvolutionState, Task, evolution, genotype_cost
-from jaxevo.journal import Record, read_journal
+from jaxevo.journal import Record, next_told, read_journal
 from jaxevo.population import Individual
 from jaxevo.workdir import Manifest, Workdir, read_manifest
 
@@ -52,6 +52,13 @@ class History:
             self.state = state
             if state.events == max_events:
                 break
+
+    @property
+    def best(self) -> Individual:
+        """The fittest ever, the earliest among equals; raises `ValueError` if no individual has finished yet."""
+        if self.state.best is None:
+            raise ValueError("the run has no finished individual yet: resume it first")
+        return self.state.best
 
     def lineage(self, individual_id: int) -> list[Individual]:
         """Returns an individual's ancestors, the first one first, and itself."""
@@ -126,14 +133,11 @@ def replay(manifest: Manifest, records: dict[int, Record], lives: dict[int, Life
                 if individual.id not in alive:
                     life = lives[individual.id]
                     lives[individual.id] = Life(**{**vars(life), "death": state.events})
-        waiting = {birth.id: birth for birth in state.in_flight}
-        if manifest.settings.wall_clock:
-            told = next((individual_id for individual_id in pending if individual_id in waiting), None)
-        else:
-            told = state.in_flight[0].id if state.in_flight[0].id in pending else None
+        told = next_told(state, pending, manifest.settings.wall_clock)
         if told is None:
             return
         record = pending.pop(told)
+        flops = next(birth.flops for birth in state.in_flight if birth.id == told)
         state = algorithm.tell(state, record.outcome)
         individual = next(one for one in reversed(state.population.individuals) if one.id == told)
-        lives[told] = Life(individual, state.events, state.clock, record, None, waiting[told].flops)
+        lives[told] = Life(individual, state.events, state.clock, record, None, flops)

@@ -8,12 +8,12 @@ import dataclasses
 import json
 import os
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from jaxevo.evolution import Outcome
+from jaxevo.evolution import EvolutionState, Outcome
 from jaxevo.faults import kill_point
 from jaxevo.settings import Limits
 
@@ -160,6 +160,24 @@ def read_journal(path: Path) -> JournalContent:
         records=records,
         stopped=entries[-1] if entries and isinstance(entries[-1], Stop) else None,
     )
+
+
+def next_told(state: EvolutionState, records: Mapping[int, Record], wall_clock: bool) -> int | None:
+    """Returns the individual whose outcome is told next, None while it has not finished.
+
+    On the virtual clock that is the birth due first; in wall-clock mode the first of the journal that was not told, so
+    that the journal replays the run.
+
+    Args:
+        state: of the evolution, asked for births.
+        records: of individuals that were not told, in the order in which they finished.
+        wall_clock: the run's setting.
+    """
+    if wall_clock:
+        waiting = {birth.id for birth in state.in_flight}
+        return next((individual_id for individual_id in records if individual_id in waiting), None)
+    due = state.in_flight[0].id
+    return due if due in records else None
 
 
 def _read(path: Path) -> tuple[list[Entry], int]:

@@ -12,7 +12,7 @@ from jaxevo.checkpoint import SnapshotStore, remove_weights, weight_names
 from jaxevo.data import Dataset
 from jaxevo.evolution import EvolutionState, Task, evolution
 from jaxevo.execution.local import LocalExecutor
-from jaxevo.journal import Journal, Record
+from jaxevo.journal import Journal, Record, next_told
 from jaxevo.settings import Limits, Settings
 from jaxevo.workdir import Workdir
 
@@ -157,23 +157,12 @@ class HostLoop:
 
     def _next_record(self, interrupted: Callable[[], bool]) -> Record | None:
         """Waits for the record that is told next; None when a signal came."""
-        while (due := self._due()) is None:
+        while (told := next_told(self._state, self._records, self._settings.wall_clock)) is None:
             if interrupted():
                 return None
             self.keep(self._executor.finished(_POLL_SECONDS))
             self._watcher.progressed(self.progress())
-        return self._records.pop(due)
-
-    def _due(self) -> int | None:
-        """Returns the individual whose outcome is told next, if it is there.
-
-        In wall-clock mode that is the first of the journal that was not told, so that the journal replays the run.
-        """
-        if self._settings.wall_clock:
-            waiting = {birth.id for birth in self._state.in_flight}
-            return next((individual_id for individual_id in self._records if individual_id in waiting), None)
-        due = self._state.in_flight[0].id
-        return due if due in self._records else None
+        return self._records.pop(told)
 
     def _collect(self) -> None:
         """Removes the weights that nobody needs any more.
