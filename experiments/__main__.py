@@ -12,6 +12,7 @@ from typing import Any
 
 from experiments.experiment import Experiment, load, names
 from jaxevo.environment import prepare_process
+from jaxevo.settings import Execution
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -30,13 +31,14 @@ def main(arguments: list[str] | None = None) -> int:
         )
     prepare_process()
     results = {
-        seed: run_seed(experiment, seed, given.folder / f"{given.name}-{seed}", given.lanes) for seed in given.seeds
+        seed: run_seed(experiment, seed, given.folder / f"{given.name}-{seed}", Execution(given.lanes))
+        for seed in given.seeds
     }
     print(table(results))
     return 0
 
 
-def run_seed(experiment: Experiment, seed: int, path: Path, lanes: int | None) -> dict[str, Any]:
+def run_seed(experiment: Experiment, seed: int, path: Path, execution: Execution) -> dict[str, Any]:
     """Evolves one seed, or goes on with it; returns its result."""
     from jaxevo.loop import INTERRUPTED
     from jaxevo.progress import watch
@@ -46,10 +48,10 @@ def run_seed(experiment: Experiment, seed: int, path: Path, lanes: int | None) -
     print(f"seed {seed} in {path}", flush=True)
     with watch() as watcher:
         if (path / "manifest.json").exists():
-            ended = resume_run(path, experiment.limits, lanes, watcher)
+            ended = resume_run(path, experiment.limits, execution, watcher)
         else:
             settings = dataclasses.replace(experiment.settings, seed=seed)
-            ended = start_run(path, settings, experiment.limits, lanes, watcher)
+            ended = start_run(path, settings, experiment.limits, execution, watcher)
     if ended.stop_reason == INTERRUPTED:
         raise KeyboardInterrupt
     result = write_result(path)
@@ -69,11 +71,12 @@ def table(results: dict[int, dict[str, Any]]) -> str:
         cells = [
             str(seed),
             str(result["individuals"]),
-            *(f"{accuracy:.1%}" for accuracy in accuracies),
+            *("not finite" if accuracy is None else f"{accuracy:.1%}" for accuracy in accuracies),
             f"{result['best_parameters']:,}",
         ]
         rows.append(f"| {' | '.join(cells)} |")
-    median = statistics.median(result["best_test_accuracy"] for result in results.values())
+    # Logits that are not finite classify nothing.
+    median = statistics.median(result["best_test_accuracy"] or 0.0 for result in results.values())
     return "\n".join([*rows, "", f"median test accuracy {median:.1%}"])
 
 

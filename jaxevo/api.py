@@ -13,7 +13,7 @@ from jaxevo.environment import prepare_process
 from jaxevo.genotype import Genotype, architecture, describe
 from jaxevo.history import History
 from jaxevo.population import Individual, Population
-from jaxevo.settings import PRESETS, Limits, Settings
+from jaxevo.settings import PRESETS, Execution, Limits, Settings
 from jaxevo.workdir import Manifest, Workdir, check_path
 
 if TYPE_CHECKING:
@@ -163,7 +163,6 @@ def evolve(
     workdir: str | Path | None = None,
     *,
     preset: str = "demo",
-    lanes: int | None = None,
     **changes: Any,
 ) -> Run:
     """Evolves image classifiers and returns the finished run.
@@ -173,16 +172,15 @@ def evolve(
     Args:
         workdir: where to keep the run; default: a new folder under `runs`.
         preset: settings and limits to start from: demo, small or paper.
-        lanes: how many individuals to train at once; default: one a device, on CPU one a core.
-        **changes: fields of `Settings` and `Limits` that differ from the preset's, such as `dataset="digits"`,
-            `seed=0`, `max_individuals=100`.
+        **changes: fields of `Settings`, `Limits` and `Execution` that differ from the preset's, such as
+            `dataset="digits"`, `seed=0`, `max_individuals=100`, `lanes=1`.
 
     Raises:
         ValueError: with a sentence, for a setting, data set or folder that will not do.
         KeyboardInterrupt: when a signal stopped the run, which `jaxevo resume` goes on with.
         RuntimeError: if the run's own process failed; its output says why.
     """
-    settings, limits = preset_with(preset, changes)
+    settings, limits, execution = preset_with(preset, changes)
     path = check_path(str(workdir)) if workdir is not None else new_workdir(settings)
     if prepare_process():
         from jaxevo.loop import INTERRUPTED
@@ -191,28 +189,31 @@ def evolve(
         from jaxevo.run import start_run
 
         with watch() as watcher:
-            ended = start_run(path, settings, limits, lanes, watcher)
+            ended = start_run(path, settings, limits, execution, watcher)
         if ended.stop_reason == INTERRUPTED:
             raise KeyboardInterrupt(f"stopped; nothing that had finished is lost: jaxevo resume {path}")
         write_result(path)
     else:
-        _run_in_child(_command(path, preset, lanes, changes))
+        _run_in_child(_command(path, preset, changes))
     return Run(path)
 
 
-def preset_with(preset: str, changes: dict[str, Any]) -> tuple[Settings, Limits]:
-    """Returns a preset's settings and limits with some fields changed; raises `ValueError` for an unknown one."""
+def preset_with(preset: str, changes: dict[str, Any]) -> tuple[Settings, Limits, Execution]:
+    """Returns a preset with some fields changed; raises `ValueError` for an unknown one."""
     if preset not in PRESETS:
         raise ValueError(f"preset is {preset!r}, but must be one of {', '.join(PRESETS)}")
     settings, limits = PRESETS[preset]
-    names = {kind: {field.name for field in dataclasses.fields(kind)} for kind in (Settings, Limits)}
-    unknown = sorted(changes.keys() - names[Settings] - names[Limits])
+    kinds = (Settings, Limits, Execution)
+    names = {kind: {field.name for field in dataclasses.fields(kind)} for kind in kinds}
+    known = set().union(*names.values())
+    unknown = sorted(changes.keys() - known)
     if unknown:
-        known = ", ".join(sorted(names[Settings] | names[Limits]))
-        raise ValueError(f"{', '.join(unknown)}: no such setting; there are {known}")
+        raise ValueError(f"{', '.join(unknown)}: no such setting; there are {', '.join(sorted(known))}")
+    given = {kind: {name: changes[name] for name in changes if name in names[kind]} for kind in kinds}
     return (
-        dataclasses.replace(settings, **{name: changes[name] for name in changes if name in names[Settings]}),
-        dataclasses.replace(limits, **{name: changes[name] for name in changes if name in names[Limits]}),
+        dataclasses.replace(settings, **given[Settings]),
+        dataclasses.replace(limits, **given[Limits]),
+        Execution(**given[Execution]),
     )
 
 
@@ -225,9 +226,9 @@ def new_workdir(settings: Settings) -> Path:
     return path
 
 
-def _command(path: Path, preset: str, lanes: int | None, changes: dict[str, Any]) -> list[str]:
+def _command(path: Path, preset: str, changes: dict[str, Any]) -> list[str]:
     """Returns the command line that evolves the same run."""
-    flags = {"workdir": path, "preset": preset, **({} if lanes is None else {"lanes": lanes}), **changes}
+    flags = {"workdir": path, "preset": preset, **changes}
     command = [sys.executable, "-m", "jaxevo", "run"]
     for name, value in flags.items():
         command += [f"--{name.replace('_', '-')}", str(value)]

@@ -14,7 +14,7 @@ from jaxevo import __version__
 from jaxevo.api import Run, new_workdir
 from jaxevo.environment import prepare_process
 from jaxevo.population import Individual
-from jaxevo.settings import PRESETS, Limits, Settings
+from jaxevo.settings import PRESETS, Execution, Limits, Settings
 from jaxevo.workdir import check_path
 
 PresetName = Literal["demo", "small", "paper"]
@@ -34,8 +34,7 @@ class RunCommand:
     (the numbers of Real et al. 2017)."""
     workdir: str | None = None
     """Where to keep the run. Default: a new folder under runs."""
-    lanes: int | None = None
-    """Individuals to train at once; never shapes the result. Default: one a device, on CPU one a core."""
+    execution: Annotated[Execution, tyro.conf.arg(name="")] = field(default_factory=Execution)
 
 
 @dataclass(frozen=True)
@@ -45,8 +44,7 @@ class ResumeCommand:
     workdir: WorkdirArgument
     """The run's folder."""
     limits: Annotated[Limits, tyro.conf.arg(name="")] = field(default_factory=Limits)
-    lanes: int | None = None
-    """Individuals to train at once; never shapes the result. Default: one a device, on CPU one a core."""
+    execution: Annotated[Execution, tyro.conf.arg(name="")] = field(default_factory=Execution)
 
 
 @dataclass(frozen=True)
@@ -153,7 +151,7 @@ def _run(command: RunCommand) -> int:
 
     print(f"evolving {command.settings.dataset} with seed {command.settings.seed} in {path}", flush=True)
     with watch() as watcher:
-        ended = start_run(path, command.settings, command.limits, command.lanes, watcher)
+        ended = start_run(path, command.settings, command.limits, command.execution, watcher)
     return _finish(path, ended.stop_reason)
 
 
@@ -164,7 +162,7 @@ def _resume(command: ResumeCommand) -> int:
     from jaxevo.run import resume_run
 
     with watch() as watcher:
-        ended = resume_run(path, command.limits, command.lanes, watcher)
+        ended = resume_run(path, command.limits, command.execution, watcher)
     return _finish(path, ended.stop_reason)
 
 
@@ -210,15 +208,21 @@ def _show(command: ShowCommand) -> int:
 def _individuals_table(run: Run, title: str, individuals: Sequence[Individual]) -> Table:
     table = Table("individual", "mutation", "layers", "validation", "test", title=title, title_justify="left")
     for one in individuals:
-        test = run.test_accuracy(one.id)
         table.add_row(
             str(one.id),
             one.mutation or "(initial)",
             str(len(one.genotype.layers)),
             f"{one.fitness:.1%}",
-            "failed" if test is None else f"{test:.1%}",
+            _test_text(run, one),
         )
     return table
+
+
+def _test_text(run: Run, individual: Individual) -> str:
+    if individual.weights is None:
+        return "failed"
+    accuracy = run.test_accuracy(individual.id)
+    return "not finite" if accuracy is None else f"{accuracy:.1%}"
 
 
 def _test(command: TestCommand) -> int:

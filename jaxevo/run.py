@@ -20,7 +20,7 @@ from jaxevo.evolution import evolution
 from jaxevo.execution.local import LocalExecutor
 from jaxevo.journal import Journal, Session, Stop, read_journal
 from jaxevo.loop import HostLoop, Progress, Watcher, task_of
-from jaxevo.settings import Limits, Settings
+from jaxevo.settings import Execution, Limits, Settings
 from jaxevo.workdir import (
     Manifest,
     Workdir,
@@ -49,13 +49,12 @@ class Ended:
     progress: Progress
 
 
-def start_run(path: Path, settings: Settings, limits: Limits, lanes: int | None, watcher: Watcher) -> Ended:
+def start_run(path: Path, settings: Settings, limits: Limits, execution: Execution, watcher: Watcher) -> Ended:
     """Begins a run in a new or empty folder and evolves until a limit is met or a signal comes.
 
     Raises:
         ValueError: with a sentence, where settings, data or folder will not do; nothing was started then.
     """
-    _check_lanes(lanes)
     check_new(path)
     dataset = load(settings.dataset)
     # A run is resumed from any folder: a path must not depend on this one.
@@ -76,22 +75,21 @@ def start_run(path: Path, settings: Settings, limits: Limits, lanes: int | None,
             machine=describe_machine(),
         )
         write_manifest(workdir, manifest)
-        return _evolve(workdir, settings, dataset, limits, lanes, watcher)
+        return _evolve(workdir, settings, dataset, limits, execution, watcher)
 
 
-def resume_run(path: Path, changes: Limits, lanes: int | None, watcher: Watcher) -> Ended:
+def resume_run(path: Path, changes: Limits, execution: Execution, watcher: Watcher) -> Ended:
     """Goes on with a run, after a crash, an interruption or its end.
 
     Args:
         path: the run's folder.
         changes: limits to set anew; the others stay as in the last session.
-        lanes: how many individuals to train at once, None for the default.
+        execution: on what to go on.
         watcher: whoever watches.
 
     Raises:
         ValueError: with a sentence, where the folder or the data are not the run's; nothing was changed then.
     """
-    _check_lanes(lanes)
     workdir = Workdir(path)
     manifest = read_manifest(workdir)
     dataset = load(manifest.settings.dataset)
@@ -110,12 +108,7 @@ def resume_run(path: Path, changes: Limits, lanes: int | None, watcher: Watcher)
         sessions = read_journal(workdir.journal).sessions
         limits = sessions[-1].limits if sessions else manifest.limits
         given = {name: value for name, value in dataclasses.asdict(changes).items() if value is not None}
-        return _evolve(workdir, manifest.settings, dataset, dataclasses.replace(limits, **given), lanes, watcher)
-
-
-def _check_lanes(lanes: int | None) -> None:
-    if lanes is not None and lanes < 1:
-        raise ValueError(f"lanes is {lanes}, but must be 1 or more")
+        return _evolve(workdir, manifest.settings, dataset, dataclasses.replace(limits, **given), execution, watcher)
 
 
 def describe_machine() -> dict[str, str]:
@@ -134,7 +127,7 @@ def _evolve(
     settings: Settings,
     dataset: Dataset,
     limits: Limits,
-    lanes: int | None,
+    execution: Execution,
     watcher: Watcher,
 ) -> Ended:
     """Opens all that a session needs, evolves, and closes it."""
@@ -144,7 +137,7 @@ def _evolve(
     with contextlib.closing(snapshots), Journal(workdir.journal) as journal, _signals() as interrupted:
         state = snapshots.load_latest()
         session = Session(len(content.sessions) + 1, time.time(), limits)
-        executor = LocalExecutor(settings, dataset, workdir.weights, lanes, session.number)
+        executor = LocalExecutor(settings, dataset, workdir.weights, execution, session.number)
         loop = HostLoop(
             workdir, settings, limits, dataset, content.records, state, journal, snapshots, executor, watcher
         )

@@ -1,7 +1,7 @@
-"""What a run is made of: the settings that decide its result, the limits that end it, the presets.
+"""What a run is made of: the settings that decide its result, the limits that end it, how it is executed, the presets.
 
 `Settings` decide the result and stand in the run's manifest. `Limits` decide only where a run ends, so a finished run
-can be extended with others. How a run is executed (lanes, folders) belongs to neither and never shapes a result.
+can be extended with others. `Execution` says on what it runs, which may differ from session to session.
 """
 
 import dataclasses
@@ -155,6 +155,19 @@ class Limits:
         return None
 
 
+@dataclass(frozen=True)
+class Execution:
+    """On what a session of a run is executed; it never shapes what a seed produces."""
+
+    lanes: int | None = None
+    """Individuals to train at once. Default: one a device, on CPU one a core."""
+
+    def __post_init__(self) -> None:
+        """Checks every field; raises `ValueError` with a sentence for the first that will not do."""
+        _check_types(self)
+        _check("lanes", self.lanes, self.lanes is None or self.lanes >= 1, "1 or more")
+
+
 def settings_from_json(fields: Any) -> Settings:
     """Returns the settings that `dataclasses.asdict` wrote.
 
@@ -178,7 +191,7 @@ def _choice(name: str, value: str, choices: Any) -> None:
     _check(name, value, value in choices.__args__, f"one of {', '.join(choices.__args__)}")
 
 
-def _check_types(given: Settings | Limits) -> None:
+def _check_types(given: Settings | Limits | Execution) -> None:
     """Raises `ValueError` for a field of another type than declared; whole numbers may stand for floats."""
     for name, hint in typing.get_type_hints(type(given)).items():
         value = getattr(given, name)

@@ -50,7 +50,7 @@ def test_scripts_can_rely_on_these_flags():
     )
     assert given.settings == expected
     assert given.limits == Limits(max_individuals=9, max_seconds=8.0)
-    assert (given.workdir, given.lanes, given.preset) == ("w", 3, "small")
+    assert (given.workdir, given.execution.lanes, given.preset) == ("w", 3, "small")
 
 
 @pytest.mark.parametrize("preset", PRESETS)

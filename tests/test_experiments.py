@@ -7,7 +7,7 @@ from tiny_runs import TINY
 
 from experiments.__main__ import run_seed, table
 from experiments.experiment import Experiment, load, names
-from jaxevo.settings import Limits, Settings
+from jaxevo.settings import Execution, Limits, Settings
 
 
 @pytest.mark.parametrize("name", names())
@@ -31,8 +31,8 @@ def test_the_papers_configs_have_the_papers_numbers():
 
 def test_a_seed_is_run_once_and_then_read(tmp_path):
     experiment = Experiment(Settings(**TINY), Limits(max_individuals=7))
-    first = run_seed(experiment, 5, tmp_path / "five", lanes=2)
-    again = run_seed(experiment, 5, tmp_path / "five", lanes=2)
+    first = run_seed(experiment, 5, tmp_path / "five", Execution(2))
+    again = run_seed(experiment, 5, tmp_path / "five", Execution(2))
     assert first["individuals"] == 7
     assert again["fingerprint"] == first["fingerprint"]
     text = table({5: first})

@@ -22,7 +22,7 @@ from jaxevo.execution import lane
 from jaxevo.execution.lane import Lane
 from jaxevo.execution.local import LocalExecutor
 from jaxevo.genotype import Genotype, genotype_from_json
-from jaxevo.settings import Settings
+from jaxevo.settings import Execution, Settings
 
 SESSION = 3
 PLAIN = Genotype(0.1)
@@ -53,7 +53,7 @@ def executor_of(digits, tmp_path):
     executors = []
 
     def make(lanes=1, **changes):
-        executors.append(LocalExecutor(settings_of(**changes), digits, tmp_path / "weights", lanes, SESSION))
+        executors.append(LocalExecutor(settings_of(**changes), digits, tmp_path / "weights", Execution(lanes), SESSION))
         return executors[-1]
 
     yield make

@@ -19,7 +19,7 @@ from jaxevo.history import History
 from jaxevo.journal import JournalError
 from jaxevo.loop import Progress, Watcher
 from jaxevo.run import start_run
-from jaxevo.settings import Limits, Settings
+from jaxevo.settings import Execution, Limits, Settings
 from jaxevo.workdir import Workdir, WorkdirError
 
 EVENTS = 16
@@ -261,7 +261,7 @@ def test_a_damaged_snapshot_is_named_and_its_removal_helps(copied, finished):
 )
 def test_every_limit_stops_and_is_named(tmp_path, limit, reason):
     settings = Settings(**TINY)
-    ended = start_run(tmp_path / "run", settings, Limits(max_individuals=200, **limit), 2, Watcher())
+    ended = start_run(tmp_path / "run", settings, Limits(max_individuals=200, **limit), Execution(2), Watcher())
     assert ended.stop_reason == reason
     assert ended.progress.state.events < 200
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jaxevo.loop import Watcher
 from jaxevo.run import Ended, resume_run, start_run
-from jaxevo.settings import Limits, Settings
+from jaxevo.settings import Execution, Limits, Settings
 
 TINY = {
     "dataset": "digits",
@@ -26,11 +26,11 @@ TINY = {
 
 def start(path: Path, max_individuals: int, lanes: int = 2, watcher: Watcher | None = None, **changes: object) -> Ended:
     settings = Settings(**{**TINY, **changes})  # type: ignore[arg-type]
-    return start_run(path, settings, Limits(max_individuals=max_individuals), lanes, watcher or Watcher())
+    return start_run(path, settings, Limits(max_individuals=max_individuals), Execution(lanes), watcher or Watcher())
 
 
 def resume(path: Path, max_individuals: int | None = None, lanes: int = 2, watcher: Watcher | None = None) -> Ended:
-    return resume_run(path, Limits(max_individuals=max_individuals), lanes, watcher or Watcher())
+    return resume_run(path, Limits(max_individuals=max_individuals), Execution(lanes), watcher or Watcher())
 
 
 def command(*arguments: object) -> list[str]:

@@ -19,7 +19,7 @@ from jaxevo.evolution import Birth
 from jaxevo.execution.lane import CancelledError, DeviceData, Lane
 from jaxevo.genotype import architecture
 from jaxevo.journal import Record
-from jaxevo.settings import Settings
+from jaxevo.settings import Execution, Settings
 
 # A lane that waits for the interpreter, while another thread traces a program, must not wait for the default 5 ms: a
 # step of a small net takes a fifth of that.
@@ -33,18 +33,18 @@ class LaneError(RuntimeError):
 class LocalExecutor:
     """Trains births on the lanes of this machine."""
 
-    def __init__(self, settings: Settings, dataset: Dataset, weights: Path, lanes: int | None, session: int) -> None:
+    def __init__(self, settings: Settings, dataset: Dataset, weights: Path, execution: Execution, session: int) -> None:
         """Puts the data on the devices and starts the lanes.
 
         Args:
             settings: of the run.
             dataset: to train on.
             weights: the folder of weights.
-            lanes: how many individuals to train at once; None for one a device, on CPU one a core.
+            execution: how many lanes.
             session: names this process's attempts.
         """
         devices = jax.local_devices()
-        self.lanes = lanes if lanes is not None else default_lanes()
+        self.lanes = execution.lanes if execution.lanes is not None else default_lanes()
         self._shape = dataset.image_shape
         self._condition = threading.Condition()
         self._waiting: list[Birth] = []
