@@ -182,7 +182,7 @@ def evolve(
     """
     settings, limits, execution = preset_with(preset, changes)
     path = check_path(str(workdir)) if workdir is not None else new_workdir(settings)
-    if prepare_process():
+    if prepare_process(execution):
         from jaxevo.loop import INTERRUPTED
         from jaxevo.progress import watch
         from jaxevo.result import write_result

@@ -145,7 +145,7 @@ def _dispatch(command: Command) -> int:
 
 def _run(command: RunCommand) -> int:
     path = check_path(command.workdir) if command.workdir is not None else new_workdir(command.settings)
-    prepare_process()
+    prepare_process(command.execution)
     from jaxevo.progress import watch
     from jaxevo.run import start_run
 
@@ -157,7 +157,7 @@ def _run(command: RunCommand) -> int:
 
 def _resume(command: ResumeCommand) -> int:
     path = check_path(command.workdir)
-    prepare_process()
+    prepare_process(command.execution)
     from jaxevo.progress import watch
     from jaxevo.run import resume_run
 

@@ -1,14 +1,17 @@
 """What must be set before JAX starts, and what of a machine shapes a result.
 
 On CPU, XLA's pool is pinned to one thread and every step is dispatched by the thread that asks for it: so lanes are
-threads that share one device without sharing work, and a result does not depend on their number. On accelerators
-deterministic operations and fixed autotuning are on.
+threads that share one device without sharing work, and a result does not depend on their number. Only where an
+individual is to be trained on several devices, virtual ones are made. On accelerators deterministic operations and
+fixed autotuning are on.
 """
 
 import importlib.util
 import os
 import platform
 import sys
+
+from jaxevo.settings import Execution
 
 _CPU_FLAGS = (
     # Nets of ten layers would hand their work to the one pool thread, and a second lane would gain nothing.
@@ -17,7 +20,9 @@ _CPU_FLAGS = (
     "--xla_backend_optimization_level=1",
 )
 _GPU_FLAGS = ("--xla_gpu_deterministic_ops=true", "--xla_gpu_autotune_level=0")
-_prepared = False
+_FORCED_CPU_DEVICES = "--xla_force_host_platform_device_count"
+_prepared_for: int | None = None
+"""CPU devices that this process was prepared to have; None before."""
 _ACCELERATOR_PLUGINS = (
     "jax_cuda12_plugin",
     "jax_cuda13_plugin",
@@ -41,11 +46,16 @@ def required_environment() -> dict[str, str]:
     return required | {"TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2")}
 
 
-def prepare_process() -> bool:
-    """Starts JAX in this process as a run needs it; returns False where it was loaded before, with other settings."""
-    global _prepared
-    if _prepared:
-        return True
+def prepare_process(execution: Execution | None = None) -> bool:
+    """Starts JAX in this process as a run needs it; returns False where it was loaded before, with other settings.
+
+    Args:
+        execution: on what the run is executed; None for all that trains nothing.
+    """
+    global _prepared_for
+    cpu_devices = _cpu_devices(execution or Execution())
+    if _prepared_for is not None:
+        return cpu_devices <= _prepared_for
     if "jax" in sys.modules:
         return False
     os.environ.update(required_environment())
@@ -53,7 +63,12 @@ def prepare_process() -> bool:
 
     # A flag that no environment variable sets. Asynchronous steps of all lanes would queue for the one pool thread.
     jax.config.update("jax_cpu_enable_async_dispatch", False)
-    _prepared = True
+    # Virtual devices leave the pool as it is: XLA adds the threads they need, with which the all-reduce was never short
+    # of one, and results depend neither on these nor on the number of lanes. No XLA flag, since those are recorded as
+    # what may shape a result.
+    if cpu_devices > 1 and _FORCED_CPU_DEVICES not in os.environ["XLA_FLAGS"]:
+        jax.config.update("jax_num_cpu_devices", cpu_devices)
+    _prepared_for = cpu_devices
     return True
 
 
@@ -66,6 +81,15 @@ def instruction_sets() -> str:
         flags = []
     vectors = sorted(flag for flag in flags if flag.startswith(("avx", "fma", "amx", "sve", "asimd")))
     return " ".join((platform.machine(), *vectors))
+
+
+def _cpu_devices(execution: Execution) -> int:
+    """Returns how many CPU devices a run needs: one that all lanes share, or a group of its own for each of them."""
+    each = execution.devices_per_lane
+    if each == 1 or _accelerator_expected():
+        return 1
+    lanes = execution.lanes if execution.lanes is not None else max(1, len(os.sched_getaffinity(0)) // each)
+    return lanes * each
 
 
 def _accelerator_expected() -> bool:

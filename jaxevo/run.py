@@ -17,7 +17,7 @@ from jaxevo.data import Dataset, absolute_name, load
 from jaxevo.data.cache import cache_dir
 from jaxevo.environment import instruction_sets
 from jaxevo.evolution import evolution
-from jaxevo.execution.local import LocalExecutor
+from jaxevo.execution.local import LocalExecutor, lane_devices
 from jaxevo.journal import Journal, Session, Stop, read_journal
 from jaxevo.loop import HostLoop, Progress, Watcher, task_of
 from jaxevo.settings import Execution, Limits, Settings
@@ -56,6 +56,7 @@ def start_run(path: Path, settings: Settings, limits: Limits, execution: Executi
         ValueError: with a sentence, where settings, data or folder will not do; nothing was started then.
     """
     check_new(path)
+    check_execution(settings, execution)
     dataset = load(settings.dataset)
     # A run is resumed from any folder: a path must not depend on this one.
     settings = dataclasses.replace(settings, dataset=absolute_name(settings.dataset))
@@ -72,7 +73,7 @@ def start_run(path: Path, settings: Settings, limits: Limits, execution: Executi
             mean=tuple(map(float, dataset.mean)),
             deviation=tuple(map(float, dataset.std)),
             validation_images=len(dataset.validation.labels),
-            machine=describe_machine(),
+            machine=describe_machine(execution),
         )
         write_manifest(workdir, manifest)
         return _evolve(workdir, settings, dataset, limits, execution, watcher)
@@ -88,17 +89,19 @@ def resume_run(path: Path, changes: Limits, execution: Execution, watcher: Watch
         watcher: whoever watches.
 
     Raises:
-        ValueError: with a sentence, where the folder or the data are not the run's; nothing was changed then.
+        ValueError: with a sentence, where the folder or the data are not the run's, or the devices will not do; nothing
+            was changed then.
     """
     workdir = Workdir(path)
     manifest = read_manifest(workdir)
+    check_execution(manifest.settings, execution)
     dataset = load(manifest.settings.dataset)
     if dataset.fingerprint != manifest.data_fingerprint:
         raise WorkdirError(
             f"the data set {manifest.settings.dataset!r} is not the one that the run in {path} was begun with: "
             "bring that one back, or begin a new run. Nothing was changed"
         )
-    for name, here in describe_machine().items():
+    for name, here in describe_machine(execution).items():
         if manifest.machine.get(name) != here:
             watcher.notice(
                 f"{name} is {here!r}, but was {manifest.machine.get(name)!r} when the run began: from here on its "
@@ -111,11 +114,18 @@ def resume_run(path: Path, changes: Limits, execution: Execution, watcher: Watch
         return _evolve(workdir, manifest.settings, dataset, dataclasses.replace(limits, **given), execution, watcher)
 
 
-def describe_machine() -> dict[str, str]:
+def check_execution(settings: Settings, execution: Execution) -> None:
+    """Raises `ValueError` with a sentence where a run cannot be executed so on this machine."""
+    execution.check_batch_size(settings.batch_size)
+    lane_devices(execution)
+
+
+def describe_machine(execution: Execution) -> dict[str, str]:
     """Returns what may shape a result's last bits, beside settings and data."""
     return {
         **software_versions(),
         "device": jax.local_devices()[0].device_kind,
+        "devices per lane": str(execution.devices_per_lane),
         "instruction sets": instruction_sets(),
         "XLA_FLAGS": os.environ.get("XLA_FLAGS", ""),
         "NPROC": os.environ.get("NPROC", ""),

@@ -157,15 +157,27 @@ class Limits:
 
 @dataclass(frozen=True)
 class Execution:
-    """On what a session of a run is executed; it never shapes what a seed produces."""
+    """On what a session of a run is executed; it shapes no more of what a seed produces than last bits."""
 
     lanes: int | None = None
-    """Individuals to train at once. Default: one a device, on CPU one a core."""
+    """Individuals to train at once; it never shapes the result. Default: one a device, on CPU one a core."""
+    devices_per_lane: int = 1
+    """Devices that share the training of an individual, each a part of every batch: it must divide batch-size. It
+    shapes the result's last bits, which are the same again with the same number."""
 
     def __post_init__(self) -> None:
         """Checks every field; raises `ValueError` with a sentence for the first that will not do."""
         _check_types(self)
         _check("lanes", self.lanes, self.lanes is None or self.lanes >= 1, "1 or more")
+        _check("devices_per_lane", self.devices_per_lane, self.devices_per_lane >= 1, "1 or more")
+
+    def check_batch_size(self, batch_size: int) -> None:
+        """Raises `ValueError` where the devices of a lane cannot share a batch evenly."""
+        devices = self.devices_per_lane
+        below = batch_size // devices * devices
+        near = " or ".join(str(size) for size in (below, below + devices) if size > 0)
+        wanted = f"divisible by devices_per_lane {devices}: {near} would do"
+        _check("batch_size", batch_size, batch_size % devices == 0, wanted)
 
 
 def settings_from_json(fields: Any) -> Settings:

@@ -25,6 +25,7 @@ ORDER = (
     "phenotype",
     "inheritance",
     "training",
+    "devices",
     "compilation",
     "faults",
     "journal",

@@ -1,4 +1,4 @@
-"""A lane trains one individual at a time on its device.
+"""A lane trains one individual at a time on its devices.
 
 What comes out is a function of the birth, its parent's weights, the data and the settings: which lane trains it, when,
 and how often it was tried before change nothing.
@@ -15,6 +15,7 @@ import numpy as np
 from jaxevo.checkpoint import WeightStore
 from jaxevo.compilation import Compiler, Programs
 from jaxevo.data import Dataset, Split
+from jaxevo.devices import Devices
 from jaxevo.evaluation import accuracy
 from jaxevo.evolution import Birth, Outcome
 from jaxevo.genotype import architecture
@@ -22,6 +23,7 @@ from jaxevo.inheritance import first_variables
 from jaxevo.journal import Record
 from jaxevo.settings import Settings
 from jaxevo.training import (
+    PLAN_AXIS,
     Carry,
     EvaluationBatches,
     Images,
@@ -45,15 +47,15 @@ class DivergedError(Exception):
 
 
 class DeviceData:
-    """The data set on one device, put there once for all its lanes."""
+    """The data set on the devices of a lane, put there once for all lanes that have the same."""
 
-    def __init__(self, settings: Settings, dataset: Dataset, device: jax.Device) -> None:
-        """Puts the three splits on the device."""
+    def __init__(self, settings: Settings, dataset: Dataset, devices: Devices) -> None:
+        """Puts the training images on every device, and those of validation and test on the first, which evaluates."""
         size = evaluation_batch_size(settings, dataset)
-        self.device = device
-        self.images: Images = put_images(dataset, device)
-        self.validation: EvaluationBatches = put_evaluation_batches(dataset.validation, size, device)
-        self.test: EvaluationBatches = put_evaluation_batches(dataset.test, size, device)
+        self.devices = devices
+        self.images: Images = put_images(dataset, devices.everywhere)
+        self.validation: EvaluationBatches = put_evaluation_batches(dataset.validation, size, devices.first)
+        self.test: EvaluationBatches = put_evaluation_batches(dataset.test, size, devices.first)
 
 
 class Lane:
@@ -68,7 +70,7 @@ class Lane:
         weights: Path,
         session: int,
     ) -> None:
-        """Makes a lane of a device; `session` names the attempts of this process."""
+        """Makes a lane of the devices that hold the data; `session` names the attempts of this process."""
         self._settings = settings
         self._dataset = dataset
         self._data = data
@@ -111,10 +113,10 @@ class Lane:
         return Outcome(birth.id, fitness, name, sha256), test_accuracy
 
     def _train(self, programs: Programs, birth: Birth, cancelled: Callable[[], bool]) -> Any:
-        """Returns the trained variables on the device; raises `DivergedError` where a loss was not finite."""
-        settings, device = self._settings, self._data.device
-        carry: Carry = jax.device_put(start(self._first_variables(programs, birth), settings), device)
-        plan = jax.device_put(plan_training(settings.seed, birth.id, settings, self._dataset), device)
+        """Returns the trained variables on the first device; raises `DivergedError` where a loss was not finite."""
+        settings, devices = self._settings, self._data.devices
+        carry: Carry = jax.device_put(start(self._first_variables(programs, birth), settings), devices.everywhere)
+        plan = devices.put_split(plan_training(settings.seed, birth.id, settings, self._dataset), PLAN_AXIS)
         with np.errstate(over="ignore"):  # An infinite rate diverges, and so fails as it should.
             rate = np.float32(birth.genotype.learning_rate)
         first, chunk = 0, _FIRST_CHUNK
@@ -129,7 +131,7 @@ class Lane:
             # How many steps a call makes decides only how soon a cancellation is seen.
             chunk = max(1, int(chunk * min(2.0, _CHUNK_SECONDS / (time.perf_counter() - began))))
             first = end
-        return {"params": carry.params, "batch_stats": carry.batch_stats}
+        return devices.on_first({"params": carry.params, "batch_stats": carry.batch_stats})
 
     def _first_variables(self, programs: Programs, birth: Birth) -> Any:
         parent = None
@@ -140,4 +142,5 @@ class Lane:
         return first_variables(self._settings.seed, birth.id, birth.genotype, programs.shapes, parent)
 
     def _accuracy(self, programs: Programs, variables: Any, batches: EvaluationBatches, split: Split) -> float | None:
-        return accuracy(programs.evaluate, variables, self._data.images, batches, len(split.labels))
+        images = self._data.devices.on_first(self._data.images)
+        return accuracy(programs.evaluate, variables, images, batches, len(split.labels))
