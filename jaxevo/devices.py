@@ -4,7 +4,7 @@ The one place that knows `pmap`, which JAX keeps but no longer develops: since 0
 `shard_map`, and a move to these ends here. With one device everything is plain `jit`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -38,6 +38,10 @@ class Devices:
     def __len__(self) -> int:
         """Returns how many they are."""
         return len(self._devices)
+
+    def __iter__(self) -> Iterator[jax.Device]:
+        """Iterates over them, in the order of the parts of a batch."""
+        return iter(self._devices)
 
     def put_split(self, tree: Any, axis: int) -> Any:
         """Puts arrays on the devices, split evenly along an axis; with one device, as they are.
