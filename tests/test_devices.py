@@ -88,7 +88,9 @@ def test_accuracies_are_exact_shares_of_their_splits(run):
     for split, measured in ((dataset.validation, best.validation_accuracy), (dataset.test, best.test_accuracy)):
         images = (split.images / np.float32(255) - dataset.mean) / dataset.std
         logits = best.module.apply(best.variables, images, train=False)
-        assert measured == pytest.approx(np.mean(np.argmax(logits, axis=-1) == split.labels), abs=0.003)
+        correct = np.asarray(logits).argmax(axis=-1) == split.labels
+        # A logit's last bit may tip one image.
+        assert measured == pytest.approx(correct.mean(), abs=0.003)
 
 
 def test_training_diverges_on_several_devices_as_on_one(tmp_path):

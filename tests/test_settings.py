@@ -8,7 +8,7 @@ import re
 import pytest
 
 from jaxevo.randomness import MAX_SEED
-from jaxevo.settings import PRESETS, Limits, Settings, settings_from_json
+from jaxevo.settings import PRESETS, Execution, Limits, Settings, settings_from_json
 
 
 def assert_refused(make, name, value):
@@ -272,6 +272,30 @@ def test_a_limit_that_is_met_is_named(name, at):
 )
 def test_a_limit_that_is_passed_is_named(name, beyond):
     assert Limits(**ALL).reached(**BELOW | beyond) == name
+
+
+# Execution.
+
+
+@pytest.mark.parametrize("name", ["lanes", "devices_per_lane"])
+@pytest.mark.parametrize("value", [0, -1, 1.5, "2", True])
+def test_lanes_and_devices_below_1_or_not_whole_are_refused(name, value):
+    assert_refused(Execution, name, value)
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "devices", "near"),
+    [(50, 4, "48 or 52"), (50, 8, "48 or 56"), (3, 4, "4"), (1, 2, "2"), (53, 25, "50 or 75")],
+)
+def test_a_batch_that_devices_cannot_share_is_refused_with_the_sizes_near_it(batch_size, devices, near):
+    sentence = f"^batch_size is {batch_size}, but must be divisible by devices_per_lane {devices}: {near} would do$"
+    with pytest.raises(ValueError, match=sentence):
+        Execution(devices_per_lane=devices).check_batch_size(batch_size)
+
+
+@pytest.mark.parametrize(("batch_size", "devices"), [(50, 1), (50, 2), (50, 5), (50, 10), (50, 25), (50, 50), (48, 8)])
+def test_a_batch_that_devices_share_evenly_will_do(batch_size, devices):
+    Execution(devices_per_lane=devices).check_batch_size(batch_size)
 
 
 # Presets.
