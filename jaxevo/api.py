@@ -237,19 +237,18 @@ def _command(path: Path, preset: str, changes: dict[str, Any]) -> list[str]:
 
 def _run_in_child(command: list[str]) -> None:
     """Runs a command and prints its output as it comes (a notebook shows no child's output by itself)."""
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    assert child.stdout is not None
     lines = []
-    try:
-        for line in child.stdout:
-            print(line, end="", flush=True)
-            lines.append(line)
-    except KeyboardInterrupt:
-        child.send_signal(signal.SIGINT)
-        print(child.stdout.read(), end="")
-        child.wait()
-        raise
-    if child.wait() != 0:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as child:
+        assert child.stdout is not None
+        try:
+            for line in child.stdout:
+                print(line, end="", flush=True)
+                lines.append(line)
+        except KeyboardInterrupt:
+            child.send_signal(signal.SIGINT)
+            print(child.stdout.read(), end="")
+            raise
+    if child.returncode != 0:
         last = lines[-1].strip() if lines else f"exit status {child.returncode}"
         error = ValueError if child.returncode == 2 else RuntimeError
         raise error(f"the run's process ended: {last}")

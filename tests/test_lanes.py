@@ -115,7 +115,7 @@ def weights(tmp_path_factory):
 @pytest.fixture(scope="module")
 def one(digits, weights):
     """The record of one birth, trained alone."""
-    executor = LocalExecutor(settings_of(), digits, weights, 1, SESSION)
+    executor = LocalExecutor(settings_of(), digits, weights, Execution(1), SESSION)
     record = finish(executor, birth_of(5, NETWORK))[5]
     assert executor.close() == []
     return record
