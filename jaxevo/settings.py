@@ -161,11 +161,14 @@ class Execution:
 
     lanes: int | None = None
     """Individuals to train at once. Default: one a device, on CPU one a core."""
+    checkpoint_seconds: float = 300.0
+    """Seconds between two checkpoints of a long training, which goes on from the last one after a crash."""
 
     def __post_init__(self) -> None:
         """Checks every field; raises `ValueError` with a sentence for the first that will not do."""
         _check_types(self)
         _check("lanes", self.lanes, self.lanes is None or self.lanes >= 1, "1 or more")
+        _check("checkpoint_seconds", self.checkpoint_seconds, self.checkpoint_seconds > 0, "above 0")
 
 
 def settings_from_json(fields: Any) -> Settings:
