@@ -125,6 +125,11 @@ class Run:
         return self._history.frame()
 
     @property
+    def skipped(self) -> list[int]:
+        """Individuals that the user had skipped; unless there are none, the seed alone does not give the run again."""
+        return self._history.skipped
+
+    @property
     def result(self) -> dict[str, Any]:
         """What `result.json` holds; empty before the first session ends."""
         path = self._workdir.result

@@ -1,4 +1,4 @@
-"""What a run keeps through Orbax: trained weights, and snapshots of the evolution state.
+"""What a run keeps through Orbax: trained weights, unfinished trainings, and snapshots of the evolution state.
 
 Orbax restores part of a tree in silence, and most flipped bits too. So weights are hashed over everything that they
 are, and a snapshot carries a hash of its text; every load compares.
@@ -8,7 +8,9 @@ import contextlib
 import hashlib
 import json
 import logging
+import re
 import shutil
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from jaxevo.genotype import Genotype, genotype_from_json
 from jaxevo.inheritance import Variables
 
 _KEPT_SNAPSHOTS = 2
+_TRAINING_NAME = re.compile(r"\d{6,}-\d+-\d+")
 
 
 class CheckpointError(ValueError):
@@ -110,6 +113,83 @@ def remove_weights(folder: Path, names: list[str]) -> None:
     kill_point("after collection")
 
 
+class TrainingStore:
+    """The folder of unfinished trainings: what a long training has come to, so that it can go on after a crash.
+
+    A training checkpoint is a folder `{id}-{attempt}-{step}`. Every thread needs a store of its own.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Opens a folder of training checkpoints; it is created with the first one."""
+        self._folder = folder
+        self._checkpointer = ocp.Checkpointer(ocp.PyTreeCheckpointHandler())
+
+    def save(self, birth_id: int, attempt: int, step: int, arrays: Sequence[np.ndarray]) -> None:
+        """Saves what a training has come to after `step` steps, in place of what its attempt saved before."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        earlier = [name for name in self._names(birth_id) if _parts(name)[:2] == (birth_id, attempt)]
+        content = {
+            "arrays": {str(place): array for place, array in enumerate(arrays)},
+            "sha256": np.frombuffer(_arrays_digest(arrays), np.uint8),
+        }
+        kill_point("before training checkpoint")
+        name = f"{birth_id:06d}-{attempt}-{step}"
+        self._checkpointer.save(self._folder.absolute() / name, args=ocp.args.PyTreeSave(content))
+        kill_point("after training checkpoint")
+        for name in earlier:
+            shutil.rmtree(self._folder / name, ignore_errors=True)
+
+    def last_step(self, birth_id: int) -> int:
+        """Returns the last step that any attempt saved, 0 where none did."""
+        return max((_parts(name)[2] for name in self._names(birth_id)), default=0)
+
+    def load(self, birth_id: int) -> tuple[int, list[np.ndarray]] | None:
+        """Returns the last step that was saved, and its arrays; None where there is none to go on from.
+
+        A damaged one is removed and passed over: then the training begins further back, and comes to the same.
+        """
+        for name in sorted(self._names(birth_id), key=lambda name: _parts(name)[2], reverse=True):
+            try:
+                content = self._checkpointer.restore(self._folder.absolute() / name, args=ocp.args.PyTreeRestore())
+                arrays = [content["arrays"][key] for key in sorted(content["arrays"], key=int)]
+                if content["sha256"].tobytes() == _arrays_digest(arrays):
+                    return _parts(name)[2], arrays
+            except Exception as error:  # Orbax and TensorStore raise many kinds for a damaged folder.
+                logging.getLogger(__name__).debug("the training checkpoint %s cannot be read: %s", name, error)
+            shutil.rmtree(self._folder / name, ignore_errors=True)
+        return None
+
+    def remove(self, birth_ids: Iterable[int]) -> None:
+        """Removes the checkpoints of births that have finished."""
+        for birth_id in birth_ids:
+            for name in self._names(birth_id):
+                shutil.rmtree(self._folder / name, ignore_errors=True)
+
+    def keep_only(self, needed: Callable[[int], bool]) -> None:
+        """Removes all but those of births that are `needed(birth id)`, and what a crash left half written."""
+        for path in sorted(self._folder.iterdir()) if self._folder.is_dir() else ():
+            if not _TRAINING_NAME.fullmatch(path.name) or not needed(_parts(path.name)[0]):
+                shutil.rmtree(path, ignore_errors=True)
+
+    def _names(self, birth_id: int) -> list[str]:
+        # Whole ones only: Orbax writes under another name first.
+        found = self._folder.glob(f"{birth_id:06d}-*") if self._folder.is_dir() else ()
+        return sorted(path.name for path in found if _TRAINING_NAME.fullmatch(path.name))
+
+
+def _parts(name: str) -> tuple[int, int, int]:
+    birth_id, attempt, step = map(int, name.split("-"))
+    return birth_id, attempt, step
+
+
+def _arrays_digest(arrays: Sequence[np.ndarray]) -> bytes:
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype.str} {array.shape}\n".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.digest()
+
+
 class SnapshotStore:
     """The folder of snapshots; the last two are kept."""
 
@@ -138,23 +218,37 @@ class SnapshotStore:
             CheckpointError: if it is not what was saved.
         """
         step = self._manager.latest_step()
-        if step is None:
-            return None
-        try:
-            content = self._manager.restore(step, args=ocp.args.JsonRestore())
-            text = content["state"]
-            if hashlib.sha256(text.encode()).hexdigest() != content["sha256"]:
-                raise ValueError("its checksum does not agree")
-            return state_from_json(json.loads(text))
-        except Exception as error:  # Orbax raises many kinds for a damaged folder.
-            raise CheckpointError(
-                f"the snapshot {self._folder / str(step)} is damaged ({error}); delete that folder: the journal still "
-                "holds the whole run. Nothing was changed"
-            ) from error
+        return None if step is None else _load_snapshot(self._manager, self._folder, step)
 
     def close(self) -> None:
         """Ends Orbax's threads."""
         self._manager.close()
+
+
+def load_snapshots(folder: Path) -> dict[int, EvolutionState]:
+    """Returns all states that a folder of snapshots holds, by event, and changes nothing in it.
+
+    Raises:
+        CheckpointError: if one is not what was saved.
+    """
+    if not folder.is_dir():
+        return {}
+    with ocp.CheckpointManager(folder.absolute(), options=ocp.CheckpointManagerOptions(read_only=True)) as manager:
+        return {step: _load_snapshot(manager, folder, step) for step in manager.all_steps()}
+
+
+def _load_snapshot(manager: ocp.CheckpointManager, folder: Path, step: int) -> EvolutionState:
+    try:
+        content = manager.restore(step, args=ocp.args.JsonRestore())
+        text = content["state"]
+        if hashlib.sha256(text.encode()).hexdigest() != content["sha256"]:
+            raise ValueError("its checksum does not agree")
+        return state_from_json(json.loads(text))
+    except Exception as error:  # Orbax raises many kinds for a damaged folder.
+        raise CheckpointError(
+            f"the snapshot {folder / str(step)} is damaged ({error}); delete that folder: the journal still holds the "
+            "whole run. Nothing was changed"
+        ) from error
 
 
 def save_tree(path: Path, tree: Any) -> None:

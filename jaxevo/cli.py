@@ -1,10 +1,11 @@
 """The command line. Its flags are the fields of the settings; see `jaxevo COMMAND --help`."""
 
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 from rich.console import Console
@@ -17,10 +18,14 @@ from jaxevo.population import Individual
 from jaxevo.settings import PRESETS, Execution, Limits, Settings
 from jaxevo.workdir import check_path
 
+if TYPE_CHECKING:
+    from jaxevo.run import Ended
+
 PresetName = Literal["demo", "small", "paper"]
 WorkdirArgument = Annotated[str, tyro.conf.Positional]
 
 _INTERRUPTED_STATUS = 130
+_FAILED_STATUS = 1
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,30 @@ class ResumeCommand:
     """The run's folder."""
     limits: Annotated[Limits, tyro.conf.arg(name="")] = field(default_factory=Limits)
     execution: Annotated[Execution, tyro.conf.arg(name="")] = field(default_factory=Execution)
+    skip_birth: tuple[int, ...] = ()
+    """Births in training to count as failed, where one keeps killing the process. The run is not reproducible from its
+    seed alone then."""
+
+
+@dataclass(frozen=True)
+class ReplayCommand:
+    """Train everyone of a run again, in a new folder and told in the same order, and compare the fingerprints."""
+
+    source: WorkdirArgument
+    """The folder of the run to replay."""
+    workdir: str
+    """The new folder."""
+    execution: Annotated[Execution, tyro.conf.arg(name="")] = field(default_factory=Execution)
+
+
+@dataclass(frozen=True)
+class VerifyCommand:
+    """Compute every decision of a run again, hash what it keeps, and compare; train lineages again if asked to."""
+
+    workdir: WorkdirArgument
+    """The run's folder."""
+    retrain: Literal["best"] | int | None = None
+    """Whose lineage to train again from its first ancestor: best, or those of so many random individuals."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +108,7 @@ class ExportCommand:
     """Export this individual instead of the best; it must be alive."""
 
 
-Command = RunCommand | ResumeCommand | ShowCommand | TestCommand | ExportCommand
+Command = RunCommand | ResumeCommand | ReplayCommand | VerifyCommand | ShowCommand | TestCommand | ExportCommand
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -95,7 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except RuntimeError as error:
         print(f"jaxevo: error: {error}", file=sys.stderr)
-        return 1
+        return _FAILED_STATUS
     except KeyboardInterrupt:
         return _INTERRUPTED_STATUS
 
@@ -107,6 +136,8 @@ def parse(arguments: Sequence[str]) -> Command:
     commands = (
         Annotated[RunCommand, tyro.conf.subcommand("run", default=RunCommand(settings, limits, preset))]
         | Annotated[ResumeCommand, tyro.conf.subcommand("resume")]
+        | Annotated[ReplayCommand, tyro.conf.subcommand("replay")]
+        | Annotated[VerifyCommand, tyro.conf.subcommand("verify")]
         | Annotated[ShowCommand, tyro.conf.subcommand("show")]
         | Annotated[TestCommand, tyro.conf.subcommand("test")]
         | Annotated[ExportCommand, tyro.conf.subcommand("export")]
@@ -136,6 +167,10 @@ def _dispatch(command: Command) -> int:
         return _run(command)
     if isinstance(command, ResumeCommand):
         return _resume(command)
+    if isinstance(command, ReplayCommand):
+        return _replay(command)
+    if isinstance(command, VerifyCommand):
+        return _verify(command)
     if isinstance(command, ShowCommand):
         return _show(command)
     if isinstance(command, TestCommand):
@@ -152,7 +187,7 @@ def _run(command: RunCommand) -> int:
     print(f"evolving {command.settings.dataset} with seed {command.settings.seed} in {path}", flush=True)
     with watch() as watcher:
         ended = start_run(path, command.settings, command.limits, command.execution, watcher)
-    return _finish(path, ended.stop_reason)
+    return _finish(path, ended)
 
 
 def _resume(command: ResumeCommand) -> int:
@@ -162,17 +197,53 @@ def _resume(command: ResumeCommand) -> int:
     from jaxevo.run import resume_run
 
     with watch() as watcher:
-        ended = resume_run(path, command.limits, command.execution, watcher)
-    return _finish(path, ended.stop_reason)
+        ended = resume_run(path, command.limits, command.execution, watcher, command.skip_birth)
+    return _finish(path, ended)
 
 
-def _finish(path: Path, stop_reason: str) -> int:
+def _replay(command: ReplayCommand) -> int:
+    source, path = check_path(command.source), check_path(command.workdir)
+    prepare_process(command.execution)
+    from jaxevo.progress import watch
+    from jaxevo.run import replay_run
+
+    with watch() as watcher:
+        ended = replay_run(source, path, command.execution, watcher)
+    status = _finish(path, ended)
+    if status != 0:
+        return status
+    original, replayed = Run(source), Run(path)
+    if replayed.fingerprint == original.fingerprint:
+        print(f"The replay ends with the fingerprint of {source}.")
+        return 0
+    print(f"The replay ends with another fingerprint than {source}, {original.fingerprint}: see jaxevo verify")
+    return _FAILED_STATUS
+
+
+def _verify(command: VerifyCommand) -> int:
+    path = check_path(command.workdir)
+    if isinstance(command.retrain, int) and command.retrain < 1:
+        raise ValueError(f"retrain is {command.retrain}, but must be best, or a number from 1")
+    prepare_process()
+    from jaxevo.verify import verify_run
+
+    findings = verify_run(path, command.retrain, lambda sentence: print(sentence, flush=True))
+    for finding in findings:
+        print(f"NOT AS IT MUST BE: {finding}")
+    if not findings:
+        print("Everything is as it must be.")
+    return _FAILED_STATUS if findings else 0
+
+
+def _finish(path: Path, ended: "Ended") -> int:
     from jaxevo.loop import INTERRUPTED
     from jaxevo.result import write_result
 
     go_on = f"go on with: jaxevo resume {path}"
-    if stop_reason == INTERRUPTED:
-        print(f"Stopped; nothing that had finished is lost. To {go_on}")
+    if ended.stop_reason == INTERRUPTED:
+        print(f"Stopped; nothing that had finished is lost. To {go_on}", flush=True)
+        if ended.busy:
+            os._exit(_INTERRUPTED_STATUS)  # Nothing can interrupt a compilation, and a signal is not to wait for it.
         return _INTERRUPTED_STATUS
     result = write_result(path)
     if result is None:
@@ -202,6 +273,8 @@ def _show(command: ShowCommand) -> int:
     living = sorted(run.population, key=lambda one: (-one.fitness, one.id))
     console.print(_individuals_table(run, f"population after {run.events} events", living))
     print(f"fingerprint {run.fingerprint} after {run.events} events")
+    if run.skipped:
+        print(f"not reproducible from its seed alone: skipped by the user were {', '.join(map(str, run.skipped))}")
     return 0
 
 

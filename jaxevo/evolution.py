@@ -310,6 +310,17 @@ def _from_json(fields: dict[str, Any]) -> dict[str, Any]:
     return read
 
 
+def birth_sha256(birth: Birth) -> str:
+    """Returns the hash of what was decided with a birth: whose child, by which mutation, what it is and inherits.
+
+    Which attempt gave the parent's weights is left out: it decides nothing.
+    """
+    fields = _to_json(birth)
+    if birth.inherited is not None:
+        fields["inherited"] = birth.inherited.weights_sha256
+    return _chain("", fields)
+
+
 def _event_record(event: int, individual: Individual) -> dict[str, Any]:
     return {
         "event": event,

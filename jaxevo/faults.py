@@ -10,7 +10,7 @@ import signal
 
 KILL_POINTS = tuple(
     f"{moment} {write}"
-    for write in ("weights commit", "journal record", "snapshot", "collection")
+    for write in ("attempt", "training checkpoint", "weights commit", "journal record", "snapshot", "collection")
     for moment in ("before", "after")
 )
 

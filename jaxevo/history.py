@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from jaxevo.evolution import EvolutionState, Task, evolution, genotype_cost
+from jaxevo.evolution import Birth, EvolutionState, Task, evolution, genotype_cost
 from jaxevo.journal import Record, next_told, read_journal
 from jaxevo.population import Individual
 from jaxevo.workdir import Manifest, Workdir, read_manifest
@@ -23,7 +23,7 @@ class Life:
         virtual_seconds: the virtual clock at that event.
         record: test accuracy, times.
         death: the last event that it lived through, None while it lives.
-        flops: what its training and validation cost.
+        birth: what evolution decided with its birth.
     """
 
     individual: Individual
@@ -31,7 +31,7 @@ class Life:
     virtual_seconds: float
     record: Record
     death: int | None
-    flops: int
+    birth: Birth
 
 
 class History:
@@ -52,6 +52,11 @@ class History:
             self.state = state
             if state.events == max_events:
                 break
+
+    @property
+    def skipped(self) -> list[int]:
+        """Individuals that the user had skipped: the run is not reproducible from its seed alone."""
+        return [individual_id for individual_id, life in self.lives.items() if life.record.skipped]
 
     @property
     def best(self) -> Individual:
@@ -94,7 +99,7 @@ class History:
                     "learning_rate": individual.genotype.learning_rate,
                     "parameters": needed.parameters,
                     "flops_per_image": needed.forward_flops,
-                    "flops": life.flops,
+                    "flops": life.birth.flops,
                     "compile_seconds": record.compile_seconds,
                     "train_seconds": record.train_seconds,
                     "finished": record.finished,
@@ -133,11 +138,11 @@ def replay(manifest: Manifest, records: dict[int, Record], lives: dict[int, Life
                 if individual.id not in alive:
                     life = lives[individual.id]
                     lives[individual.id] = Life(**{**vars(life), "death": state.events})
-        told = next_told(state, pending, manifest.settings.wall_clock)
+        told = next_told(state, pending, manifest.settings.wall_clock, manifest.order)
         if told is None:
             return
         record = pending.pop(told)
-        flops = next(birth.flops for birth in state.in_flight if birth.id == told)
+        birth = next(birth for birth in state.in_flight if birth.id == told)
         state = algorithm.tell(state, record.outcome)
         individual = next(one for one in reversed(state.population.individuals) if one.id == told)
-        lives[told] = Life(individual, state.events, state.clock, record, None, flops)
+        lives[told] = Life(individual, state.events, state.clock, record, None, birth)

@@ -1,4 +1,4 @@
-"""The append-only record of a run: a line of JSON for every session, its end, and every finished individual.
+"""The append-only record of a run: a line of JSON for every session, its end, every attempt and finished individual.
 
 Records stand in the order in which trainings finished, which is not the order of telling. A record is durable, its
 bytes forced to disk, before anything that follows from it happens. Every line carries a checksum.
@@ -7,8 +7,9 @@ bytes forced to disk, before anything that follows from it happens. Every line c
 import dataclasses
 import json
 import os
+import threading
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -34,6 +35,40 @@ class Session:
 
 
 @dataclass(frozen=True)
+class Attempt:
+    """One start of a birth's training, durable before it begins.
+
+    Attributes:
+        id: of the birth.
+        number: of the birth's attempts, from 1.
+        session: the session that made it.
+        first_step: the training step that it goes on from, 0 unless an earlier attempt left a training checkpoint.
+        birth_sha256: what evolution decided with the birth, so that a decision that comes out otherwise is noticed.
+    """
+
+    id: int
+    number: int
+    session: int
+    first_step: int
+    birth_sha256: str
+
+
+@dataclass(frozen=True)
+class Loss:
+    """An attempt that its session saw end without a record: by an error, a dead worker, or one that hung.
+
+    Attributes:
+        id: of the birth.
+        number: of the attempt.
+        reason: in words.
+    """
+
+    id: int
+    number: int
+    reason: str
+
+
+@dataclass(frozen=True)
 class Record:
     """What is kept of a finished training. Evolution is told the outcome only.
 
@@ -44,6 +79,7 @@ class Record:
         train_seconds: what loading, training, evaluating and saving took.
         finished: Unix time in seconds.
         session: the session that trained it.
+        attempt: the attempt that counts, 0 where the user had the birth skipped.
     """
 
     outcome: Outcome
@@ -52,6 +88,12 @@ class Record:
     train_seconds: float
     finished: float
     session: int
+    attempt: int
+
+    @property
+    def skipped(self) -> bool:
+        """Whether the user had the birth skipped instead of trained."""
+        return self.attempt == 0
 
 
 @dataclass(frozen=True)
@@ -61,17 +103,20 @@ class Stop:
     Attributes:
         session: its number.
         events: outcomes told until then; later records are of individuals that were not due yet.
-        reason: the limit that was met, or "interrupted".
+        reason: the limit that was met, "interrupted", or "failed" after an error.
+        fingerprint: of the history up to then.
         seconds: what the session took.
     """
 
     session: int
     events: int
     reason: str
+    fingerprint: str
     seconds: float
 
 
-Entry = Session | Record | Stop
+Entry = Session | Attempt | Loss | Record | Stop
+_KINDS: dict[str, type[Attempt | Loss | Stop]] = {kind.__name__.lower(): kind for kind in (Attempt, Loss, Stop)}
 
 
 @dataclass(frozen=True)
@@ -81,12 +126,16 @@ class JournalContent:
     Attributes:
         sessions: in order.
         stops: of the sessions that ended cleanly, in order.
+        attempts: in the order in which they began.
+        losses: in the order in which they were noticed.
         records: by individual, in the order in which they finished.
         stopped: how the run stands stopped; None while a session runs, or after one that was killed.
     """
 
     sessions: tuple[Session, ...] = ()
     stops: tuple[Stop, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
+    losses: tuple[Loss, ...] = ()
     records: dict[int, Record] = dataclasses.field(default_factory=dict)
     stopped: Stop | None = None
 
@@ -103,28 +152,32 @@ class Journal:
         _, intact = _read(path) if path.exists() else ([], 0)
         self._file = open(path, "ab", buffering=0)  # noqa: SIM115 - open as long as the run
         self._length = intact
+        self._lock = threading.Lock()
         if self._file.tell() > intact:
             self._file.truncate(intact)
             os.fsync(self._file.fileno())
 
     def append(self, entries: Iterable[Entry]) -> None:
-        """Writes entries and returns when they are durable; several share one write to disk.
+        """Writes entries and returns when they are durable; several share one write to disk. Threads may call it.
 
         Raises:
             OSError: if they cannot be written (a full disk, say); the journal is then as it was before.
         """
+        entries = list(entries)
         lines = b"".join(_line(_to_json(entry)) for entry in entries)
-        kill_point("before journal record")
-        try:
-            rest = memoryview(lines)
-            while rest:
-                rest = rest[self._file.write(rest) :]
-            os.fsync(self._file.fileno())
-        except OSError:
-            self._file.truncate(self._length)  # Nothing may ever follow a torn line.
-            raise
-        self._length += len(lines)
-        kill_point("after journal record")
+        write = "attempt" if entries and isinstance(entries[0], Attempt) else "journal record"
+        with self._lock:
+            kill_point(f"before {write}")
+            try:
+                rest = memoryview(lines)
+                while rest:
+                    rest = rest[self._file.write(rest) :]
+                os.fsync(self._file.fileno())
+            except OSError:
+                self._file.truncate(self._length)  # Nothing may ever follow a torn line.
+                raise
+            self._length += len(lines)
+            kill_point(f"after {write}")
 
     def close(self) -> None:
         """Closes the file."""
@@ -157,22 +210,30 @@ def read_journal(path: Path) -> JournalContent:
     return JournalContent(
         sessions=tuple(entry for entry in entries if isinstance(entry, Session)),
         stops=tuple(entry for entry in entries if isinstance(entry, Stop)),
+        attempts=tuple(entry for entry in entries if isinstance(entry, Attempt)),
+        losses=tuple(entry for entry in entries if isinstance(entry, Loss)),
         records=records,
         stopped=entries[-1] if entries and isinstance(entries[-1], Stop) else None,
     )
 
 
-def next_told(state: EvolutionState, records: Mapping[int, Record], wall_clock: bool) -> int | None:
+def next_told(
+    state: EvolutionState, records: Mapping[int, Record], wall_clock: bool, order: Sequence[int] = ()
+) -> int | None:
     """Returns the individual whose outcome is told next, None while it has not finished.
 
     On the virtual clock that is the birth due first; in wall-clock mode the first of the journal that was not told, so
-    that the journal replays the run.
+    that the journal replays the run; while a replay's order lasts, what stands in it.
 
     Args:
         state: of the evolution, asked for births.
         records: of individuals that were not told, in the order in which they finished.
         wall_clock: the run's setting.
+        order: individuals in the order in which the run that this one replays told them.
     """
+    if state.events < len(order):
+        told = order[state.events]
+        return told if told in records else None
     if wall_clock:
         waiting = {birth.id for birth in state.in_flight}
         return next((individual_id for individual_id in records if individual_id in waiting), None)
@@ -216,4 +277,4 @@ def _from_json(fields: dict[str, Any]) -> Entry:
         return Record(**(fields | {"outcome": Outcome(**fields["outcome"])}))
     if kind == "session":
         return Session(**(fields | {"limits": Limits(**fields["limits"])}))
-    return {"stop": Stop}[kind](**fields)
+    return _KINDS[kind](**fields)

@@ -5,19 +5,21 @@ record is forced to disk, and only then may an outcome be told and anything that
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from jaxevo.checkpoint import SnapshotStore, remove_weights, weight_names
+from jaxevo.checkpoint import SnapshotStore, TrainingStore, remove_weights, weight_names
 from jaxevo.data import Dataset
-from jaxevo.evolution import EvolutionState, Task, evolution
+from jaxevo.evolution import Birth, EvolutionState, Task, birth_sha256, evolution
 from jaxevo.execution.local import LocalExecutor
-from jaxevo.journal import Journal, Record, next_told
-from jaxevo.settings import Limits, Settings
-from jaxevo.workdir import Workdir
+from jaxevo.journal import Journal, JournalContent, JournalError, Record, next_told
+from jaxevo.settings import Limits
+from jaxevo.workdir import Manifest, Workdir
 
 INTERRUPTED = "interrupted"
 """The stop reason of a run that a signal ended."""
+FAILED = "failed"
+"""The stop reason of a run that an error ended."""
 
 _POLL_SECONDS = 0.25
 
@@ -69,20 +71,21 @@ class HostLoop:
     def __init__(
         self,
         workdir: Workdir,
-        settings: Settings,
+        manifest: Manifest,
         limits: Limits,
         dataset: Dataset,
-        records: dict[int, Record],
+        content: JournalContent,
         state: EvolutionState | None,
         journal: Journal,
         snapshots: SnapshotStore,
         executor: LocalExecutor,
         watcher: Watcher,
     ) -> None:
-        """Takes up a run where `state` and `records` left it; `state` is None for one that has not begun."""
-        self._settings = settings
+        """Takes up a run where `state` and the journal left it; `state` is None for one that has not begun."""
+        self._settings = manifest.settings
+        self._order = manifest.order
         self._limits = limits
-        self._evolution = evolution(settings, task_of(dataset))
+        self._evolution = evolution(manifest.settings, task_of(dataset))
         self._state = state if state is not None else self._evolution.init()
         self._journal = journal
         self._snapshots = snapshots
@@ -94,21 +97,24 @@ class HostLoop:
         waiting = {birth.id for birth in self._state.in_flight}
         self._records = {
             individual_id: record
-            for individual_id, record in records.items()
+            for individual_id, record in content.records.items()
             if individual_id in waiting or individual_id >= self._state.births
         }
+        self._decided = {attempt.id: attempt.birth_sha256 for attempt in content.attempts}
+        self._trainings = TrainingStore(workdir.training)
+        self._trainings.keep_only(lambda birth_id: birth_id in self._decided and birth_id not in content.records)
         self._began = time.perf_counter()
         self._first_event = self._state.events
         self._compile_seconds = self._train_seconds = 0.0
 
     def until_stopped(self, interrupted: Callable[[], bool]) -> str:
         """Evolves until a limit is met or a signal comes; returns which."""
-        self._executor.submit(birth for birth in self._state.in_flight if birth.id not in self._records)
+        self._submit(self._state.in_flight)
         while (reason := self._reached()) is None:
             if interrupted():
                 return INTERRUPTED
             self._state, births = self._evolution.ask(self._state)
-            self._executor.submit(birth for birth in births if birth.id not in self._records)
+            self._submit(births)
             self._collect()
             record = self._next_record(interrupted)
             if record is None:
@@ -119,11 +125,24 @@ class HostLoop:
             self._watcher.progressed(self.progress())
         return reason
 
+    def _submit(self, births: Iterable[Birth]) -> None:
+        """Has births trained that were not yet; raises `JournalError` for one that was once decided otherwise."""
+        births = [birth for birth in births if birth.id not in self._records]
+        for birth in births:
+            if birth.id in self._decided and self._decided[birth.id] != birth_sha256(birth):
+                raise JournalError(
+                    f"individual {birth.id} comes out otherwise than the journal holds: the journal or a snapshot was "
+                    "altered, or another version of jaxevo began the run. Restore the folder from a copy, or go on "
+                    "with that version; 'jaxevo verify' says more. Nothing was changed"
+                )
+        self._executor.submit(births)
+
     def keep(self, records: list[Record]) -> None:
         """Makes records durable; only then they may be told."""
         if not records:
             return
         self._journal.append(records)
+        self._trainings.remove(record.outcome.id for record in records)
         for record in records:
             self._records[record.outcome.id] = record
             self._compile_seconds += record.compile_seconds
@@ -157,7 +176,7 @@ class HostLoop:
 
     def _next_record(self, interrupted: Callable[[], bool]) -> Record | None:
         """Waits for the record that is told next; None when a signal came."""
-        while (told := next_told(self._state, self._records, self._settings.wall_clock)) is None:
+        while (told := next_told(self._state, self._records, self._settings.wall_clock, self._order)) is None:
             if interrupted():
                 return None
             self.keep(self._executor.finished(_POLL_SECONDS))

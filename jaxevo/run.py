@@ -5,21 +5,23 @@ import dataclasses
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import jax
 
-from jaxevo.checkpoint import SnapshotStore
+from jaxevo.attempts import Attempts
+from jaxevo.checkpoint import SnapshotStore, TrainingStore
 from jaxevo.compilation import use_persistent_cache
 from jaxevo.data import Dataset, absolute_name, load
 from jaxevo.data.cache import cache_dir
 from jaxevo.environment import instruction_sets
-from jaxevo.evolution import evolution
+from jaxevo.evolution import Outcome, evolution
 from jaxevo.execution.local import LocalExecutor, lane_devices
-from jaxevo.journal import Journal, Session, Stop, read_journal
-from jaxevo.loop import HostLoop, Progress, Watcher, task_of
+from jaxevo.history import History
+from jaxevo.journal import Journal, JournalContent, Record, Session, Stop, read_journal
+from jaxevo.loop import FAILED, HostLoop, Progress, Watcher, task_of
 from jaxevo.settings import Execution, Limits, Settings
 from jaxevo.workdir import (
     Manifest,
@@ -34,6 +36,7 @@ from jaxevo.workdir import (
 
 # With four a lane hardly ever waits.
 _BIRTHS_A_LANE = 4
+_SAME_WISH_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -43,10 +46,12 @@ class Ended:
     Attributes:
         stop_reason: the limit that was met, or `INTERRUPTED`.
         progress: at the end.
+        busy: whether a thread of the session still compiles, which nothing can interrupt.
     """
 
     stop_reason: str
     progress: Progress
+    busy: bool
 
 
 def start_run(path: Path, settings: Settings, limits: Limits, execution: Execution, watcher: Watcher) -> Ended:
@@ -76,10 +81,10 @@ def start_run(path: Path, settings: Settings, limits: Limits, execution: Executi
             machine=describe_machine(execution),
         )
         write_manifest(workdir, manifest)
-        return _evolve(workdir, settings, dataset, limits, execution, watcher)
+        return _evolve(workdir, manifest, dataset, limits, execution, watcher)
 
 
-def resume_run(path: Path, changes: Limits, execution: Execution, watcher: Watcher) -> Ended:
+def resume_run(path: Path, changes: Limits, execution: Execution, watcher: Watcher, skip: Sequence[int] = ()) -> Ended:
     """Goes on with a run, after a crash, an interruption or its end.
 
     Args:
@@ -87,6 +92,7 @@ def resume_run(path: Path, changes: Limits, execution: Execution, watcher: Watch
         changes: limits to set anew; the others stay as in the last session.
         execution: on what to go on.
         watcher: whoever watches.
+        skip: births in training to count as failed; the run is not reproducible from its seed alone then.
 
     Raises:
         ValueError: with a sentence, where the folder or the data are not the run's, or the devices will not do; nothing
@@ -95,23 +101,80 @@ def resume_run(path: Path, changes: Limits, execution: Execution, watcher: Watch
     workdir = Workdir(path)
     manifest = read_manifest(workdir)
     check_execution(manifest.settings, execution)
+    dataset = _same_dataset(path, manifest)
+    for difference in machine_differences(manifest, execution):
+        watcher.notice(
+            f"{difference} when the run began: from here on its results may differ in their last bits from an "
+            "undisturbed run"
+        )
+    with locked(path):
+        content = read_journal(workdir.journal)
+        _check_skipped(skip, content)
+        if skip:
+            watcher.notice(
+                f"counting as failed, without training: {', '.join(map(str, skip))}. The run is not reproducible from "
+                "its seed alone any more"
+            )
+        limits = content.sessions[-1].limits if content.sessions else manifest.limits
+        given = {name: value for name, value in dataclasses.asdict(changes).items() if value is not None}
+        return _evolve(workdir, manifest, dataset, dataclasses.replace(limits, **given), execution, watcher, skip)
+
+
+def replay_run(source: Path, path: Path, execution: Execution, watcher: Watcher) -> Ended:
+    """Trains everyone of a run again, in a new folder, telling in the order in which that run told them.
+
+    What its user had skipped is skipped again.
+
+    Raises:
+        ValueError: with a sentence, where either folder or the data will not do; nothing was started then.
+    """
+    check_new(path)
+    history = History(Workdir(source))
+    told = tuple(history.lives)
+    if not told:
+        raise WorkdirError(f"the run in {source} has no finished individual yet: there is nothing to replay")
+    check_execution(history.manifest.settings, execution)
+    dataset = _same_dataset(source, history.manifest)
+    for difference in machine_differences(history.manifest, execution):
+        watcher.notice(f"{difference} when the run to replay began: the fingerprints may differ")
+    limits = Limits(max_individuals=len(told))
+    with locked(path):
+        check_new(path)
+        workdir = Workdir(path)
+        manifest = dataclasses.replace(history.manifest, limits=limits, machine=describe_machine(execution), order=told)
+        write_manifest(workdir, manifest)
+        skipped = [life.record.outcome.id for life in history.lives.values() if life.record.skipped]
+        return _evolve(workdir, manifest, dataset, limits, execution, watcher, skipped)
+
+
+def _same_dataset(path: Path, manifest: Manifest) -> Dataset:
+    """Returns a run's data set; raises `WorkdirError` where it is another by now."""
     dataset = load(manifest.settings.dataset)
     if dataset.fingerprint != manifest.data_fingerprint:
         raise WorkdirError(
             f"the data set {manifest.settings.dataset!r} is not the one that the run in {path} was begun with: "
             "bring that one back, or begin a new run. Nothing was changed"
         )
-    for name, here in describe_machine(execution).items():
-        if manifest.machine.get(name) != here:
-            watcher.notice(
-                f"{name} is {here!r}, but was {manifest.machine.get(name)!r} when the run began: from here on its "
-                "results may differ in their last bits from an undisturbed run"
+    return dataset
+
+
+def _check_skipped(skip: Sequence[int], content: JournalContent) -> None:
+    in_training = sorted({attempt.id for attempt in content.attempts} - content.records.keys())
+    for birth_id in skip:
+        if birth_id not in in_training:
+            raise ValueError(
+                f"skip_birth is {birth_id}, but must be an individual that was in training when the run stopped: "
+                f"{', '.join(map(str, in_training)) or 'there is none'}"
             )
-    with locked(path):
-        sessions = read_journal(workdir.journal).sessions
-        limits = sessions[-1].limits if sessions else manifest.limits
-        given = {name: value for name, value in dataclasses.asdict(changes).items() if value is not None}
-        return _evolve(workdir, manifest.settings, dataset, dataclasses.replace(limits, **given), execution, watcher)
+
+
+def machine_differences(manifest: Manifest, execution: Execution) -> list[str]:
+    """Returns the beginning of a sentence for all that differs here from where a run began."""
+    return [
+        f"{name} is {here!r}, but was {manifest.machine.get(name)!r}"
+        for name, here in describe_machine(execution).items()
+        if manifest.machine.get(name) != here
+    ]
 
 
 def check_execution(settings: Settings, execution: Execution) -> None:
@@ -134,48 +197,70 @@ def describe_machine(execution: Execution) -> dict[str, str]:
 
 def _evolve(
     workdir: Workdir,
-    settings: Settings,
+    manifest: Manifest,
     dataset: Dataset,
     limits: Limits,
     execution: Execution,
     watcher: Watcher,
+    skip: Sequence[int] = (),
 ) -> Ended:
     """Opens all that a session needs, evolves, and closes it."""
+    settings = manifest.settings
     content = read_journal(workdir.journal)
     use_persistent_cache(cache_dir() / "executables")
     snapshots = SnapshotStore(workdir.snapshots)
     with contextlib.closing(snapshots), Journal(workdir.journal) as journal, _signals() as interrupted:
         state = snapshots.load_latest()
         session = Session(len(content.sessions) + 1, time.time(), limits)
-        executor = LocalExecutor(settings, dataset, workdir.weights, execution, session.number)
-        loop = HostLoop(
-            workdir, settings, limits, dataset, content.records, state, journal, snapshots, executor, watcher
-        )
+        skipped = [_skipped(birth_id, session.number) for birth_id in skip]
+        journal.append([session, *skipped])
+        content = read_journal(workdir.journal)
+        attempts = Attempts(journal, content, session.number, TrainingStore(workdir.training).last_step)
+        executor = LocalExecutor(settings, dataset, workdir, execution, session.number, attempts)
+        loop = HostLoop(workdir, manifest, limits, dataset, content, state, journal, snapshots, executor, watcher)
         if settings.workers < _BIRTHS_A_LANE * executor.lanes:
             watcher.notice(
                 f"num_workers is {settings.workers} for {executor.lanes} lanes: with fewer than {_BIRTHS_A_LANE} "
                 "births in flight a lane, lanes at times wait for the outcome that is due next; the result is the same"
             )
         try:
-            journal.append([session])
             reason = loop.until_stopped(interrupted)
-        finally:
-            loop.keep(executor.close())
+        except BaseException:
+            # What had finished is kept, and no training is taken for one that killed the process.
+            with contextlib.suppress(OSError):
+                _stop(session, FAILED, loop, executor, journal)
+            raise
+        progress = _stop(session, reason, loop, executor, journal)
         loop.snapshot()
-        ended = Ended(reason, loop.progress())
-        journal.append([Stop(session.number, ended.progress.state.events, reason, ended.progress.session_seconds)])
-        return ended
+        return Ended(reason, progress, executor.busy)
+
+
+def _skipped(birth_id: int, session: int) -> Record:
+    outcome = Outcome(birth_id, 0.0, None, None, failure="the user had it skipped")
+    return Record(outcome, None, 0.0, 0.0, time.time(), session, attempt=0)
+
+
+def _stop(session: Session, reason: str, loop: HostLoop, executor: LocalExecutor, journal: Journal) -> Progress:
+    """Ends the lanes, and notes in the journal how the session ended."""
+    loop.keep(executor.close())
+    progress = loop.progress()
+    state = progress.state
+    journal.append([Stop(session.number, state.events, reason, state.fingerprint, progress.session_seconds)])
+    return progress
 
 
 @contextlib.contextmanager
 def _signals() -> Iterator[Callable[[], bool]]:
-    """Takes the first SIGINT or SIGTERM as a wish to stop cleanly; a second SIGINT ends the process as usual."""
-    came: list[int] = []
+    """Takes the first SIGINT or SIGTERM as a wish to stop cleanly; a later SIGINT ends the process as usual.
+
+    One within a second is the same wish: a terminal or `timeout` may signal a process and its group.
+    """
+    came: list[float] = []
 
     def note(number: int, frame: object) -> None:
-        if came and number == signal.SIGINT:
+        came.append(time.monotonic())
+        if number == signal.SIGINT and came[-1] - came[0] > _SAME_WISH_SECONDS:
             raise KeyboardInterrupt
-        came.append(number)
 
     try:
         previous = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}

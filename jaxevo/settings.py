@@ -164,12 +164,15 @@ class Execution:
     devices_per_lane: int = 1
     """Devices that share the training of an individual, each a part of every batch: it must divide batch-size. It
     shapes the result's last bits, which are the same again with the same number."""
+    checkpoint_seconds: float = 300.0
+    """Seconds between two checkpoints of a long training, which goes on from the last one after a crash."""
 
     def __post_init__(self) -> None:
         """Checks every field; raises `ValueError` with a sentence for the first that will not do."""
         _check_types(self)
         _check("lanes", self.lanes, self.lanes is None or self.lanes >= 1, "1 or more")
         _check("devices_per_lane", self.devices_per_lane, self.devices_per_lane >= 1, "1 or more")
+        _check("checkpoint_seconds", self.checkpoint_seconds, self.checkpoint_seconds > 0, "above 0")
 
     def check_batch_size(self, batch_size: int) -> None:
         """Raises `ValueError` where the devices of a lane cannot share a batch evenly."""

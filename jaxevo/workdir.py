@@ -13,7 +13,7 @@ from typing import Any
 
 from jaxevo.settings import Limits, Settings, settings_from_json
 
-FORMAT = 1
+FORMAT = 2
 """The format of a work folder; a folder of another format is refused."""
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
@@ -50,6 +50,11 @@ class Workdir:
         return self.path / "weights"
 
     @property
+    def training(self) -> Path:
+        """What long trainings that have not finished have come to."""
+        return self.path / "training"
+
+    @property
     def result(self) -> Path:
         """The summary of the finished run."""
         return self.path / "result.json"
@@ -69,6 +74,7 @@ class Manifest:
         deviation: their standard deviation, by channel.
         validation_images: images in the validation split.
         machine: what else may shape the last bits: versions, device kind, instruction sets, flags.
+        order: where this run replays another, the individuals in the order in which that one told them.
     """
 
     settings: Settings
@@ -80,6 +86,7 @@ class Manifest:
     deviation: tuple[float, ...]
     validation_images: int
     machine: dict[str, str]
+    order: tuple[int, ...] = ()
 
 
 def software_versions() -> dict[str, str]:

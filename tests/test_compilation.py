@@ -25,8 +25,9 @@ from jaxevo.execution.lane import DeviceData, Lane
 from jaxevo.genotype import Genotype, architecture
 from jaxevo.inheritance import first_variables
 from jaxevo.mutation import MUTATIONS
-from jaxevo.settings import Settings
+from jaxevo.settings import Execution, Settings
 from jaxevo.training import plan_training, put_images, start
+from jaxevo.workdir import Workdir
 
 SHAPE = (6, 5, 1)
 SETTINGS = Settings(train_steps=4, batch_size=6, evaluation_batch_size=16)
@@ -97,15 +98,15 @@ KNOWN = {
 
 def test_a_birth_of_a_known_architecture_compiles_nothing(dataset, devices, compiler, tmp_path):
     """Nothing at all: neither its training and evaluation, nor the arrays, plans and weights around them."""
-    lane = Lane(SETTINGS, dataset, DeviceData(SETTINGS, dataset, devices), compiler, tmp_path, session=1)
+    lane = Lane(SETTINGS, dataset, DeviceData(SETTINGS, dataset, devices), compiler, Workdir(tmp_path), Execution())
     with compilations() as compiled:
-        parent = lane.train(birth_of(0, NETWORK), never).outcome
+        parent = lane.train(birth_of(0, NETWORK), 1, 1, never).outcome
     assert parent.failure is None
     assert compiled != []
     for number, (name, genotype) in enumerate(KNOWN.items(), start=1):
         with compilations() as compiled:
             inherits = None if name == "RESET-WEIGHTS" else (NETWORK, parent)
-            record = lane.train(birth_of(number, genotype, inherits), never)
+            record = lane.train(birth_of(number, genotype, inherits), 1, 1, never)
         assert record.outcome.failure is None
         assert compiled == [], f"{name} compiled"
         assert record.compile_seconds == 0

@@ -12,14 +12,17 @@ import jaxevo as package
 from jaxevo.faults import KILL_POINTS
 
 EVENTS = 14
+# Long enough for more than one call of the compiled step, each of which is checkpointed.
+STEPS = {"train_steps": 40, "checkpoint_seconds": 1e-9}
 SIGKILLED = -9
+FLAGS = ("--lanes", 2, "--checkpoint-seconds", STEPS["checkpoint_seconds"])
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory) -> str:
     """The fingerprint of a run that nothing disturbs."""
     path = tmp_path_factory.mktemp("undisturbed") / "run"
-    return start(path, EVENTS).progress.state.fingerprint
+    return start(path, EVENTS, train_steps=STEPS["train_steps"]).progress.state.fingerprint
 
 
 def check_nothing_was_trained_twice(path: Path, finished_before: list[dict]) -> list[dict]:
@@ -34,13 +37,13 @@ def check_nothing_was_trained_twice(path: Path, finished_before: list[dict]) -> 
 @pytest.mark.parametrize("point", KILL_POINTS)
 def test_a_run_killed_twice_at_a_kill_point_ends_the_same(tmp_path, undisturbed, point):
     path = tmp_path / "run"
-    first = jaxevo(*run_arguments(path, EVENTS), kill_point=f"{point}:2")
+    first = jaxevo(*run_arguments(path, EVENTS, **STEPS), kill_point=f"{point}:2")
     assert first.returncode == SIGKILLED, first.stderr
     finished = check_nothing_was_trained_twice(path, [])
-    second = jaxevo("resume", path, "--lanes", 2, kill_point=f"{point}:1")
+    second = jaxevo("resume", path, *FLAGS, kill_point=f"{point}:1")
     assert second.returncode == SIGKILLED, second.stderr
     finished = check_nothing_was_trained_twice(path, finished)
-    last = jaxevo("resume", path, "--lanes", 2)
+    last = jaxevo("resume", path, *FLAGS)
     assert last.returncode == 0, last.stderr
     check_nothing_was_trained_twice(path, finished)
     run = package.open(path)
@@ -52,7 +55,7 @@ def test_a_run_killed_twice_at_a_kill_point_ends_the_same(tmp_path, undisturbed,
 
 def test_a_run_killed_before_its_first_record_keeps_its_limits(tmp_path, undisturbed):
     path = tmp_path / "run"
-    first = jaxevo(*run_arguments(path, EVENTS), kill_point="before journal record:1")
+    first = jaxevo(*run_arguments(path, EVENTS, **STEPS), kill_point="before journal record:1")
     assert first.returncode == SIGKILLED, first.stderr
     assert not journal_lines(path, "session")
     last = jaxevo("resume", path, "--lanes", 2)
@@ -81,4 +84,36 @@ def test_a_run_killed_at_five_random_moments_ends_the_same(tmp_path):
     last = jaxevo(*arguments)
     assert last.returncode == 0, last.stderr
     check_nothing_was_trained_twice(path, finished)
+    assert package.open(path).fingerprint == expected
+
+
+def test_a_long_training_goes_on_from_its_checkpoint_and_ends_the_same(tmp_path):
+    flags = {"train_steps": 4000, "num_workers": 1, "population_size": 2}
+    expected = start(tmp_path / "undisturbed", 2, **flags).progress.state.fingerprint
+    path = tmp_path / "run"
+    arguments = run_arguments(path, 2, lanes=1, checkpoint_seconds=1e-9, **flags)
+    killed = jaxevo(*arguments, kill_point="after training checkpoint:6")
+    assert killed.returncode == SIGKILLED, killed.stderr
+    assert any((path / "training").iterdir())
+    last = jaxevo("resume", path, "--lanes", 1)
+    assert last.returncode == 0, last.stderr
+    assert [attempt["first_step"] > 0 for attempt in journal_lines(path, "attempt")] == [False, True, False]
+    assert not any((path / "training").iterdir())
+    assert package.open(path).fingerprint == expected
+
+
+def test_a_damaged_training_checkpoint_is_found_and_trained_over(tmp_path):
+    flags = {"train_steps": 4000, "num_workers": 1, "population_size": 2}
+    expected = start(tmp_path / "undisturbed", 1, **flags).progress.state.fingerprint
+    path = tmp_path / "run"
+    arguments = run_arguments(path, 1, lanes=1, checkpoint_seconds=1e-9, **flags)
+    assert jaxevo(*arguments, kill_point="after training checkpoint:3").returncode == SIGKILLED
+    for file in sorted((path / "training").rglob("*")):
+        if file.is_file():
+            data = bytearray(file.read_bytes())
+            for place in range(len(data)):
+                data[place] ^= 0x55
+            file.write_bytes(bytes(data))
+    last = jaxevo("resume", path, "--lanes", 1)
+    assert last.returncode == 0, last.stderr
     assert package.open(path).fingerprint == expected

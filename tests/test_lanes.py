@@ -1,5 +1,6 @@
 """Trainings on the lanes of this machine, on real images: what comes out, in which order, and what ends them."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -15,6 +16,7 @@ import pytest
 from genotypes import BN_RELU, convolution
 from numpy_network import forward
 
+from jaxevo.attempts import Attempts
 from jaxevo.checkpoint import CheckpointError, WeightStore, weight_names
 from jaxevo.data import load
 from jaxevo.evolution import Birth, Inherited, Outcome
@@ -22,7 +24,9 @@ from jaxevo.execution import lane
 from jaxevo.execution.lane import Lane
 from jaxevo.execution.local import LocalExecutor
 from jaxevo.genotype import Genotype, genotype_from_json
+from jaxevo.journal import Journal, read_journal
 from jaxevo.settings import Execution, Settings
+from jaxevo.workdir import Workdir
 
 SESSION = 3
 PLAIN = Genotype(0.1)
@@ -47,18 +51,28 @@ def birth_of(birth_id, genotype=PLAIN, due=None, parent=None):
     return Birth(birth_id, None, None, genotype, inherited, due=float(birth_id) if due is None else due, flops=1)
 
 
+@contextlib.contextmanager
+def executors_in(path, digits):
+    """Gives a maker of executors, which are closed at the end."""
+    workdir, executors = Workdir(path), []
+
+    def make(lanes=1, **changes):
+        attempts = Attempts(journal, read_journal(workdir.journal), SESSION)
+        executor = LocalExecutor(settings_of(**changes), digits, workdir, Execution(lanes), SESSION, attempts)
+        executors.append(executor)
+        return executor
+
+    with Journal(workdir.journal) as journal:
+        yield make
+        for executor in executors:
+            executor.close()
+
+
 @pytest.fixture
 def executor_of(digits, tmp_path):
     """Returns a maker of executors, which are closed after the test."""
-    executors = []
-
-    def make(lanes=1, **changes):
-        executors.append(LocalExecutor(settings_of(**changes), digits, tmp_path / "weights", Execution(lanes), SESSION))
-        return executors[-1]
-
-    yield make
-    for executor in executors:
-        executor.close()
+    with executors_in(tmp_path, digits) as make:
+        yield make
 
 
 def finish(executor, *births):
@@ -95,10 +109,10 @@ def trainings(monkeypatch):
     noted = Trainings()
     train = Lane.train
 
-    def noting(self, birth, cancelled):
+    def noting(self, birth, *others):
         noted.note(noted.begun, birth)
         try:
-            return train(self, birth, cancelled)
+            return train(self, birth, *others)
         finally:
             noted.note(noted.ended, birth)
 
@@ -115,10 +129,11 @@ def weights(tmp_path_factory):
 @pytest.fixture(scope="module")
 def one(digits, weights):
     """The record of one birth, trained alone."""
-    executor = LocalExecutor(settings_of(), digits, weights, Execution(1), SESSION)
-    record = finish(executor, birth_of(5, NETWORK))[5]
-    assert executor.close() == []
-    return record
+    with executors_in(weights.parent, digits) as make:
+        executor = make()
+        record = finish(executor, birth_of(5, NETWORK))[5]
+        assert executor.close() == []
+        return record
 
 
 # What comes out.

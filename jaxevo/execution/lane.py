@@ -6,13 +6,12 @@ and how often it was tried before change nothing.
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-from jaxevo.checkpoint import WeightStore
+from jaxevo.checkpoint import TrainingStore, WeightStore
 from jaxevo.compilation import Compiler, Programs
 from jaxevo.data import Dataset, Split
 from jaxevo.devices import Devices
@@ -21,7 +20,7 @@ from jaxevo.evolution import Birth, Outcome
 from jaxevo.genotype import architecture
 from jaxevo.inheritance import first_variables
 from jaxevo.journal import Record
-from jaxevo.settings import Settings
+from jaxevo.settings import Execution, Settings
 from jaxevo.training import (
     PLAN_AXIS,
     Carry,
@@ -33,6 +32,7 @@ from jaxevo.training import (
     put_images,
     start,
 )
+from jaxevo.workdir import Workdir
 
 _FIRST_CHUNK = 16
 _CHUNK_SECONDS = 1.0
@@ -67,19 +67,26 @@ class Lane:
         dataset: Dataset,
         data: DeviceData,
         compiler: Compiler,
-        weights: Path,
-        session: int,
+        workdir: Workdir,
+        execution: Execution,
     ) -> None:
-        """Makes a lane of the devices that hold the data; `session` names the attempts of this process."""
+        """Makes a lane of the devices that hold the data."""
         self._settings = settings
         self._dataset = dataset
         self._data = data
         self.compiler = compiler
-        self._store = WeightStore(weights)
-        self._session = session
+        self._store = WeightStore(workdir.weights)
+        self._trainings = TrainingStore(workdir.training)
+        self._checkpoint_seconds = execution.checkpoint_seconds
 
-    def train(self, birth: Birth, cancelled: Callable[[], bool]) -> Record:
+    def train(self, birth: Birth, attempt: int, session: int, cancelled: Callable[[], bool]) -> Record:
         """Trains an individual and returns its record; its weights are committed then.
+
+        Args:
+            birth: whom to train.
+            attempt: the number of this attempt, which names the folder of its weights.
+            session: the session that it belongs to.
+            cancelled: whether the training is to be dropped.
 
         Raises:
             CancelledError: soon after `cancelled()` became true.
@@ -90,15 +97,17 @@ class Lane:
         compile_seconds = self.compiler.bill(compiled)
         began = time.perf_counter()
         try:
-            outcome, test_accuracy = self._outcome(programs, birth, cancelled)
+            outcome, test_accuracy = self._outcome(programs, birth, attempt, cancelled)
         except DivergedError as error:
             outcome, test_accuracy = Outcome(birth.id, 0.0, None, None, failure=str(error)), None
         train_seconds = time.perf_counter() - began
-        return Record(outcome, test_accuracy, compile_seconds, train_seconds, time.time(), self._session)
+        return Record(outcome, test_accuracy, compile_seconds, train_seconds, time.time(), session, attempt)
 
-    def _outcome(self, programs: Programs, birth: Birth, cancelled: Callable[[], bool]) -> tuple[Outcome, float | None]:
+    def _outcome(
+        self, programs: Programs, birth: Birth, attempt: int, cancelled: Callable[[], bool]
+    ) -> tuple[Outcome, float | None]:
         """Returns the outcome, and the test accuracy, which goes into the record only: selection never sees it."""
-        variables = self._train(programs, birth, cancelled)
+        variables = self._train(programs, birth, attempt, cancelled)
         trained = jax.device_get(variables)
         # The loss alone does not tell: where XLA's CPU backend fuses ReLU and mean, NaN becomes 0 on its way to it.
         if not all(np.isfinite(array).all() for array in jax.tree.leaves(trained)):
@@ -108,18 +117,19 @@ class Lane:
             raise DivergedError("a logit is not a finite number")
         # Logits of test images that are not finite leave a gap in the record; they must not fail the training.
         test_accuracy = self._accuracy(programs, variables, self._data.test, self._dataset.test)
-        name = f"{birth.id:06d}-{self._session}"
+        name = f"{birth.id:06d}-{attempt}"
         sha256 = self._store.save(name, birth.genotype, trained)
         return Outcome(birth.id, fitness, name, sha256), test_accuracy
 
-    def _train(self, programs: Programs, birth: Birth, cancelled: Callable[[], bool]) -> Any:
+    def _train(self, programs: Programs, birth: Birth, attempt: int, cancelled: Callable[[], bool]) -> Any:
         """Returns the trained variables on the first device; raises `DivergedError` where a loss was not finite."""
         settings, devices = self._settings, self._data.devices
-        carry: Carry = jax.device_put(start(self._first_variables(programs, birth), settings), devices.everywhere)
+        first, before = self._go_on_from(programs, birth)
+        carry: Carry = jax.device_put(before, devices.everywhere)
         plan = devices.put_split(plan_training(settings.seed, birth.id, settings, self._dataset), PLAN_AXIS)
         with np.errstate(over="ignore"):  # An infinite rate diverges, and so fails as it should.
             rate = np.float32(birth.genotype.learning_rate)
-        first, chunk = 0, _FIRST_CHUNK
+        chunk, saved = _FIRST_CHUNK, time.perf_counter()
         while first < settings.train_steps:
             if cancelled():
                 raise CancelledError
@@ -131,7 +141,19 @@ class Lane:
             # How many steps a call makes decides only how soon a cancellation is seen.
             chunk = max(1, int(chunk * min(2.0, _CHUNK_SECONDS / (time.perf_counter() - began))))
             first = end
+            if time.perf_counter() - saved >= self._checkpoint_seconds and first < settings.train_steps:
+                self._trainings.save(birth.id, attempt, first, jax.device_get(jax.tree.leaves(carry)))
+                saved = time.perf_counter()
         return devices.on_first({"params": carry.params, "batch_stats": carry.batch_stats})
+
+    def _go_on_from(self, programs: Programs, birth: Birth) -> tuple[int, Carry]:
+        """Returns the step to go on from, and what it is handed: of an earlier attempt's checkpoint, or the first."""
+        carry = start(self._first_variables(programs, birth), self._settings)
+        checkpoint = self._trainings.load(birth.id)
+        if checkpoint is None:
+            return 0, carry
+        step, arrays = checkpoint
+        return step, jax.tree.unflatten(jax.tree.structure(carry), arrays)
 
     def _first_variables(self, programs: Programs, birth: Birth) -> Any:
         parent = None

@@ -9,9 +9,10 @@ import os
 import queue
 import sys
 import threading
+import time
 from collections.abc import Iterable
-from pathlib import Path
 
+from jaxevo.attempts import Attempts
 from jaxevo.compilation import Compiler
 from jaxevo.data import Dataset
 from jaxevo.devices import Devices, device_groups
@@ -20,10 +21,13 @@ from jaxevo.execution.lane import CancelledError, DeviceData, Lane
 from jaxevo.genotype import architecture
 from jaxevo.journal import Record
 from jaxevo.settings import Execution, Settings
+from jaxevo.workdir import Workdir
 
 # A lane that waits for the interpreter, while another thread traces a program, must not wait for the default 5 ms: a
 # step of a small net takes a fifth of that.
 _SWITCH_SECONDS = 0.0005
+# A signal is to be answered within five seconds, and nothing can interrupt a compilation.
+_PATIENCE_SECONDS = 3.0
 
 
 class LaneError(RuntimeError):
@@ -33,15 +37,24 @@ class LaneError(RuntimeError):
 class LocalExecutor:
     """Trains births on the lanes of this machine."""
 
-    def __init__(self, settings: Settings, dataset: Dataset, weights: Path, execution: Execution, session: int) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        dataset: Dataset,
+        workdir: Workdir,
+        execution: Execution,
+        session: int,
+        attempts: Attempts,
+    ) -> None:
         """Puts the data on the devices and starts the lanes.
 
         Args:
             settings: of the run.
             dataset: to train on.
-            weights: the folder of weights.
-            execution: how many lanes, of how many devices each.
-            session: names this process's attempts.
+            workdir: where to keep weights and unfinished trainings.
+            execution: how many lanes, of how many devices each, and how often to checkpoint long trainings.
+            session: what the records are to name.
+            attempts: to begin trainings with.
 
         Raises:
             ValueError: if there are too few devices.
@@ -50,7 +63,10 @@ class LocalExecutor:
         self.lanes = execution.lanes if execution.lanes is not None else default_lanes(groups)
         self._shape = dataset.image_shape
         self._condition = threading.Condition()
+        self._session = session
+        self._attempts = attempts
         self._waiting: list[Birth] = []
+        self._in_training: dict[int, Birth] = {}
         self._closing = False
         self._error: Exception | None = None
         self._finished: queue.SimpleQueue[Record | Exception] = queue.SimpleQueue()
@@ -64,7 +80,7 @@ class LocalExecutor:
         ]
         for number in range(self.lanes):
             place = number % len(used)
-            lane = Lane(settings, dataset, data[place], self._compilers[place], weights, session)
+            lane = Lane(settings, dataset, data[place], self._compilers[place], workdir, execution)
             self._threads.append(threading.Thread(target=self._work, args=(lane,), name=f"lane {number}", daemon=True))
         for thread in self._threads:
             thread.start()
@@ -96,12 +112,16 @@ class LocalExecutor:
         raise self._error
 
     def close(self) -> list[Record]:
-        """Drops the running trainings, ends the lanes, and returns the records of those that finished meanwhile."""
+        """Drops the running trainings, ends the lanes, and returns the records of those that finished meanwhile.
+
+        A thread that is still compiling after some seconds is left to itself: see `busy`.
+        """
         with self._condition:
             self._closing = True
             self._condition.notify_all()
+        deadline = time.monotonic() + _PATIENCE_SECONDS
         for thread in self._threads:
-            thread.join()
+            thread.join(max(0.0, deadline - time.monotonic()))
         records = []
         while not self._finished.empty():
             item = self._finished.get()
@@ -109,30 +129,61 @@ class LocalExecutor:
                 records.append(item)
         return records
 
+    @property
+    def busy(self) -> bool:
+        """Whether a thread still compiles after `close`: the process must not wait for it to end."""
+        return any(thread.is_alive() for thread in self._threads)
+
     def _work(self, lane: Lane) -> None:
         while (birth := self._take(lane.compiler)) is not None:
             try:
-                self._finished.put(lane.train(birth, lambda: self._closing))
+                self._finished.put(self._attempt(lane, birth))
             except CancelledError:
                 return
             except Exception as error:
-                self._finished.put(_explained(error, birth))
+                self._finished.put(error)
                 return
+            finally:
+                self._end(birth)
+
+    def _attempt(self, lane: Lane, birth: Birth) -> Record:
+        """Trains a birth; an error that its training may have brought about counts as a death."""
+        [number] = self._attempts.begin([birth])
+        try:
+            return lane.train(birth, number, self._session, lambda: self._closing)
+        except (CancelledError, ValueError, OSError):  # Sentences already: missing or altered weights, a full disk.
+            raise
+        except Exception as error:
+            self._attempts.lost(birth.id, number, str(error))
+            raise _explained(error, birth) from error
 
     def _take(self, compiler: Compiler) -> Birth | None:
-        """Returns the next birth for a lane, or None when the lanes end.
-
-        It is the first in due order that is compiled for the lane's device, or else the first.
-        """
+        """Returns the next birth for a lane, or None when the lanes end."""
         with self._condition:
-            while not self._waiting and not self._closing:
+            while not self._closing:
+                birth = self._next_waiting(compiler)
+                if birth is not None:
+                    self._waiting.remove(birth)
+                    self._in_training[birth.id] = birth
+                    return birth
                 self._condition.wait()
-            if self._closing:
-                return None
-            ready = (birth for birth in self._waiting if compiler.knows(architecture(birth.genotype, self._shape)))
-            birth = next(ready, self._waiting[0])
-            self._waiting.remove(birth)
-            return birth
+            return None
+
+    def _next_waiting(self, compiler: Compiler) -> Birth | None:
+        """Returns the first waiting birth in due order that is compiled for the device, or else the first.
+
+        One whose training killed the process before is trained alone, so that the next death blames no other.
+        """
+        if not self._waiting or any(map(self._attempts.suspicious, self._in_training)):
+            return None
+        ready = (birth for birth in self._waiting if compiler.knows(architecture(birth.genotype, self._shape)))
+        birth = next(ready, self._waiting[0])
+        return None if self._in_training and self._attempts.suspicious(birth.id) else birth
+
+    def _end(self, birth: Birth) -> None:
+        with self._condition:
+            del self._in_training[birth.id]
+            self._condition.notify_all()
 
     def _compile_ahead(self, compiler: Compiler) -> None:
         while (birth := self._next_unknown()) is not None:
@@ -143,13 +194,18 @@ class LocalExecutor:
                 return
 
     def _next_unknown(self) -> Birth | None:
-        """Returns the first waiting birth that no device has compiled, or None when the lanes end."""
+        """Returns the first waiting birth that no device has compiled, or None when the lanes end.
+
+        Nothing is compiled ahead as long as a birth has killed the process: it might be the compilation that did.
+        """
         with self._condition:
             while not self._closing:
-                for birth in self._waiting:
-                    compiled = architecture(birth.genotype, self._shape)
-                    if not any(compiler.knows(compiled) for compiler in self._compilers):
-                        return birth
+                known = [*(birth.id for birth in self._waiting), *self._in_training]
+                if not any(map(self._attempts.suspicious, known)):
+                    for birth in self._waiting:
+                        compiled = architecture(birth.genotype, self._shape)
+                        if not any(compiler.knows(compiled) for compiler in self._compilers):
+                            return birth
                 self._condition.wait()
             return None
 
@@ -177,11 +233,7 @@ def default_lanes(groups: list[Devices]) -> int:
     return len(os.sched_getaffinity(0)) if shared else len(groups)
 
 
-def _explained(error: Exception, birth: Birth) -> Exception:
+def _explained(error: Exception, birth: Birth) -> LaneError:
     """Returns an error that says which individual it ended, and what to do where memory ran out."""
-    if isinstance(error, ValueError):
-        return error  # A sentence already: missing or altered weights.
     advice = "set --max-memory below what the device has" if "RESOURCE_EXHAUSTED" in str(error) else "see the cause"
-    explained = LaneError(f"training individual {birth.id} failed ({error}): {advice}. What had finished is kept")
-    explained.__cause__ = error
-    return explained
+    return LaneError(f"training individual {birth.id} failed ({error}): {advice}. What had finished is kept")
