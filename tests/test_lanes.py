@@ -324,6 +324,8 @@ def test_closing_drops_what_is_in_training_and_returns_what_finished(executor_of
     records = executor.close()
     assert time.monotonic() - began < 5
     assert [record.outcome.id for record in records] == [0]
+    for thread in trainings.threads:
+        thread.join(60)  # One that was compiling ends after it.
     assert not any(thread.is_alive() for thread in trainings.threads)
     assert 3 not in trainings.begun
     assert weight_names(tmp_path / "weights") == []
