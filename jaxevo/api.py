@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from jaxevo.phenotype import Phenotype
 
 _RUNS = Path("runs")
+_SWITCHES = {field.name for kind in (Settings, Execution) for field in dataclasses.fields(kind) if field.type is bool}
+"""Settings whose flag takes no value."""
 
 
 class Network:
@@ -236,7 +238,11 @@ def _command(path: Path, preset: str, changes: dict[str, Any]) -> list[str]:
     flags = {"workdir": path, "preset": preset, **changes}
     command = [sys.executable, "-m", "jaxevo", "run"]
     for name, value in flags.items():
-        command += [f"--{name.replace('_', '-')}", str(value)]
+        flag = f"--{name.replace('_', '-')}"
+        if name not in _SWITCHES:
+            command += [flag, str(value)]
+        elif value:
+            command.append(flag)
     return command
 
 

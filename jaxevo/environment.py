@@ -36,12 +36,12 @@ _ACCELERATOR_PLUGINS = (
 )
 
 
-def required_environment() -> dict[str, str]:
-    """Returns the environment variables that a run needs, on top of the present ones."""
+def required_environment(fast: bool = False) -> dict[str, str]:
+    """Returns the environment variables that a run needs, on top of the present ones; `fast` is the setting."""
     present = os.environ.get("XLA_FLAGS", "").split()
     chosen = {flag.split("=")[0] for flag in present}
     accelerated = _accelerator_expected()
-    wanted = _GPU_FLAGS if accelerated else _CPU_FLAGS
+    wanted = (() if fast else _GPU_FLAGS) if accelerated else _CPU_FLAGS
     flags = present + [flag for flag in wanted if flag.split("=")[0] not in chosen]
     required = {"XLA_FLAGS": " ".join(flags)}
     if not accelerated:
@@ -57,12 +57,13 @@ def prepare_process(execution: Execution | None = None) -> bool:
         execution: on what the run is executed; None for all that trains nothing.
     """
     global _prepared_for
-    cpu_devices = _cpu_devices(execution or Execution())
+    execution = execution or Execution()
+    cpu_devices = _cpu_devices(execution)
     if _prepared_for is not None:
         return cpu_devices <= _prepared_for
     if "jax" in sys.modules:
         return False
-    os.environ.update(required_environment())
+    os.environ.update(required_environment(execution.fast))
     import jax
 
     # A flag that no environment variable sets. Asynchronous steps of all lanes would queue for the one pool thread.

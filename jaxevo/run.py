@@ -223,6 +223,8 @@ def _evolve(
                 f"num_workers is {settings.workers} for {executor.lanes} lanes: with fewer than {_BIRTHS_A_LANE} "
                 "births in flight a lane, lanes at times wait for the outcome that is due next; the result is the same"
             )
+        if execution.fast:
+            watcher.notice(_what_fast_costs())
         try:
             reason = loop.until_stopped(interrupted)
         except BaseException:
@@ -233,6 +235,16 @@ def _evolve(
         progress = _stop(session, reason, loop, executor, journal)
         loop.snapshot()
         return Ended(reason, progress, executor.busy)
+
+
+def _what_fast_costs() -> str:
+    device = jax.local_devices()[0]
+    if device.platform != "gpu":
+        return f"fast turns nothing off on {device.device_kind}: only GPUs have operations that are not deterministic"
+    return (
+        "fast is on: operations are not deterministic and kernels are chosen by timing, so the same seed does not give "
+        "the same run again, and 'jaxevo verify --retrain' will find other bits"
+    )
 
 
 def _skipped(birth_id: int, session: int) -> Record:

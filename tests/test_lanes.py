@@ -414,6 +414,20 @@ def test_a_users_own_flags_are_kept():
     assert "--xla_cpu_enable_concurrency_optimized_scheduler=false" in printed
 
 
+def test_on_gpus_operations_are_deterministic_unless_fast():
+    printed = run_fresh(
+        """
+    from jaxevo.environment import required_environment
+    usual, fast = required_environment(), required_environment(fast=True)
+    for name in ("--xla_gpu_deterministic_ops=true", "--xla_gpu_autotune_level=0"):
+        print(name in usual["XLA_FLAGS"].split(), name in fast["XLA_FLAGS"].split())
+    print("NPROC" in usual)
+    """,
+        JAX_PLATFORMS="cuda",
+    )
+    assert printed == ["True", "False", "True", "False", "False"]
+
+
 COUNT = """
     import os
     from jaxevo.environment import prepare_process

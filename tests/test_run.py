@@ -349,6 +349,19 @@ def test_a_full_disk_leaves_the_journal_whole(tmp_path):
     assert fingerprint(path) == fingerprint(tmp_path / "undisturbed")
 
 
+def test_fast_says_what_it_changes_here_and_changes_nothing_on_a_cpu(finished, tmp_path):
+    notices: list[str] = []
+
+    class Noticing(Watcher):
+        def notice(self, text):
+            notices.append(text)
+
+    settings = Settings(**TINY)
+    start_run(tmp_path / "run", settings, Limits(max_individuals=EVENTS), Execution(2, fast=True), Noticing())
+    assert any("fast turns nothing off on cpu" in text for text in notices)
+    assert fingerprint(tmp_path / "run") == fingerprint(finished)
+
+
 def test_result_holds_what_scripts_rely_on(tmp_path):
     path = tmp_path / "run"
     ended = jaxevo(*run_arguments(path, 8))
