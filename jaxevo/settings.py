@@ -165,8 +165,8 @@ class Execution:
     """Devices that share the training of an individual, each a part of every batch: it must divide batch-size. It
     shapes the result's last bits, which are the same again with the same number."""
     fast: bool = False
-    """On GPUs leave deterministic operations and fixed autotuning off. It trains faster, but then the same seed does not
-    give the same run again."""
+    """On GPUs leave deterministic operations and fixed autotuning off. It trains faster, but then the same seed does
+    not give the same run again."""
     checkpoint_seconds: float = 300.0
     """Seconds between two checkpoints of a long training, which goes on from the last one after a crash."""
 
