@@ -174,8 +174,7 @@ def next_told(state: EvolutionState, records: Mapping[int, Record], wall_clock: 
         wall_clock: the run's setting.
     """
     if wall_clock:
-        waiting = {birth.id for birth in state.in_flight}
-        return next((individual_id for individual_id in records if individual_id in waiting), None)
+        return next((number for number in records if state.in_flight.find(number) is not None), None)
     due = state.in_flight[0].id
     return due if due in records else None
 

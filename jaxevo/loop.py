@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from jaxevo.checkpoint import SnapshotStore, remove_weights, weight_names
 from jaxevo.data import Dataset
 from jaxevo.evolution import EvolutionState, Task, evolution
-from jaxevo.execution.local import LocalExecutor
+from jaxevo.execution.executor import Executor
 from jaxevo.journal import Journal, Record, next_told
 from jaxevo.settings import Limits, Settings
 from jaxevo.workdir import Workdir
@@ -20,6 +20,7 @@ INTERRUPTED = "interrupted"
 """The stop reason of a run that a signal ended."""
 
 _POLL_SECONDS = 0.25
+_COLLECTIONS_A_POPULATION = 16
 
 
 @dataclass(frozen=True)
@@ -71,18 +72,18 @@ class HostLoop:
         workdir: Workdir,
         settings: Settings,
         limits: Limits,
-        dataset: Dataset,
+        task: Task,
         records: dict[int, Record],
         state: EvolutionState | None,
         journal: Journal,
         snapshots: SnapshotStore,
-        executor: LocalExecutor,
+        executor: Executor,
         watcher: Watcher,
     ) -> None:
         """Takes up a run where `state` and `records` left it; `state` is None for one that has not begun."""
         self._settings = settings
         self._limits = limits
-        self._evolution = evolution(settings, task_of(dataset))
+        self._evolution = evolution(settings, task)
         self._state = state if state is not None else self._evolution.init()
         self._journal = journal
         self._snapshots = snapshots
@@ -90,6 +91,7 @@ class HostLoop:
         self._watcher = watcher
         self._weights = workdir.weights
         self._present = dict.fromkeys(weight_names(workdir.weights))
+        self._collect_at = 0  # Present weights; what an earlier session left is looked through at once.
         # Records of individuals that were not told yet; told ones are the journal's affair.
         waiting = {birth.id for birth in self._state.in_flight}
         self._records = {
@@ -109,12 +111,13 @@ class HostLoop:
                 return INTERRUPTED
             self._state, births = self._evolution.ask(self._state)
             self._executor.submit(birth for birth in births if birth.id not in self._records)
-            self._collect()
+            if len(self._present) >= self._collect_at:
+                self._collect()
             record = self._next_record(interrupted)
             if record is None:
                 return INTERRUPTED
             self._state = self._evolution.tell(self._state, record.outcome)
-            if self._state.events % self._settings.snapshot_interval == 0:
+            if self._state.events % self._settings.events_a_snapshot == 0:
                 self.snapshot()
             self._watcher.progressed(self.progress())
         return reason
@@ -185,6 +188,8 @@ class HostLoop:
         remove_weights(self._weights, unneeded)
         for name in unneeded:
             del self._present[name]
+        # Looking through a whole population is too much for every event.
+        self._collect_at = len(self._present) + max(1, self._settings.population_size // _COLLECTIONS_A_POPULATION)
 
 
 def task_of(dataset: Dataset) -> Task:

@@ -139,7 +139,7 @@ def _evolve(
         session = Session(len(content.sessions) + 1, time.time(), limits)
         executor = LocalExecutor(settings, dataset, workdir.weights, execution, session.number)
         loop = HostLoop(
-            workdir, settings, limits, dataset, content.records, state, journal, snapshots, executor, watcher
+            workdir, settings, limits, task_of(dataset), content.records, state, journal, snapshots, executor, watcher
         )
         if settings.workers < _BIRTHS_A_LANE * executor.lanes:
             watcher.notice(

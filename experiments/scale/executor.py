@@ -1,0 +1,115 @@
+"""A trainer that trains nothing: its lanes live in simulated time, and its outcomes are made up from the genotype."""
+
+import hashlib
+import heapq
+import math
+import statistics
+import time
+from collections.abc import Iterable
+
+from experiments.scale.durations import Durations
+from jaxevo.evolution import Birth, Outcome
+from jaxevo.genotype import Architecture, Convolution, Genotype, ImageShape, architecture
+from jaxevo.journal import Record
+
+_NORMAL = statistics.NormalDist()
+_LAYERS_TO_LEARN = 8
+
+
+class SimulatedExecutor:
+    """Lanes in simulated time: each takes the birth due first, and trains it for as long as the model says.
+
+    Everything is a function of the births, the model and the seed.
+
+    Attributes:
+        lanes: individuals trained at once.
+        now: simulated seconds since the first birth.
+        waited: simulated seconds that lanes had nothing to train, added up over the lanes.
+        spent: real seconds that the simulation itself took.
+        trained: `(virtual order does not matter) FLOPs and seconds` of every training, by birth.
+    """
+
+    def __init__(
+        self, lanes: int, durations: Durations, sigma: float, image_shape: ImageShape, seed: int = 0, handed: int = 1
+    ) -> None:
+        """Makes the lanes.
+
+        Args:
+            lanes: individuals trained at once.
+            durations: the model of training times.
+            sigma: of their log-normal noise.
+            image_shape: height, width, channels.
+            seed: of noise and outcomes.
+            handed: records that finish before the host comes to ask again; it gets them at once.
+        """
+        self.lanes = lanes
+        self.now = self.waited = self.spent = 0.0
+        self.trained: dict[int, tuple[int, float]] = {}
+        self._durations = durations
+        self._sigma = sigma
+        self._shape = image_shape
+        self._seed = seed
+        self._handed = handed
+        self._known: set[Architecture] = set()
+        self._waiting: list[tuple[float, int, Birth]] = []
+        self._running: list[tuple[float, int, Birth, bool, float]] = []
+
+    def submit(self, births: Iterable[Birth]) -> None:
+        """Makes births available; lanes that wait begin at once."""
+        began = time.perf_counter()
+        for birth in births:
+            heapq.heappush(self._waiting, (birth.due, birth.id, birth))
+        self._begin()
+        self.spent += time.perf_counter() - began
+
+    def finished(self, timeout: float) -> list[Record]:
+        """Returns the records that finish next, without waiting in real time."""
+        began = time.perf_counter()
+        records = []
+        while self._running and len(records) < self._handed:
+            finish, _, birth, new, seconds = heapq.heappop(self._running)
+            self.waited += (self.lanes - len(self._running) - 1) * (finish - self.now)
+            self.now = finish
+            compiling = self._durations.compile_seconds if new else 0.0
+            records.append(Record(self._outcome(birth), 0.5, compiling, seconds, finish, 1))
+            self._begin()
+        self.spent += time.perf_counter() - began
+        return records
+
+    def close(self) -> list[Record]:
+        """Drops what runs."""
+        return []
+
+    def _begin(self) -> None:
+        while self._waiting and len(self._running) < self.lanes:
+            _, _, birth = heapq.heappop(self._waiting)
+            compiled = architecture(birth.genotype, self._shape)
+            new = compiled not in self._known
+            self._known.add(compiled)
+            noise = self._sigma * _NORMAL.inv_cdf(self._uniform("time", birth.id))
+            seconds = self._durations.seconds(birth.flops, new, noise)
+            self.trained[birth.id] = birth.flops, seconds
+            heapq.heappush(self._running, (self.now + seconds, birth.id, birth, new, seconds))
+
+    def _outcome(self, birth: Birth) -> Outcome:
+        sha256 = hashlib.sha256(f"{self._seed} {birth.id}".encode()).hexdigest()
+        fitness = simulated_fitness(birth.genotype, self._uniform("fitness", birth.id))
+        return Outcome(birth.id, fitness, f"{birth.id:06d}-1", sha256)
+
+    def _uniform(self, purpose: str, birth_id: int) -> float:
+        """Returns a number above 0 and below 1 that belongs to a birth."""
+        digest = hashlib.blake2b(f"{self._seed} {purpose} {birth_id}".encode(), digest_size=6).digest()
+        return (int.from_bytes(digest, "big") + 0.5) / 2**48
+
+
+def simulated_fitness(genotype: Genotype, luck: float) -> float:
+    """Returns a fitness in [0, 1] that deeper networks of a fitting learning rate reach more of.
+
+    Args:
+        genotype: what is said to have been trained.
+        luck: in [0, 1].
+    """
+    layers = sum(isinstance(layer.operation, Convolution) for layer in genotype.layers)
+    learned = 1 - math.exp(-(1 + layers) / _LAYERS_TO_LEARN)
+    missed = abs(math.log2(genotype.learning_rate / 0.1)) / 50
+    return min(1.0, max(0.0, 0.1 + 0.8 * learned - missed + 0.05 * (luck - 0.5)))

@@ -1,0 +1,186 @@
+"""What the host does in a second: the real loop, evolution, journal and snapshots around a simulated trainer."""
+
+import contextlib
+import multiprocessing
+import os
+import resource
+import tempfile
+import time
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from experiments.scale.durations import Durations
+from experiments.scale.executor import SimulatedExecutor
+from jaxevo.checkpoint import SnapshotStore
+from jaxevo.evolution import EvolutionState, Task
+from jaxevo.journal import Entry, Journal
+from jaxevo.loop import HostLoop, Progress, Watcher
+from jaxevo.settings import Limits, Settings
+from jaxevo.workdir import Workdir
+
+_HANDED = 10
+"""Records handed over at once, at most: what finishes, at 2,000 events a second, while the journal is forced to disk."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """What to measure.
+
+    Attributes:
+        settings: of the run.
+        task: what evolution knows of the images.
+        lanes: that are simulated.
+        durations: of their trainings.
+        sigma: of the noise on them.
+        generations: events to run, in populations, the first filling being the first.
+    """
+
+    settings: Settings
+    task: Task
+    lanes: int
+    durations: Durations
+    sigma: float
+    generations: int
+
+
+@dataclass(frozen=True)
+class Throughput:
+    """What was measured, over all events after the first filling of the population.
+
+    Attributes:
+        events: measured.
+        fingerprint: of the run.
+        idle_share: lane time spent waiting, in [0, 1].
+        events_a_second: in real time, without what the simulated trainer took.
+        host_microseconds: of processor time for an event, the trainer's and the snapshots' left out.
+        writes_an_event: times that the journal was forced to disk.
+        journal_bytes: for an individual.
+        snapshot_bytes: for an individual of the population.
+        snapshot_seconds: what the last snapshot took.
+        layers: of the living, on average.
+        memory: bytes of the process, at its peak.
+    """
+
+    events: int
+    fingerprint: str
+    idle_share: float
+    events_a_second: float
+    host_microseconds: float
+    writes_an_event: float
+    journal_bytes: float
+    snapshot_bytes: float
+    snapshot_seconds: float
+    layers: float
+    memory: int
+
+
+def measure(load: Load) -> Throughput:
+    """Measures in a process of its own, whose memory is that of the run."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        return pool.submit(measure_here, load).result()
+
+
+def measure_here(load: Load) -> Throughput:
+    """Measures in this process; the memory is then all that this process ever took."""
+    with tempfile.TemporaryDirectory() as folder:
+        return _measure(load, Workdir(Path(folder)))
+
+
+@dataclass
+class _Meter:
+    """Readings at one moment."""
+
+    wall: float
+    processor: float
+    trainer: float
+    snapshots: float
+    snapshots_processor: float
+    writes: int
+    bytes: int
+    now: float
+    waited: float
+
+
+class _CountingJournal(Journal):
+    """Counts how often it is forced to disk."""
+
+    writes = 0
+
+    def append(self, entries: Iterable[Entry]) -> None:
+        super().append(entries)
+        self.writes += 1
+
+
+class _TimedSnapshots(SnapshotStore):
+    """Takes the time of every snapshot."""
+
+    seconds = processor = last = 0.0
+
+    def save(self, state: EvolutionState) -> None:
+        wall, processor = time.perf_counter(), time.process_time()
+        super().save(state)
+        self.last = time.perf_counter() - wall
+        self.seconds += self.last
+        self.processor += time.process_time() - processor
+
+
+def _measure(load: Load, workdir: Workdir) -> Throughput:
+    size = load.settings.population_size
+    executor = SimulatedExecutor(
+        load.lanes, load.durations, load.sigma, load.task.image_shape, handed=max(1, min(_HANDED, load.lanes // 10))
+    )
+    snapshots = _TimedSnapshots(workdir.snapshots)
+    with contextlib.closing(snapshots), _CountingJournal(workdir.journal) as journal:
+
+        def read() -> _Meter:
+            return _Meter(
+                time.perf_counter(),
+                time.process_time(),
+                executor.spent,
+                snapshots.seconds,
+                snapshots.processor,
+                journal.writes,
+                workdir.journal.stat().st_size,
+                executor.now,
+                executor.waited,
+            )
+
+        opened: list[_Meter] = []
+
+        class Filled(Watcher):
+            """Waits until the population is complete."""
+
+            def progressed(self, progress: Progress) -> None:
+                if not opened and progress.state.events == size:
+                    opened.append(read())
+
+        limits = Limits(max_individuals=load.generations * size)
+        loop = HostLoop(
+            workdir, load.settings, limits, load.task, {}, None, journal, snapshots, executor, Filled()
+        )
+        loop.until_stopped(lambda: False)
+        closed = read()
+        loop.snapshot()
+    state = loop.progress().state
+    (start,) = opened
+    events = state.events - size
+    trainer = closed.trainer - start.trainer
+    saving = closed.snapshots_processor - start.snapshots_processor
+    held = len(state.population) + len(state.in_flight)
+    stored = sum(path.stat().st_size for path in (workdir.snapshots / str(state.events)).rglob("*") if path.is_file())
+    return Throughput(
+        events=events,
+        fingerprint=state.fingerprint,
+        idle_share=(closed.waited - start.waited) / (load.lanes * (closed.now - start.now)),
+        events_a_second=events / (closed.wall - start.wall - trainer),
+        host_microseconds=1e6 * (closed.processor - start.processor - trainer - saving) / events,
+        writes_an_event=(closed.writes - start.writes) / events,
+        journal_bytes=(closed.bytes - start.bytes) / events,
+        snapshot_bytes=stored / held,
+        snapshot_seconds=snapshots.last,
+        layers=sum(len(individual.genotype.layers) for individual in state.population) / len(state.population),
+        memory=1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+    )
