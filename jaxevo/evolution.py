@@ -258,6 +258,8 @@ def genotype_cost(genotype: Genotype, settings: Settings, task: Task) -> Cost:
 
 def over_budget(genotype: Genotype, settings: Settings, task: Task) -> str | None:
     """Returns a sentence that names the budget a genotype breaks, or None."""
+    if settings.max_parameters is settings.max_flops_per_image is settings.max_memory is None:
+        return None
     needed = genotype_cost(genotype, settings, task)
     for name, value in (
         ("max_parameters", needed.parameters),

@@ -74,6 +74,6 @@ class InFlight(Generic[B]):
 
     @staticmethod
     def _with(by_due: Ordered[B], by_id: Ordered[B]) -> InFlight[B]:
-        changed = InFlight[B].__new__(InFlight)
+        changed: InFlight[B] = object.__new__(InFlight)
         changed._by_due, changed._by_id = by_due, by_id
         return changed

@@ -8,9 +8,8 @@ items. Unchanged blocks are shared with the sequence before.
 from __future__ import annotations
 
 import bisect
-import functools
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
 _BLOCK = 512
@@ -35,10 +34,12 @@ class Ordered(Generic[T]):
         ordered = sorted(items, key=key)
         self._key = key
         self._blocks = tuple(tuple(ordered[start : start + _BLOCK]) for start in range(0, len(ordered), _BLOCK))
+        self._length = len(ordered)
+        self._ends: tuple[int, ...] | None = None
 
     def __len__(self) -> int:
         """Returns the number of items."""
-        return self._ends[-1] if self._ends else 0
+        return self._length
 
     def __iter__(self) -> Iterator[T]:
         """Goes through the items in order."""
@@ -46,6 +47,8 @@ class Ordered(Generic[T]):
 
     def __getitem__(self, index: int) -> T:
         """Returns the item at an index, from the end for a negative one; raises `IndexError` where there is none."""
+        if index == 0 and self._blocks:
+            return self._blocks[0][0]
         place, within = self._place(index + len(self) if index < 0 else index)
         return self._blocks[place][within]
 
@@ -106,15 +109,12 @@ class Ordered(Generic[T]):
             if id(block) not in theirs:
                 yield from (item for item in block if self._key(item) not in kept)
 
-    @functools.cached_property
-    def _ends(self) -> Sequence[int]:
-        """The number of items up to the end of each block."""
-        return tuple(itertools.accumulate(map(len, self._blocks)))
-
     def _place(self, index: int) -> tuple[int, int]:
         """Returns the block of an index, and the index within it."""
-        if not 0 <= index < len(self):
-            raise IndexError(f"index is {index}, but there are {len(self)} items")
+        if not 0 <= index < self._length:
+            raise IndexError(f"index is {index}, but there are {self._length} items")
+        if self._ends is None:  # Not all sequences are asked for an index.
+            self._ends = tuple(itertools.accumulate(map(len, self._blocks)))
         place = bisect.bisect_right(self._ends, index)
         return place, index - (self._ends[place] - len(self._blocks[place]))
 
@@ -128,16 +128,19 @@ class Ordered(Generic[T]):
     def _remove(self, place: int, within: int) -> Ordered[T]:
         block = self._blocks[place]
         left = block[:within] + block[within + 1 :]
-        following = self._blocks[place + 1 : place + 2]
-        if following and len(left) + len(following[0]) < _BLOCK // 2:
-            return self._with(place, place + 2, (left + following[0],))
+        before, after = self._blocks[max(0, place - 1) : place], self._blocks[place + 1 : place + 2]
+        for start, neighbours in ((place, (left, *after)), (place - 1, (*before, left))):
+            if len(neighbours) == 2 and sum(map(len, neighbours)) < _BLOCK // 2:
+                return self._with(start, start + 2, (neighbours[0] + neighbours[1],))
         return self._with(place, place + 1, (left,) if left else ())
 
     def _with(self, start: int, stop: int, blocks: tuple[tuple[T, ...], ...]) -> Ordered[T]:
         """Returns the sequence with other blocks from `start` up to `stop`."""
-        changed = Ordered[T].__new__(Ordered)
+        changed: Ordered[T] = object.__new__(Ordered)
         changed._key = self._key
         changed._blocks = self._blocks[:start] + blocks + self._blocks[stop:]
+        changed._length = self._length + sum(map(len, blocks)) - sum(map(len, self._blocks[start:stop]))
+        changed._ends = None
         return changed
 
 

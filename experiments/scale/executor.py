@@ -26,7 +26,7 @@ class SimulatedExecutor:
         now: simulated seconds since the first birth.
         waited: simulated seconds that lanes had nothing to train, added up over the lanes.
         spent: real seconds that the simulation itself took.
-        trained: `(virtual order does not matter) FLOPs and seconds` of every training, by birth.
+        trained: simulated seconds of every training, by birth.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class SimulatedExecutor:
         """
         self.lanes = lanes
         self.now = self.waited = self.spent = 0.0
-        self.trained: dict[int, tuple[int, float]] = {}
+        self.trained: dict[int, float] = {}
         self._durations = durations
         self._sigma = sigma
         self._shape = image_shape
@@ -71,7 +71,7 @@ class SimulatedExecutor:
             self.waited += (self.lanes - len(self._running) - 1) * (finish - self.now)
             self.now = finish
             compiling = self._durations.compile_seconds if new else 0.0
-            records.append(Record(self._outcome(birth), 0.5, compiling, seconds, finish, 1))
+            records.append(Record(simulated_outcome(birth, self._seed), 0.5, compiling, seconds, finish, 1))
             self._begin()
         self.spent += time.perf_counter() - began
         return records
@@ -86,20 +86,17 @@ class SimulatedExecutor:
             compiled = architecture(birth.genotype, self._shape)
             new = compiled not in self._known
             self._known.add(compiled)
-            noise = self._sigma * _NORMAL.inv_cdf(self._uniform("time", birth.id))
+            noise = self._sigma * _NORMAL.inv_cdf(_uniform(self._seed, "time", birth.id))
             seconds = self._durations.seconds(birth.flops, new, noise)
-            self.trained[birth.id] = birth.flops, seconds
+            self.trained[birth.id] = seconds
             heapq.heappush(self._running, (self.now + seconds, birth.id, birth, new, seconds))
 
-    def _outcome(self, birth: Birth) -> Outcome:
-        sha256 = hashlib.sha256(f"{self._seed} {birth.id}".encode()).hexdigest()
-        fitness = simulated_fitness(birth.genotype, self._uniform("fitness", birth.id))
-        return Outcome(birth.id, fitness, f"{birth.id:06d}-1", sha256)
 
-    def _uniform(self, purpose: str, birth_id: int) -> float:
-        """Returns a number above 0 and below 1 that belongs to a birth."""
-        digest = hashlib.blake2b(f"{self._seed} {purpose} {birth_id}".encode(), digest_size=6).digest()
-        return (int.from_bytes(digest, "big") + 0.5) / 2**48
+def simulated_outcome(birth: Birth, seed: int) -> Outcome:
+    """Returns what the training of a birth is said to have given."""
+    sha256 = hashlib.sha256(f"{seed} {birth.id}".encode()).hexdigest()
+    fitness = simulated_fitness(birth.genotype, _uniform(seed, "fitness", birth.id))
+    return Outcome(birth.id, fitness, f"{birth.id:06d}-1", sha256)
 
 
 def simulated_fitness(genotype: Genotype, luck: float) -> float:
@@ -113,3 +110,9 @@ def simulated_fitness(genotype: Genotype, luck: float) -> float:
     learned = 1 - math.exp(-(1 + layers) / _LAYERS_TO_LEARN)
     missed = abs(math.log2(genotype.learning_rate / 0.1)) / 50
     return min(1.0, max(0.0, 0.1 + 0.8 * learned - missed + 0.05 * (luck - 0.5)))
+
+
+def _uniform(seed: int, purpose: str, birth_id: int) -> float:
+    """Returns a number above 0 and below 1 that belongs to a birth."""
+    digest = hashlib.blake2b(f"{seed} {purpose} {birth_id}".encode(), digest_size=6).digest()
+    return (int.from_bytes(digest, "big") + 0.5) / 2**48

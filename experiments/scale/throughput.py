@@ -58,7 +58,7 @@ class Throughput:
         writes_an_event: times that the journal was forced to disk.
         journal_bytes: for an individual.
         snapshot_bytes: for an individual of the population.
-        snapshot_seconds: what the last snapshot took.
+        snapshot_seconds: what the longest snapshot took.
         layers: of the living, on average.
         memory: bytes of the process, at its peak.
     """
@@ -117,13 +117,14 @@ class _CountingJournal(Journal):
 class _TimedSnapshots(SnapshotStore):
     """Takes the time of every snapshot."""
 
-    seconds = processor = last = 0.0
+    seconds = processor = longest = 0.0
 
     def save(self, state: EvolutionState) -> None:
         wall, processor = time.perf_counter(), time.process_time()
         super().save(state)
-        self.last = time.perf_counter() - wall
-        self.seconds += self.last
+        taken = time.perf_counter() - wall
+        self.seconds += taken
+        self.longest = max(self.longest, taken)
         self.processor += time.process_time() - processor
 
 
@@ -180,7 +181,7 @@ def _measure(load: Load, workdir: Workdir) -> Throughput:
         writes_an_event=(closed.writes - start.writes) / events,
         journal_bytes=(closed.bytes - start.bytes) / events,
         snapshot_bytes=stored / held,
-        snapshot_seconds=snapshots.last,
+        snapshot_seconds=snapshots.longest,
         layers=sum(len(individual.genotype.layers) for individual in state.population) / len(state.population),
         memory=1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
     )
