@@ -18,6 +18,7 @@ from jaxevo.data.cache import cache_dir
 from jaxevo.environment import instruction_sets
 from jaxevo.evolution import evolution
 from jaxevo.execution.local import LocalExecutor
+from jaxevo.execution.waiting import BIRTHS_A_LANE, expected_idle_share
 from jaxevo.journal import Journal, Session, Stop, read_journal
 from jaxevo.loop import HostLoop, Progress, Watcher, task_of
 from jaxevo.settings import Execution, Limits, Settings
@@ -31,9 +32,6 @@ from jaxevo.workdir import (
     software_versions,
     write_manifest,
 )
-
-# With four a lane hardly ever waits.
-_BIRTHS_A_LANE = 4
 
 
 @dataclass(frozen=True)
@@ -141,10 +139,12 @@ def _evolve(
         loop = HostLoop(
             workdir, settings, limits, task_of(dataset), content.records, state, journal, snapshots, executor, watcher
         )
-        if settings.workers < _BIRTHS_A_LANE * executor.lanes:
+        if settings.workers < BIRTHS_A_LANE * executor.lanes and not settings.wall_clock:
+            expected = expected_idle_share(settings.workers, executor.lanes)
             watcher.notice(
-                f"num_workers is {settings.workers} for {executor.lanes} lanes: with fewer than {_BIRTHS_A_LANE} "
-                "births in flight a lane, lanes at times wait for the outcome that is due next; the result is the same"
+                f"num_workers is {settings.workers} for {executor.lanes} lanes: with fewer than {BIRTHS_A_LANE} births "
+                f"in flight a lane, lanes wait for the outcome that is due next, here some {expected:.0%} of their "
+                "time; the result is the same"
             )
         try:
             journal.append([session])

@@ -70,7 +70,9 @@ def fit_times(flops: np.ndarray, train_seconds: np.ndarray, compile_seconds: np.
     terms = np.stack([np.ones_like(flops), flops], axis=1)
     (floor, slope), *_ = np.linalg.lstsq(terms, train_seconds, rcond=None)
     if not (slope > 0 and floor > 0):
-        raise ValueError(f"the fitted floor is {floor:.3g} s and each FLOP takes {slope:.3g} s, but both must be above 0")
+        raise ValueError(
+            f"the fitted floor is {floor:.3g} s and each FLOP takes {slope:.3g} s, but both must be above 0"
+        )
     new = compile_seconds > 0
     durations = Durations(float(floor), float(compile_seconds[new].mean()) if new.any() else 0.0, float(1 / slope))
     sigma = float(np.std(np.log(train_seconds) - np.log(terms @ (floor, slope))))

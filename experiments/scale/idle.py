@@ -56,9 +56,7 @@ class Lanes:
             self._free -= 1
 
 
-def idle_share(
-    lanes: int, workers: int, virtual: Sequence[float], seconds: Sequence[float], window: Window
-) -> float:
+def idle_share(lanes: int, workers: int, virtual: Sequence[float], seconds: Sequence[float], window: Window) -> float:
     """Returns the share of lane time, in [0, 1], that is spent waiting.
 
     Args:

@@ -159,9 +159,7 @@ def _measure(load: Load, workdir: Workdir) -> Throughput:
                     opened.append(read())
 
         limits = Limits(max_individuals=load.generations * size)
-        loop = HostLoop(
-            workdir, load.settings, limits, load.task, {}, None, journal, snapshots, executor, Filled()
-        )
+        loop = HostLoop(workdir, load.settings, limits, load.task, {}, None, journal, snapshots, executor, Filled())
         loop.until_stopped(lambda: False)
         closed = read()
         loop.snapshot()

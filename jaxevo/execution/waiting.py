@@ -1,0 +1,35 @@
+"""What share of their time lanes wait for the outcome that is due next, measured with simulated lanes."""
+
+import bisect
+
+import numpy as np
+
+BIRTHS_A_LANE = 4
+"""Births in flight a lane with which lanes hardly wait."""
+
+# Measured by `python -m experiments.scale` (experiments/README.md): CPU lanes, log-normal noise of sigma 0.3, the
+# default virtual clock. A row a number of lanes, a column a number of births in flight a lane; shares in [0, 1].
+_LANES = (1, 2, 10, 62, 250, 1_000)
+_BIRTHS = (1, 2, 3, 4, 8)
+_SHARES = (
+    (0.0, 0.0, 0.0, 0.0, 0.0),
+    (0.196, 0.020, 0.002, 0.0, 0.0),
+    (0.454, 0.093, 0.01, 0.001, 0.0),
+    (0.581, 0.244, 0.05, 0.0, 0.0),
+    (0.649, 0.355, 0.1, 0.010, 0.0),
+    (0.7, 0.4, 0.2, 0.05, 0.0),
+)
+
+
+def expected_idle_share(num_workers: int, lanes: int) -> float:
+    """Returns the share of lane time, in [0, 1], to expect that lanes wait on the virtual clock.
+
+    Args:
+        num_workers: births in flight, 1 or more.
+        lanes: individuals trained at once, 1 or more.
+    """
+    shares = _SHARES[min(bisect.bisect_left(_LANES, lanes), len(_LANES) - 1)]
+    births_a_lane = num_workers / lanes
+    if births_a_lane < 1:  # Lanes beyond the births in flight have nothing to train.
+        return 1 - births_a_lane * (1 - shares[0])
+    return float(np.interp(births_a_lane, _BIRTHS, shares))
