@@ -1,4 +1,4 @@
-"""The ordered sequence in blocks and the births in flight behave as sorted lists do, and leave what they were made of."""
+"""The ordered sequence in blocks and the births in flight behave as sorted lists, and never change."""
 
 import bisect
 import dataclasses

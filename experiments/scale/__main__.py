@@ -34,12 +34,12 @@ class Extent:
 
 
 FULL = Extent(
-    loads=((100, 3), (1_000, 3), (10_000, 3), (100_000, 3), (1_000, 25)),
+    loads=((100, 2), (1_000, 2), (10_000, 2), (100_000, 2), (1_000, 25)),
     lanes=(2, 10, 62, 250, 1_000, 10_000),
     births=(1, 2, 3, 4, 8),
     sigmas=(0.1, 0.3, 0.6),
 )
-QUICK = Extent(loads=((100, 3),), lanes=(2, 10), births=(2, 4), sigmas=(0.3,))
+QUICK = Extent(loads=((100, 2),), lanes=(2, 10), births=(2, 4), sigmas=(0.3,))
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -65,7 +65,7 @@ class SimulatedExecutor:
     def finished(self, timeout: float) -> list[Record]:
         """Returns the records that finish next, without waiting in real time."""
         began = time.perf_counter()
-        records = []
+        records: list[Record] = []
         while self._running and len(records) < self._handed:
             finish, _, birth, new, seconds = heapq.heappop(self._running)
             self.waited += (self.lanes - len(self._running) - 1) * (finish - self.now)

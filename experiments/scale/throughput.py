@@ -2,7 +2,6 @@
 
 import contextlib
 import multiprocessing
-import os
 import resource
 import tempfile
 import time
@@ -21,7 +20,7 @@ from jaxevo.settings import Limits, Settings
 from jaxevo.workdir import Workdir
 
 _HANDED = 10
-"""Records handed over at once, at most: what finishes, at 2,000 events a second, while the journal is forced to disk."""
+"""Records handed over at once, at most: at 2,000 events a second, what finishes while the journal is forced out."""
 
 
 @dataclass(frozen=True)
