@@ -21,7 +21,7 @@ class Extent:
     """How much is measured.
 
     Attributes:
-        loads: population size and generations of every row of the first table.
+        loads: population size and events of every row of the first table.
         lanes: of the other tables' rows.
         births: in flight a lane, of their rows.
         sigmas: of their columns.
@@ -34,12 +34,12 @@ class Extent:
 
 
 FULL = Extent(
-    loads=((100, 2), (1_000, 2), (10_000, 2), (100_000, 2), (1_000, 25)),
+    loads=((100, 1_000), (1_000, 10_000), (10_000, 10_000), (100_000, 20_000)),
     lanes=(2, 10, 62, 250, 1_000, 10_000),
     births=(1, 2, 3, 4, 8),
     sigmas=(0.1, 0.3, 0.6),
 )
-QUICK = Extent(loads=((100, 2),), lanes=(2, 10), births=(2, 4), sigmas=(0.3,))
+QUICK = Extent(loads=((100, 100),), lanes=(2, 10), births=(2, 4), sigmas=(0.3,))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -73,12 +73,12 @@ def sections(extent: Extent, durations: Durations) -> Iterable[str]:
 
 def loads(extent: Extent, durations: Durations) -> Iterable[Load]:
     """Returns a load for each population size, and the first one by wall clock too."""
-    for size, generations in extent.loads:
+    for size, events in extent.loads:
         lanes = size // 10
         settings = Settings(population_size=size, num_workers=4 * lanes, train_steps=300)
-        load = Load(settings, DIGITS, lanes, durations, _SIGMA, generations)
+        load = Load(settings, DIGITS, lanes, durations, _SIGMA, events)
         yield load
-        if (size, generations) == extent.loads[min(1, len(extent.loads) - 1)]:
+        if (size, events) == extent.loads[min(1, len(extent.loads) - 1)]:
             yield replace(load, settings=replace(settings, wall_clock=True))
 
 

@@ -53,7 +53,7 @@ def _throughput_row(load: Load, found: Throughput) -> tuple[str, ...]:
         f"{load.settings.population_size:,}",
         f"{load.lanes:,}",
         "wall clock" if load.settings.wall_clock else "virtual",
-        f"{found.events:,}",
+        f"{load.events:,}",
         f"{found.layers:.1f}",
         f"{found.events_a_second:,.0f}",
         f"{found.host_microseconds:.0f} us",

@@ -33,7 +33,7 @@ class Load:
         lanes: that are simulated.
         durations: of their trainings.
         sigma: of the noise on them.
-        generations: events to run, in populations, the first filling being the first.
+        events: to measure, after the first filling of the population.
     """
 
     settings: Settings
@@ -41,7 +41,7 @@ class Load:
     lanes: int
     durations: Durations
     sigma: float
-    generations: int
+    events: int
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,6 @@ class Throughput:
     """What was measured, over all events after the first filling of the population.
 
     Attributes:
-        events: measured.
         fingerprint: of the run.
         idle_share: lane time spent waiting, in [0, 1].
         events_a_second: in real time, without what the simulated trainer took.
@@ -62,7 +61,6 @@ class Throughput:
         memory: bytes of the process, at its peak.
     """
 
-    events: int
     fingerprint: str
     idle_share: float
     events_a_second: float
@@ -157,20 +155,19 @@ def _measure(load: Load, workdir: Workdir) -> Throughput:
                 if not opened and progress.state.events == size:
                     opened.append(read())
 
-        limits = Limits(max_individuals=load.generations * size)
+        limits = Limits(max_individuals=size + load.events)
         loop = HostLoop(workdir, load.settings, limits, load.task, {}, None, journal, snapshots, executor, Filled())
         loop.until_stopped(lambda: False)
         closed = read()
         loop.snapshot()
     state = loop.progress().state
     (start,) = opened
-    events = state.events - size
+    events = load.events
     trainer = closed.trainer - start.trainer
     saving = closed.snapshots_processor - start.snapshots_processor
     held = len(state.population) + len(state.in_flight)
     stored = sum(path.stat().st_size for path in (workdir.snapshots / str(state.events)).rglob("*") if path.is_file())
     return Throughput(
-        events=events,
         fingerprint=state.fingerprint,
         idle_share=(closed.waited - start.waited) / (load.lanes * (closed.now - start.now)),
         events_a_second=events / (closed.wall - start.wall - trainer),
