@@ -4,7 +4,7 @@ import pytest
 
 from jaxevo.execution.waiting import BIRTHS_A_LANE, expected_idle_share
 
-LANES = (1, 2, 3, 10, 40, 62, 250, 700, 1_000, 5_000)
+LANES = (1, 2, 3, 10, 40, 62, 250, 700, 1_000, 5_000, 20_000)
 
 
 @pytest.mark.parametrize("lanes", LANES)

@@ -3,7 +3,7 @@
 import argparse
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import experiments.scale
@@ -11,6 +11,7 @@ from experiments.scale.durations import Durations, fit
 from experiments.scale.scenarios import DIGITS, FITTED, accelerators, cpu
 from experiments.scale.tables import fit_table, idle_table, throughput_table
 from experiments.scale.throughput import Load, measure
+from jaxevo.execution.waiting import BIRTHS_A_LANE
 from jaxevo.settings import Settings
 
 _SIGMA = 0.3
@@ -21,25 +22,36 @@ class Extent:
     """How much is measured.
 
     Attributes:
-        loads: population size and events of every row of the first table.
+        loads: population size, events, and whether by wall clock, of every row of the first table.
         lanes: of the other tables' rows.
         births: in flight a lane, of their rows.
         sigmas: of their columns.
+        phases: of a run, as generations, for the last table.
     """
 
-    loads: tuple[tuple[int, int], ...]
+    loads: tuple[tuple[int, int, bool], ...]
     lanes: tuple[int, ...]
     births: tuple[int, ...]
     sigmas: tuple[float, ...]
+    phases: tuple[tuple[int, int], ...]
 
 
 FULL = Extent(
-    loads=((100, 1_000), (1_000, 10_000), (10_000, 10_000), (100_000, 20_000)),
+    loads=(
+        (100, 1_000, False),
+        (1_000, 10_000, False),
+        (1_000, 10_000, True),
+        (10_000, 10_000, False),
+        (100_000, 20_000, False),
+    ),
     lanes=(2, 10, 62, 250, 1_000, 10_000),
     births=(1, 2, 3, 4, 8),
     sigmas=(0.1, 0.3, 0.6),
+    phases=((1, 3), (3, 6), (6, 10)),
 )
-QUICK = Extent(loads=((100, 100),), lanes=(2, 10), births=(2, 4), sigmas=(0.3,))
+QUICK = Extent(
+    loads=((100, 100, False), (100, 100, True)), lanes=(2, 10), births=(2, 4), sigmas=(0.3,), phases=((1, 3),)
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -64,22 +76,20 @@ def main(arguments: list[str] | None = None) -> int:
 
 def sections(extent: Extent, durations: Durations) -> Iterable[str]:
     """Measures, and returns each table with its heading."""
-    measured = [(load, measure(load)) for load in loads(extent, durations)]
+    measured = []
+    for size, events, wall_clock in extent.loads:
+        lanes = size // 10
+        settings = Settings(
+            population_size=size, num_workers=BIRTHS_A_LANE * lanes, train_steps=300, wall_clock=wall_clock
+        )
+        load = Load(settings, DIGITS, lanes, durations, _SIGMA, events)
+        measured.append((load, measure(load)))
     yield f"## The host, ten lanes a hundred individuals, sigma {_SIGMA}\n\n{throughput_table(measured)}\n"
     for scenario in (cpu(durations), accelerators()):
         text = idle_table(scenario, extent.lanes, extent.births, extent.sigmas, scenario.workload())
         yield f"## Share of lane time spent waiting. {scenario.name}\n\n{text}\n"
-
-
-def loads(extent: Extent, durations: Durations) -> Iterable[Load]:
-    """Returns a load for each population size, and the first one by wall clock too."""
-    for size, events in extent.loads:
-        lanes = size // 10
-        settings = Settings(population_size=size, num_workers=4 * lanes, train_steps=300)
-        load = Load(settings, DIGITS, lanes, durations, _SIGMA, events)
-        yield load
-        if (size, events) == extent.loads[min(1, len(extent.loads) - 1)]:
-            yield replace(load, settings=replace(settings, wall_clock=True))
+    text = phases_table(cpu(durations), extent.phases, (2, 10, 62, 250), BIRTHS_A_LANE, _SIGMA)
+    yield f"## The same by phase of a run, four births a lane, sigma {_SIGMA}, the default clock\n\n{text}\n"
 
 
 if __name__ == "__main__":

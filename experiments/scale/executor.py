@@ -1,11 +1,12 @@
 """A trainer that trains nothing: its lanes live in simulated time, and its outcomes are made up from the genotype."""
 
+import contextlib
 import hashlib
 import heapq
 import math
 import statistics
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from experiments.scale.durations import Durations
 from jaxevo.evolution import Birth, Outcome
@@ -26,6 +27,7 @@ class SimulatedExecutor:
         now: simulated seconds since the first birth.
         waited: simulated seconds that lanes had nothing to train, added up over the lanes.
         spent: real seconds that the simulation itself took.
+        processor_spent: processor seconds that it took.
         trained: simulated seconds of every training, by birth.
     """
 
@@ -43,7 +45,7 @@ class SimulatedExecutor:
             handed: records that finish before the host comes to ask again; it gets them at once.
         """
         self.lanes = lanes
-        self.now = self.waited = self.spent = 0.0
+        self.now = self.waited = self.spent = self.processor_spent = 0.0
         self.trained: dict[int, float] = {}
         self._durations = durations
         self._sigma = sigma
@@ -56,15 +58,21 @@ class SimulatedExecutor:
 
     def submit(self, births: Iterable[Birth]) -> None:
         """Makes births available; lanes that wait begin at once."""
-        began = time.perf_counter()
-        for birth in births:
-            heapq.heappush(self._waiting, (birth.due, birth.id, birth))
-        self._begin()
-        self.spent += time.perf_counter() - began
+        with self._timed():
+            for birth in births:
+                heapq.heappush(self._waiting, (birth.due, birth.id, birth))
+            self._begin()
 
     def finished(self, timeout: float) -> list[Record]:
         """Returns the records that finish next, without waiting in real time."""
-        began = time.perf_counter()
+        with self._timed():
+            return self._next_records()
+
+    def close(self) -> list[Record]:
+        """Drops what runs."""
+        return []
+
+    def _next_records(self) -> list[Record]:
         records: list[Record] = []
         while self._running and len(records) < self._handed:
             finish, _, birth, new, seconds = heapq.heappop(self._running)
@@ -73,12 +81,14 @@ class SimulatedExecutor:
             compiling = self._durations.compile_seconds if new else 0.0
             records.append(Record(simulated_outcome(birth, self._seed), 0.5, compiling, seconds, finish, 1))
             self._begin()
-        self.spent += time.perf_counter() - began
         return records
 
-    def close(self) -> list[Record]:
-        """Drops what runs."""
-        return []
+    @contextlib.contextmanager
+    def _timed(self) -> Iterator[None]:
+        began, processor_began = time.perf_counter(), time.process_time()
+        yield
+        self.spent += time.perf_counter() - began
+        self.processor_spent += time.process_time() - processor_began
 
     def _begin(self) -> None:
         while self._waiting and len(self._running) < self.lanes:

@@ -39,10 +39,10 @@ class Scenario:
     task: Task
     clocks: tuple[tuple[float, float], ...]
 
-    def workload(self) -> Workload:
-        """Returns the births of the generations after the second."""
+    def workload(self, generations: tuple[int, int] = (2, 10)) -> Workload:
+        """Returns the births of some generations; the first, which starts the population, is generation 0."""
         size = self.settings.population_size
-        return evolved(self.settings, self.task, 2 * size, 10 * size)
+        return evolved(self.settings, self.task, *(number * size for number in generations))
 
 
 def cpu(durations: Durations) -> Scenario:

@@ -83,6 +83,21 @@ def idle_table(
     return table(header, rows)
 
 
+def phases_table(
+    scenario: Scenario, phases: Sequence[tuple[int, int]], lanes: Sequence[int], births_a_lane: int, sigma: float
+) -> str:
+    """Returns how long lanes wait on the first clock in each phase of a run, given as generations `[first, last)`."""
+    rows = []
+    for first, last in phases:
+        workload = scenario.workload((first, last))
+        shares = [
+            share_waiting(scenario, workload, number, number * births_a_lane, scenario.clocks[0], sigma)
+            for number in lanes
+        ]
+        rows.append([f"{first} to {last - 1}", f"{workload.new.mean():.0%}", *(f"{share:.1%}" for share in shares)])
+    return table(["generations", "new architectures", *(f"{number} lanes" for number in lanes)], rows)
+
+
 def share_waiting(
     scenario: Scenario, workload: Workload, lanes: int, workers: int, clock: tuple[float, float], sigma: float
 ) -> float:

@@ -93,6 +93,7 @@ class _Meter:
     wall: float
     processor: float
     trainer: float
+    trainer_processor: float
     snapshots: float
     snapshots_processor: float
     writes: int
@@ -138,6 +139,7 @@ def _measure(load: Load, workdir: Workdir) -> Throughput:
                 time.perf_counter(),
                 time.process_time(),
                 executor.spent,
+                executor.processor_spent,
                 snapshots.seconds,
                 snapshots.processor,
                 journal.writes,
@@ -164,14 +166,16 @@ def _measure(load: Load, workdir: Workdir) -> Throughput:
     (start,) = opened
     events = load.events
     trainer = closed.trainer - start.trainer
-    saving = closed.snapshots_processor - start.snapshots_processor
+    host = closed.processor - start.processor
+    host -= closed.trainer_processor - start.trainer_processor
+    host -= closed.snapshots_processor - start.snapshots_processor
     held = len(state.population) + len(state.in_flight)
     stored = sum(path.stat().st_size for path in (workdir.snapshots / str(state.events)).rglob("*") if path.is_file())
     return Throughput(
         fingerprint=state.fingerprint,
         idle_share=(closed.waited - start.waited) / (load.lanes * (closed.now - start.now)),
         events_a_second=events / (closed.wall - start.wall - trainer),
-        host_microseconds=1e6 * (closed.processor - start.processor - trainer - saving) / events,
+        host_microseconds=1e6 * host / events,
         writes_an_event=(closed.writes - start.writes) / events,
         journal_bytes=(closed.bytes - start.bytes) / events,
         snapshot_bytes=stored / held,
