@@ -186,9 +186,9 @@ def test_a_measured_run_is_the_same_every_time(wall_clock):
     settings = Settings(population_size=60, num_workers=24, train_steps=300, wall_clock=wall_clock)
     load = Load(settings, DIGITS, 6, FITTED, 0.3, events=120)
     one, other = measure_here(load), measure_here(load)
-    for name in ("fingerprint", "idle_share", "writes_an_event", "layers"):
+    for name in ("fingerprint", "idle_share", "writes_a_record", "layers"):
         assert getattr(one, name) == getattr(other, name)
-    assert 0 < one.writes_an_event <= 1.2
+    assert 0 < one.writes_a_record <= 1.2
     assert one.idle_share == 0 or not wall_clock
     assert min(one.journal_bytes, one.snapshot_bytes, one.events_a_second, one.memory) > 0
 
@@ -196,7 +196,7 @@ def test_a_measured_run_is_the_same_every_time(wall_clock):
 def test_many_outcomes_share_one_forced_write():
     settings = Settings(population_size=200, num_workers=80, train_steps=300)
     found = measure_here(Load(settings, DIGITS, 100, LEVEL, 0.3, events=200))
-    assert found.writes_an_event < 0.2
+    assert found.writes_a_record < 0.2
 
 
 def test_the_journal_of_a_simulated_run_reads_as_any_other(tmp_path):

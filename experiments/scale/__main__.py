@@ -9,7 +9,7 @@ from pathlib import Path
 import experiments.scale
 from experiments.scale.durations import Durations, fit
 from experiments.scale.scenarios import DIGITS, FITTED, accelerators, cpu
-from experiments.scale.tables import fit_table, idle_table, throughput_table
+from experiments.scale.tables import fit_table, idle_table, phases_table, throughput_table
 from experiments.scale.throughput import Load, measure
 from jaxevo.execution.waiting import BIRTHS_A_LANE
 from jaxevo.settings import Settings

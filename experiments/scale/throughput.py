@@ -53,7 +53,7 @@ class Throughput:
         idle_share: lane time spent waiting, in [0, 1].
         events_a_second: in real time, without what the simulated trainer took.
         host_microseconds: of processor time for an event, the trainer's and the snapshots' left out.
-        writes_an_event: times that the journal was forced to disk.
+        writes_a_record: times that the journal was forced to disk.
         journal_bytes: for an individual.
         snapshot_bytes: for an individual of the population.
         snapshot_seconds: what the longest snapshot took.
@@ -65,7 +65,7 @@ class Throughput:
     idle_share: float
     events_a_second: float
     host_microseconds: float
-    writes_an_event: float
+    writes_a_record: float
     journal_bytes: float
     snapshot_bytes: float
     snapshot_seconds: float
@@ -97,19 +97,22 @@ class _Meter:
     snapshots: float
     snapshots_processor: float
     writes: int
+    records: int
     bytes: int
     now: float
     waited: float
 
 
 class _CountingJournal(Journal):
-    """Counts how often it is forced to disk."""
+    """Counts records, and how often they are forced to disk."""
 
-    writes = 0
+    writes = records = 0
 
     def append(self, entries: Iterable[Entry]) -> None:
-        super().append(entries)
+        records = list(entries)
+        super().append(records)
         self.writes += 1
+        self.records += len(records)
 
 
 class _TimedSnapshots(SnapshotStore):
@@ -143,6 +146,7 @@ def _measure(load: Load, workdir: Workdir) -> Throughput:
                 snapshots.seconds,
                 snapshots.processor,
                 journal.writes,
+                journal.records,
                 workdir.journal.stat().st_size,
                 executor.now,
                 executor.waited,
@@ -166,6 +170,7 @@ def _measure(load: Load, workdir: Workdir) -> Throughput:
     (start,) = opened
     events = load.events
     trainer = closed.trainer - start.trainer
+    records = closed.records - start.records
     host = closed.processor - start.processor
     host -= closed.trainer_processor - start.trainer_processor
     host -= closed.snapshots_processor - start.snapshots_processor
@@ -176,8 +181,8 @@ def _measure(load: Load, workdir: Workdir) -> Throughput:
         idle_share=(closed.waited - start.waited) / (load.lanes * (closed.now - start.now)),
         events_a_second=events / (closed.wall - start.wall - trainer),
         host_microseconds=1e6 * host / events,
-        writes_an_event=(closed.writes - start.writes) / events,
-        journal_bytes=(closed.bytes - start.bytes) / events,
+        writes_a_record=(closed.writes - start.writes) / records,
+        journal_bytes=(closed.bytes - start.bytes) / records,
         snapshot_bytes=stored / held,
         snapshot_seconds=snapshots.longest,
         layers=sum(len(individual.genotype.layers) for individual in state.population) / len(state.population),
