@@ -258,8 +258,8 @@ def genotype_cost(genotype: Genotype, settings: Settings, task: Task) -> Cost:
 
 def over_budget(genotype: Genotype, settings: Settings, task: Task) -> str | None:
     """Returns a sentence that names the budget a genotype breaks, or None."""
-    if settings.max_parameters is settings.max_flops_per_image is settings.max_memory is None:
-        return None
+    if settings.max_parameters is None and settings.max_flops_per_image is None and settings.max_memory is None:
+        return None  # Spares the host the counting.
     needed = genotype_cost(genotype, settings, task)
     for name, value in (
         ("max_parameters", needed.parameters),
@@ -325,5 +325,7 @@ def _event_record(event: int, individual: Individual) -> dict[str, Any]:
 
 def _chain(fingerprint: str, record: dict[str, Any]) -> str:
     """Returns the fingerprint of a history that goes on with a record."""
-    text = json.dumps(record, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256((fingerprint + text).encode()).hexdigest()
+    return hashlib.sha256((fingerprint + _canonical(record)).encode()).hexdigest()
+
+
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
