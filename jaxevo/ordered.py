@@ -12,7 +12,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
-_BLOCK = 512
+_BLOCK = 256
 """Items of a block, at most; two neighbours with fewer than half of that together become one."""
 
 T = TypeVar("T")
