@@ -18,7 +18,9 @@ from jaxevo.data import Dataset, absolute_name, load
 from jaxevo.data.cache import cache_dir
 from jaxevo.environment import instruction_sets
 from jaxevo.evolution import Outcome, evolution
+from jaxevo.execution.executor import Executor
 from jaxevo.execution.local import LocalExecutor, lane_devices
+from jaxevo.execution.waiting import BIRTHS_A_LANE, expected_idle_share
 from jaxevo.history import History
 from jaxevo.journal import Journal, JournalContent, Record, Session, Stop, read_journal
 from jaxevo.loop import FAILED, HostLoop, Progress, Watcher, task_of
@@ -34,8 +36,6 @@ from jaxevo.workdir import (
     write_manifest,
 )
 
-# With four a lane hardly ever waits.
-_BIRTHS_A_LANE = 4
 _SAME_WISH_SECONDS = 1.0
 
 
@@ -217,11 +217,13 @@ def _evolve(
         content = read_journal(workdir.journal)
         attempts = Attempts(journal, content, session.number, TrainingStore(workdir.training).last_step)
         executor = LocalExecutor(settings, dataset, workdir, execution, session.number, attempts)
-        loop = HostLoop(workdir, manifest, limits, dataset, content, state, journal, snapshots, executor, watcher)
-        if settings.workers < _BIRTHS_A_LANE * executor.lanes:
+        loop = HostLoop(workdir, manifest, limits, content, state, journal, snapshots, executor, watcher)
+        if settings.workers < BIRTHS_A_LANE * executor.lanes and not settings.wall_clock:
+            expected = expected_idle_share(settings.workers, executor.lanes)
             watcher.notice(
-                f"num_workers is {settings.workers} for {executor.lanes} lanes: with fewer than {_BIRTHS_A_LANE} "
-                "births in flight a lane, lanes at times wait for the outcome that is due next; the result is the same"
+                f"num_workers is {settings.workers} for {executor.lanes} lanes: with fewer than {BIRTHS_A_LANE} births "
+                f"in flight a lane, lanes wait for the outcome that is due next, here some {expected:.0%} of their "
+                "time; the result is the same"
             )
         if execution.fast:
             watcher.notice(_what_fast_costs())
@@ -252,7 +254,7 @@ def _skipped(birth_id: int, session: int) -> Record:
     return Record(outcome, None, 0.0, 0.0, time.time(), session, attempt=0)
 
 
-def _stop(session: Session, reason: str, loop: HostLoop, executor: LocalExecutor, journal: Journal) -> Progress:
+def _stop(session: Session, reason: str, loop: HostLoop, executor: Executor, journal: Journal) -> Progress:
     """Ends the lanes, and notes in the journal how the session ended."""
     loop.keep(executor.close())
     progress = loop.progress()

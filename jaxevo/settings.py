@@ -72,8 +72,9 @@ class Settings:
     evaluation_batch_size: int = 500
     """Images in a batch of validation or test."""
 
-    snapshot_interval: int = 50
-    """Events between two snapshots of the evolution state."""
+    snapshot_interval: int | None = None
+    """Events between two snapshots of the evolution state. Default: as many as the population has individuals, at least
+    50: a snapshot holds them all."""
     ensemble_size: int = 5
     """Members of the majority-vote ensemble, the fittest of the last population."""
 
@@ -92,11 +93,9 @@ class Settings:
             )
         _choice("selection", self.selection, SelectionName)
         _choice("inheritance", self.inheritance, InheritanceName)
-        for name in ("sample_size", "train_steps", "batch_size", "evaluation_batch_size"):
+        for name in ("sample_size", "train_steps", "batch_size", "evaluation_batch_size", "ensemble_size"):
             _check(name, getattr(self, name), getattr(self, name) >= 1, "1 or more")
-        for name in ("snapshot_interval", "ensemble_size"):
-            _check(name, getattr(self, name), getattr(self, name) >= 1, "1 or more")
-        for name in ("max_parameters", "max_flops_per_image", "max_memory"):
+        for name in ("max_parameters", "max_flops_per_image", "max_memory", "snapshot_interval"):
             value = getattr(self, name)
             _check(name, value, value is None or value >= 1, "1 or more")
         for name in ("initial_learning_rate", "virtual_rate"):
@@ -116,6 +115,11 @@ class Settings:
     def workers(self) -> int:
         """Virtual workers: `num_workers`, or a quarter of the population (Real et al. 2017)."""
         return self.num_workers if self.num_workers is not None else max(1, self.population_size // 4)
+
+    @property
+    def events_a_snapshot(self) -> int:
+        """Events between two snapshots: `snapshot_interval`, or by population size, at a constant cost an event."""
+        return self.snapshot_interval if self.snapshot_interval is not None else max(50, self.population_size)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ ORDER = (
     "genotype",
     "mutation",
     "cost",
+    "ordered",
+    "in_flight",
     "population",
     "selection",
     "evolution",

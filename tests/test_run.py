@@ -15,6 +15,7 @@ from tiny_runs import TINY, command, jaxevo, journal_lines, resume, run_argument
 
 import jaxevo as package
 from jaxevo.checkpoint import CheckpointError
+from jaxevo.execution.waiting import expected_idle_share
 from jaxevo.history import History
 from jaxevo.journal import JournalError
 from jaxevo.loop import Progress, Watcher
@@ -296,7 +297,8 @@ def test_few_births_in_flight_a_lane_are_noticed(copied):
             notices.append(text)
 
     resume(copied, lanes=2, watcher=Noticing())
-    assert any("num_workers is 3 for 2 lanes" in text for text in notices)
+    (notice,) = [text for text in notices if "num_workers is 3 for 2 lanes" in text]
+    assert f"some {expected_idle_share(3, 2):.0%} of their time" in notice
 
 
 def test_progress_is_told_after_every_event(tmp_path):
