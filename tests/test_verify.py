@@ -100,7 +100,7 @@ def test_altered_weights_are_named(copied):
 
 
 def test_missing_weights_and_an_altered_genotype_beside_them_are_named(copied):
-    first, second = package.open(copied).population.individuals[:2]
+    first, second = list(package.open(copied).population)[:2]
     shutil.rmtree(copied / "weights" / first.weights)
     beside = copied / "weights" / second.weights / "genotype.json"
     fields = json.loads(beside.read_text())
