@@ -11,7 +11,7 @@ import jaxevo
 from experiments.faults.account import Account, Cost, expect
 from experiments.faults.host import SIGKILLED, Host
 from experiments.faults.scene import CHECKPOINT_ALWAYS, EVENTS, Scene, journal
-from jaxevo.attempts import MAX_DEATHS
+from jaxevo.attempts import MAX_DEATHS, deaths
 from jaxevo.faults import KILL_POINTS
 
 _LONG: dict[str, Any] = {"train_steps": 3000, "num_workers": 1, "population_size": 2, "lanes": 1}
@@ -141,8 +141,8 @@ def five_deaths(scene: Scene, times: int) -> Cost:
 
 
 def _skipped(scene: Scene, path: Path, account: Account) -> Cost:
-    content = journal(path)
-    doomed = max(attempt.id for attempt in content.attempts if attempt.id not in content.records)
+    counted = deaths(journal(path))
+    doomed = max(counted, key=lambda birth_id: counted[birth_id])
     with scene.resume(path, lanes=1) as host:
         said = host.wait() == 1 and f"--skip-birth {doomed}" in host.output
         expect(said, f"after {MAX_DEATHS} deaths in the training of {doomed} the run says: {host.output}")
