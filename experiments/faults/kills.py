@@ -17,6 +17,7 @@ from jaxevo.faults import KILL_POINTS
 _LONG: dict[str, Any] = {"train_steps": 3000, "num_workers": 1, "population_size": 2, "lanes": 1}
 _LONG_EVENTS = 2
 _LONGEST_DELAY_SECONDS = 0.7
+_NOT_FROM_ITS_SEED = "not reproducible from its seed alone"
 # The others come after the session's first record: then every session comes further.
 _SHARE_AT_ANY_MOMENT = 0.25
 
@@ -148,9 +149,15 @@ def _skipped(scene: Scene, path: Path, account: Account) -> Cost:
         expect(said, f"after {MAX_DEATHS} deaths in the training of {doomed} the run says: {host.output}")
     account.pause()
     with scene.resume(path, skip_birth=doomed) as host:
-        expect(host.wait() == 0, f"a run that is to skip a birth ends with: {host.output}")
+        said = host.wait() == 0 and _NOT_FROM_ITS_SEED in host.output
+        expect(said, f"a run that is to skip a birth ends with: {host.output}")
     run = jaxevo.open(path)
-    expect(run.skipped == [doomed], f"the run says that it skipped {run.skipped} instead of {doomed}")
+    failed = run.skipped == [doomed] and run.individual(doomed).fitness == 0
+    expect(failed, f"the run says that it skipped {run.skipped} instead of {doomed}")
+    with Host(scene.folder, ["show", path]) as host:
+        expect(
+            host.wait() == 0 and _NOT_FROM_ITS_SEED in host.output, f"a run with a skipped birth shows: {host.output}"
+        )
     again = scene.new_path()
     with Host(scene.folder, ["replay", path, "--workdir", again, "--lanes", 2]) as host:
         expect(host.wait() == 0, f"the replay ends with: {host.output}")
