@@ -10,8 +10,6 @@ from collections.abc import Callable, Sequence
 from jaxevo.evolution import Birth, birth_sha256
 from jaxevo.journal import Attempt, Journal, JournalContent, Loss
 
-MAX_DEATHS = 5
-"""After so many deaths in the training of one birth the run stops and names it."""
 _SUSPICIOUS_DEATHS = 2
 
 
@@ -23,7 +21,12 @@ class Attempts:
     """The attempts of a session, on top of those that the journal holds. Threads may share it."""
 
     def __init__(
-        self, journal: Journal, content: JournalContent, session: int, first_step: Callable[[int], int] = lambda _: 0
+        self,
+        journal: Journal,
+        content: JournalContent,
+        session: int,
+        max_deaths: int,
+        first_step: Callable[[int], int] = lambda _: 0,
     ) -> None:
         """Counts what a journal holds.
 
@@ -31,10 +34,12 @@ class Attempts:
             journal: to write to.
             content: what it held when the session began.
             session: the session's number.
+            max_deaths: after so many deaths in the training of one birth no other attempt is made.
             first_step: `(birth id) -> step` that its training can go on from.
         """
         self._journal = journal
         self._session = session
+        self._max_deaths = max_deaths
         self._first_step = first_step
         self._made = collections.Counter(attempt.id for attempt in content.attempts)
         self._deaths = deaths(content)
@@ -50,11 +55,12 @@ class Attempts:
             for birth in births
         ]
         for attempt in entries:
-            if self._deaths.get(attempt.id, 0) >= MAX_DEATHS:
+            if self._deaths.get(attempt.id, 0) >= self._max_deaths:
                 raise AttemptsError(
                     f"the process died {self._deaths[attempt.id]} times while it trained individual {attempt.id}, "
-                    f"which probably takes more memory than there is: resume with --skip-birth {attempt.id}, which "
-                    "counts it as failed. What had finished is kept"
+                    "which probably takes more memory than there is: with more memory, resume with a larger "
+                    f"--max-deaths; else with --skip-birth {attempt.id}, which counts it as failed. What had finished "
+                    "is kept"
                 )
         self._journal.append(entries)
         self._made.update(attempt.id for attempt in entries)

@@ -29,7 +29,7 @@ class Cost:
         backward_flops: FLOPs the gradient of one image takes beside the forward pass.
         forward_matrix_flops: the part of `forward_flops` in convolutions and matrix products.
         backward_matrix_flops: the part of `backward_flops` in convolutions and matrix products.
-        memory: bytes that training with the given batch size takes, estimated.
+        memory: bytes that training or evaluation takes, whichever takes more, estimated.
     """
 
     parameters: int
@@ -41,8 +41,15 @@ class Cost:
 
 
 @functools.lru_cache(maxsize=65_536)
-def cost(architecture: Architecture, num_classes: int, batch_size: int) -> Cost:
-    """Returns the cost of an architecture that tells `num_classes` classes apart, trained in batches of that size."""
+def cost(architecture: Architecture, num_classes: int, batch_size: int, evaluation_batch_size: int = 0) -> Cost:
+    """Returns the cost of an architecture.
+
+    Args:
+        architecture: to be trained.
+        num_classes: classes that it tells apart.
+        batch_size: images of a training step.
+        evaluation_batch_size: images of a call of the evaluation, 0 to leave it out.
+    """
     shapes = architecture.shapes
     parameters = forward_matrix = backward_matrix = forward_elements = backward_elements = stored = 0
     trainable = [False]  # whether a point depends on any parameter, and so passes gradients on
@@ -76,13 +83,15 @@ def cost(architecture: Architecture, num_classes: int, batch_size: int) -> Cost:
     backward_elements += pooled if trainable[-1] else 0
     # While gradients flow, the largest activations stand beside their gradients.
     activations = _elements(shapes[0]) + stored + 2 * max(_elements(shape) for shape in shapes)
+    training = _FLOAT_BYTES * (_COPIES_OF_PARAMETERS * parameters + batch_size * activations)
+    evaluation = _FLOAT_BYTES * (parameters + evaluation_batch_size * _evaluated_elements(architecture))
     return Cost(
         parameters=parameters,
         forward_flops=forward_matrix + forward_elements,
         backward_flops=backward_matrix + backward_elements,
         forward_matrix_flops=forward_matrix,
         backward_matrix_flops=backward_matrix,
-        memory=_FLOAT_BYTES * (_COPIES_OF_PARAMETERS * parameters + batch_size * activations),
+        memory=max(training, evaluation),
     )
 
 
@@ -90,6 +99,18 @@ def individual_flops(cost: Cost, train_steps: int, batch_size: int, validation_i
     """Returns the FLOPs of one individual: training and validation (Real et al. 2017, section 3.4)."""
     training = (cost.forward_flops + cost.backward_flops) * batch_size * train_steps
     return training + cost.forward_flops * validation_images
+
+
+def _evaluated_elements(architecture: Architecture) -> int:
+    """Returns how many elements of an image stand in memory at once in a forward pass.
+
+    They are the input of a layer, its output with and without normalisation, and what later skips still need.
+    """
+    shapes, most = architecture.shapes, 0
+    for position in range(1, len(shapes)):
+        kept = {position - 1} | {source for source, target in architecture.skips if source < position <= target}
+        most = max(most, sum(_elements(shapes[point]) for point in kept) + 2 * _elements(shapes[position]))
+    return max(most, 2 * _elements(shapes[0]))
 
 
 def _elements(shape: ImageShape) -> int:

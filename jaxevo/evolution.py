@@ -253,7 +253,8 @@ def fitter(best: Individual | None, other: Individual) -> Individual:
 
 def genotype_cost(genotype: Genotype, settings: Settings, task: Task) -> Cost:
     """Returns what a genotype costs under these settings."""
-    return cost(architecture(genotype, task.image_shape), task.num_classes, settings.batch_size)
+    compiled = architecture(genotype, task.image_shape)
+    return cost(compiled, task.num_classes, settings.batch_size, settings.evaluation_batch_size)
 
 
 def over_budget(genotype: Genotype, settings: Settings, task: Task) -> str | None:

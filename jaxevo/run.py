@@ -215,7 +215,8 @@ def _evolve(
         skipped = [_skipped(birth_id, session.number) for birth_id in skip]
         journal.append([session, *skipped])
         content = read_journal(workdir.journal)
-        attempts = Attempts(journal, content, session.number, TrainingStore(workdir.training).last_step)
+        first_step = TrainingStore(workdir.training).last_step
+        attempts = Attempts(journal, content, session.number, execution.max_deaths, first_step)
         executor = LocalExecutor(settings, dataset, workdir, execution, session.number, attempts)
         loop = HostLoop(workdir, manifest, limits, content, state, journal, snapshots, executor, watcher)
         if settings.workers < BIRTHS_A_LANE * executor.lanes and not settings.wall_clock:

@@ -45,7 +45,7 @@ class Settings:
     max_flops_per_image: int | None = None
     """Budget: FLOPs of a forward pass of one image."""
     max_memory: int | None = None
-    """Budget: estimated bytes that training an individual takes."""
+    """Budget: estimated bytes that training or evaluating an individual takes, whichever takes more."""
 
     wall_clock: bool = False
     """Tell outcomes as they really finish instead of in virtual order: no lane ever waits, but the seed alone no longer
@@ -171,6 +171,9 @@ class Execution:
     fast: bool = False
     """On GPUs leave deterministic operations and fixed autotuning off. It trains faster, but then the same seed does
     not give the same run again."""
+    max_deaths: int = 5
+    """Deaths of its process in the training of one individual, without coming further, after which the run stops and
+    names it."""
     checkpoint_seconds: float = 300.0
     """Seconds between two checkpoints of a long training, which goes on from the last one after a crash."""
 
@@ -178,6 +181,7 @@ class Execution:
         """Checks every field; raises `ValueError` with a sentence for the first that will not do."""
         _check_types(self)
         _check("lanes", self.lanes, self.lanes is None or self.lanes >= 1, "1 or more")
+        _check("max_deaths", self.max_deaths, self.max_deaths >= 1, "1 or more")
         _check("devices_per_lane", self.devices_per_lane, self.devices_per_lane >= 1, "1 or more")
         _check("checkpoint_seconds", self.checkpoint_seconds, self.checkpoint_seconds > 0, "above 0")
 

@@ -8,10 +8,13 @@ import dataclasses
 import pytest
 from tiny_runs import jaxevo, resume, run_arguments, start
 
-from jaxevo.attempts import MAX_DEATHS, Attempts, AttemptsError, deaths
+from jaxevo.attempts import Attempts, AttemptsError, deaths
 from jaxevo.evolution import Birth, Inherited, Outcome, birth_sha256
 from jaxevo.genotype import Genotype
 from jaxevo.journal import Attempt, Journal, JournalContent, Loss, Record, Stop, read_journal
+from jaxevo.settings import Execution
+
+MAX_DEATHS = Execution().max_deaths
 
 BIRTH = Birth(7, 2, "IDENTITY", Genotype(0.1), Inherited(Genotype(0.1), "000002-1", "aa"), 3.0, 5)
 OTHER = dataclasses.replace(BIRTH, id=8)
@@ -47,14 +50,14 @@ def test_the_hash_of_a_birth_tells_what_was_decided_and_not_which_attempt_gave_t
 def test_attempts_are_durable_and_numbered_over_sessions(tmp_path):
     path = tmp_path / "journal.jsonl"
     with Journal(path) as journal:
-        attempts = Attempts(journal, JournalContent(), 1)
+        attempts = Attempts(journal, JournalContent(), 1, MAX_DEATHS)
         assert attempts.begin([BIRTH, OTHER]) == [1, 1]
         assert attempts.begin([BIRTH]) == [2]
         found = read_journal(path).attempts
     assert [(one.id, one.number, one.session) for one in found] == [(7, 1, 1), (8, 1, 1), (7, 2, 1)]
     assert found[0].birth_sha256 == birth_sha256(BIRTH)
     with Journal(path) as journal:
-        assert Attempts(journal, read_journal(path), 2, lambda birth_id: 30).begin([BIRTH]) == [3]
+        assert Attempts(journal, read_journal(path), 2, MAX_DEATHS, lambda birth_id: 30).begin([BIRTH]) == [3]
     assert read_journal(path).attempts[-1] == Attempt(7, 3, 2, 30, birth_sha256(BIRTH))
 
 
@@ -84,7 +87,7 @@ def test_a_training_that_comes_further_between_deaths_starts_counting_anew():
 def test_after_five_deaths_the_birth_is_named_and_not_begun(tmp_path):
     content = JournalContent(attempts=tuple(attempt(7, number, number) for number in range(1, MAX_DEATHS)))
     with Journal(tmp_path / "journal.jsonl") as journal:
-        attempts = Attempts(journal, content, 9)
+        attempts = Attempts(journal, content, 9, MAX_DEATHS)
         assert attempts.suspicious(7)
         assert not attempts.suspicious(8)
         assert attempts.begin([BIRTH]) == [MAX_DEATHS]

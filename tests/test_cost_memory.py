@@ -1,4 +1,4 @@
-"""The analytic memory of a training, against XLA's analysis of the compiled step."""
+"""The analytic memory of an individual, against XLA's analysis of what is compiled for it."""
 
 import jax
 import numpy as np
@@ -9,9 +9,9 @@ from jaxevo.cost import cost
 from jaxevo.genotype import Genotype, architecture
 from jaxevo.phenotype import Phenotype, variable_shapes
 from jaxevo.settings import Settings
-from jaxevo.training import make_train_step, start
+from jaxevo.training import make_evaluate, make_train_step, start
 
-BATCH = 50
+BATCH, EVALUATED = 50, 500
 CLASSES = 10
 DIGITS, CIFAR = (8, 8, 1), (32, 32, 3)
 LEAST, MOST = 0.9, 3.0
@@ -37,12 +37,26 @@ CASES = {
 
 
 def xla_bytes(genotype, shape):
-    """Returns what the compiled training step takes at once: arguments, what is not written over them, and the rest."""
+    """Returns what the compiled training step takes at once."""
     network, settings = Phenotype(architecture(genotype, shape), CLASSES), Settings()
     carry = start(variable_shapes(network), settings)
     batch = jax.ShapeDtypeStruct((BATCH, *shape), np.float32), jax.ShapeDtypeStruct((BATCH,), np.int32)
     step = jax.jit(make_train_step(network, settings), donate_argnums=0)
-    analysis = step.lower(carry, batch, np.float32(0.1)).compile().memory_analysis()
+    return needed(step.lower(carry, batch, np.float32(0.1)))
+
+
+def evaluation_xla_bytes(genotype, shape):
+    """Returns what the compiled evaluation takes at once."""
+    network = Phenotype(architecture(genotype, shape), CLASSES)
+    channels = jax.ShapeDtypeStruct(shape[2:], np.float32)
+    pixels, labels = jax.ShapeDtypeStruct((EVALUATED, *shape), np.uint8), jax.ShapeDtypeStruct((EVALUATED,), np.int32)
+    evaluate = jax.jit(make_evaluate(network))
+    return needed(evaluate.lower(variable_shapes(network), channels, channels, pixels, labels))
+
+
+def needed(lowered):
+    """Returns bytes of arguments, of results that are not written over them, and of all between."""
+    analysis = lowered.compile().memory_analysis()
     results = analysis.output_size_in_bytes - analysis.alias_size_in_bytes
     return analysis.argument_size_in_bytes + results + analysis.temp_size_in_bytes
 
@@ -51,3 +65,10 @@ def xla_bytes(genotype, shape):
 def test_the_estimate_is_near_what_xla_needs(genotype, shape):
     ratio = cost(architecture(genotype, shape), CLASSES, BATCH).memory / xla_bytes(genotype, shape)
     assert LEAST <= ratio <= MOST
+
+
+@pytest.mark.parametrize(("genotype", "shape"), CASES.values(), ids=CASES.keys())
+def test_the_estimate_covers_the_evaluation(genotype, shape):
+    """Where XLA makes one loop of a whole network, an evaluation takes far less."""
+    both = cost(architecture(genotype, shape), CLASSES, BATCH, EVALUATED).memory
+    assert both >= LEAST * evaluation_xla_bytes(genotype, shape)

@@ -57,7 +57,7 @@ def executors_in(path, digits):
     workdir, executors = Workdir(path), []
 
     def make(lanes=1, **changes):
-        attempts = Attempts(journal, read_journal(workdir.journal), SESSION)
+        attempts = Attempts(journal, read_journal(workdir.journal), SESSION, max_deaths=5)
         executor = LocalExecutor(settings_of(**changes), digits, workdir, Execution(lanes), SESSION, attempts)
         executors.append(executor)
         return executor

@@ -11,9 +11,11 @@ import jaxevo
 from experiments.faults.account import Account, Cost, expect
 from experiments.faults.host import SIGKILLED, Host
 from experiments.faults.scene import CHECKPOINT_ALWAYS, EVENTS, Scene, journal
-from jaxevo.attempts import MAX_DEATHS, deaths
+from jaxevo.attempts import deaths
 from jaxevo.faults import KILL_POINTS
+from jaxevo.settings import Execution
 
+_MAX_DEATHS = Execution().max_deaths
 _LONG: dict[str, Any] = {"train_steps": 3000, "num_workers": 1, "population_size": 2, "lanes": 1}
 _LONG_EVENTS = 2
 _LONGEST_DELAY_SECONDS = 0.7
@@ -132,7 +134,7 @@ def five_deaths(scene: Scene, times: int) -> Cost:
         path = scene.new_path()
         account = Account(path)
         begin, attempt = scene.start, 1 + 3 * number
-        for _ in range(MAX_DEATHS):
+        for _ in range(_MAX_DEATHS):
             with begin(path, EVENTS, f"after attempt:{attempt}", lanes=1) as host:
                 expect(host.wait() == SIGKILLED, f"a run whose training dies ends with: {host.output}")
             account.fault()
@@ -146,7 +148,7 @@ def _skipped(scene: Scene, path: Path, account: Account) -> Cost:
     doomed = max(counted, key=lambda birth_id: counted[birth_id])
     with scene.resume(path, lanes=1) as host:
         said = host.wait() == 1 and f"--skip-birth {doomed}" in host.output
-        expect(said, f"after {MAX_DEATHS} deaths in the training of {doomed} the run says: {host.output}")
+        expect(said, f"after {_MAX_DEATHS} deaths in the training of {doomed} the run says: {host.output}")
     account.pause()
     with scene.resume(path, skip_birth=doomed) as host:
         said = host.wait() == 0 and _NOT_FROM_ITS_SEED in host.output

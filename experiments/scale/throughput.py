@@ -142,7 +142,7 @@ def _measure(load: Load, workdir: Workdir) -> Throughput:
             load.sigma,
             load.task.image_shape,
             handed=max(1, min(_HANDED, load.lanes // 10)),
-            begin=Attempts(journal, content, 1).begin,
+            begin=Attempts(journal, content, 1, max_deaths=5).begin,
         )
 
         def read() -> _Meter:
