@@ -6,6 +6,7 @@ memory than there is, would stop the run for good: so the run names it and leave
 
 import collections
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from jaxevo.evolution import Birth, birth_sha256
 from jaxevo.journal import Attempt, Journal, JournalContent, Loss
@@ -17,6 +18,19 @@ _SUSPICIOUS_DEATHS = 2
 
 class AttemptsError(RuntimeError):
     """A birth whose training keeps killing its process; the message names it and says what to do."""
+
+
+class AttemptKeeper(Protocol):
+    """Whoever numbers attempts, and knows which births have killed a process."""
+
+    def begin(self, births: Sequence[Birth]) -> list[int]:
+        """Returns the number of a durable attempt at each birth."""
+
+    def lost(self, birth_id: int, number: int, reason: str) -> None:
+        """Takes note of an attempt that ended without a record."""
+
+    def suspicious(self, birth_id: int) -> bool:
+        """Returns whether a birth is to be trained alone."""
 
 
 class Attempts:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from jaxevo.checkpoint import SnapshotStore, TrainingStore, remove_weights, weight_names
 from jaxevo.data import Dataset
 from jaxevo.evolution import Birth, EvolutionState, Task, birth_sha256, evolution
-from jaxevo.execution.local import LocalExecutor
+from jaxevo.execution.executor import Executor
 from jaxevo.journal import Journal, JournalContent, JournalError, Record, next_told
 from jaxevo.settings import Limits
 from jaxevo.workdir import Manifest, Workdir
@@ -78,7 +78,7 @@ class HostLoop:
         state: EvolutionState | None,
         journal: Journal,
         snapshots: SnapshotStore,
-        executor: LocalExecutor,
+        executor: Executor,
         watcher: Watcher,
     ) -> None:
         """Takes up a run where `state` and the journal left it; `state` is None for one that has not begun."""

@@ -2,23 +2,22 @@
 
 import contextlib
 import dataclasses
-import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import jax
-
 from jaxevo.attempts import Attempts
 from jaxevo.checkpoint import SnapshotStore, TrainingStore
 from jaxevo.compilation import use_persistent_cache
 from jaxevo.data import Dataset, absolute_name, load
 from jaxevo.data.cache import cache_dir
-from jaxevo.environment import instruction_sets
 from jaxevo.evolution import Outcome, evolution
+from jaxevo.execution.executor import Executor
 from jaxevo.execution.local import LocalExecutor
+from jaxevo.execution.machine import describe_machine, differences
+from jaxevo.execution.worker import Assignment
 from jaxevo.history import History
 from jaxevo.journal import Journal, JournalContent, Record, Session, Stop, read_journal
 from jaxevo.loop import FAILED, HostLoop, Progress, Watcher, task_of
@@ -30,7 +29,6 @@ from jaxevo.workdir import (
     check_new,
     locked,
     read_manifest,
-    software_versions,
     write_manifest,
 )
 
@@ -65,6 +63,7 @@ def start_run(path: Path, settings: Settings, limits: Limits, execution: Executi
     # A run is resumed from any folder: a path must not depend on this one.
     settings = dataclasses.replace(settings, dataset=absolute_name(settings.dataset))
     evolution(settings, task_of(dataset))  # Checks the budgets before anything is written.
+    machine = _machine(execution)
     with locked(path):
         check_new(path)
         workdir = Workdir(path)
@@ -77,7 +76,7 @@ def start_run(path: Path, settings: Settings, limits: Limits, execution: Executi
             mean=tuple(map(float, dataset.mean)),
             deviation=tuple(map(float, dataset.std)),
             validation_images=len(dataset.validation.labels),
-            machine=describe_machine(),
+            machine=machine,
         )
         write_manifest(workdir, manifest)
         return _evolve(workdir, manifest, dataset, limits, execution, watcher)
@@ -99,7 +98,7 @@ def resume_run(path: Path, changes: Limits, execution: Execution, watcher: Watch
     workdir = Workdir(path)
     manifest = read_manifest(workdir)
     dataset = _same_dataset(path, manifest)
-    for difference in machine_differences(manifest):
+    for difference in _before_resuming(manifest, execution):
         watcher.notice(
             f"{difference} when the run began: from here on its results may differ in their last bits from an "
             "undisturbed run"
@@ -131,13 +130,14 @@ def replay_run(source: Path, path: Path, execution: Execution, watcher: Watcher)
     if not told:
         raise WorkdirError(f"the run in {source} has no finished individual yet: there is nothing to replay")
     dataset = _same_dataset(source, history.manifest)
-    for difference in machine_differences(history.manifest):
+    machine = _machine(execution)
+    for difference in differences(machine, history.manifest.machine):
         watcher.notice(f"{difference} when the run to replay began: the fingerprints may differ")
     limits = Limits(max_individuals=len(told))
     with locked(path):
         check_new(path)
         workdir = Workdir(path)
-        manifest = dataclasses.replace(history.manifest, limits=limits, machine=describe_machine(), order=told)
+        manifest = dataclasses.replace(history.manifest, limits=limits, machine=machine, order=told)
         write_manifest(workdir, manifest)
         skipped = [life.record.outcome.id for life in history.lives.values() if life.record.skipped]
         return _evolve(workdir, manifest, dataset, limits, execution, watcher, skipped)
@@ -166,22 +166,26 @@ def _check_skipped(skip: Sequence[int], content: JournalContent) -> None:
 
 def machine_differences(manifest: Manifest) -> list[str]:
     """Returns the beginning of a sentence for all that differs here from where a run began."""
-    return [
-        f"{name} is {here!r}, but was {manifest.machine.get(name)!r}"
-        for name, here in describe_machine().items()
-        if manifest.machine.get(name) != here
-    ]
+    return differences(describe_machine(), manifest.machine)
 
 
-def describe_machine() -> dict[str, str]:
-    """Returns what may shape a result's last bits, beside settings and data."""
-    return {
-        **software_versions(),
-        "device": jax.local_devices()[0].device_kind,
-        "instruction sets": instruction_sets(),
-        "XLA_FLAGS": os.environ.get("XLA_FLAGS", ""),
-        "NPROC": os.environ.get("NPROC", ""),
-    }
+def _machine(execution: Execution) -> dict[str, str]:
+    """Returns what a new run is trained on: this machine, or a worker's; raises `ValueError` without a cluster."""
+    if execution.executor == "local":
+        return describe_machine()
+    from jaxevo.execution.ray import describe_cluster
+
+    return describe_cluster(execution)
+
+
+def _before_resuming(manifest: Manifest, execution: Execution) -> list[str]:
+    """Returns how this machine differs from where a run began, or connects to the cluster: it compares each worker."""
+    if execution.executor == "local":
+        return machine_differences(manifest)
+    from jaxevo.execution.ray import connect
+
+    connect(execution)
+    return []
 
 
 def _evolve(
@@ -205,7 +209,7 @@ def _evolve(
         journal.append([session, *skipped])
         content = read_journal(workdir.journal)
         attempts = Attempts(journal, content, session.number, TrainingStore(workdir.training).last_step)
-        executor = LocalExecutor(settings, dataset, workdir, execution, session.number, attempts)
+        executor = _executor(workdir, manifest, dataset, execution, session, attempts, watcher)
         loop = HostLoop(workdir, manifest, limits, dataset, content, state, journal, snapshots, executor, watcher)
         if settings.workers < _BIRTHS_A_LANE * executor.lanes:
             watcher.notice(
@@ -224,12 +228,37 @@ def _evolve(
         return Ended(reason, progress, executor.busy)
 
 
+def _executor(
+    workdir: Workdir,
+    manifest: Manifest,
+    dataset: Dataset,
+    execution: Execution,
+    session: Session,
+    attempts: Attempts,
+    watcher: Watcher,
+) -> Executor:
+    """Returns what trains the session's births."""
+    if execution.executor == "local":
+        return LocalExecutor(manifest.settings, dataset, workdir, execution, session.number, attempts)
+    from jaxevo.execution.ray import RayExecutor
+
+    assignment = Assignment(
+        settings=manifest.settings,
+        workdir=workdir.path.absolute(),
+        execution=execution,
+        session=session.number,
+        machine=manifest.machine,
+        data_fingerprint=dataset.fingerprint,
+    )
+    return RayExecutor(assignment, dataset.image_shape, attempts, watcher.notice)
+
+
 def _skipped(birth_id: int, session: int) -> Record:
     outcome = Outcome(birth_id, 0.0, None, None, failure="the user had it skipped")
     return Record(outcome, None, 0.0, 0.0, time.time(), session, attempt=0)
 
 
-def _stop(session: Session, reason: str, loop: HostLoop, executor: LocalExecutor, journal: Journal) -> Progress:
+def _stop(session: Session, reason: str, loop: HostLoop, executor: Executor, journal: Journal) -> Progress:
     """Ends the lanes, and notes in the journal how the session ended."""
     loop.keep(executor.close())
     progress = loop.progress()
