@@ -139,7 +139,7 @@ class LocalExecutor:
             return time.monotonic() - min(self._signs.values(), default=time.monotonic())
 
     def _cancelled(self, birth: Birth) -> bool:
-        """Returns whether a lane is to drop its training. That it asks, once a call of the device, is a sign of life."""
+        """Returns whether a lane is to drop its training; that it asks, between two calls, is a sign of life."""
         with self._condition:
             self._signs[birth.id] = time.monotonic()
             return self._closing

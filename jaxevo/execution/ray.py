@@ -10,6 +10,7 @@ import dataclasses
 import logging
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -33,6 +34,9 @@ except ImportError as missing:
 _BIRTHS_A_LANE = 2
 # How often the nodes of the cluster are asked for.
 _NODES_SECONDS = 2.0
+# Ray ends the host's process, unasked, when its head was away for 60 seconds: before that the run ends by itself.
+_HEAD_SECONDS = 20.0
+_CONNECT_SECONDS = 2.0
 # How often a worker that has nothing else to say gives a sign of life.
 _REPORT_SECONDS = 5.0
 # A node whose workers keep failing gets the next one after 1, 2, 4, ... seconds, at most so many.
@@ -121,7 +125,7 @@ class RayExecutor:
         self._records: list[Record] = []
         self._workers: list[_Hired] = []
         self._nodes: list[_Node] = []
-        self._nodes_asked = -_NODES_SECONDS
+        self._nodes_asked = self._head_answered = time.monotonic() - _NODES_SECONDS
         self._refused: dict[str, str] = {}
         self._failures: dict[str, int] = {}
         self._not_before: dict[str, float] = {}
@@ -148,12 +152,15 @@ class RayExecutor:
 
         Raises:
             AttemptsError: for a birth whose training has killed its worker too often.
-            ClusterError: if no worker is like where the run began.
+            ClusterError: if no worker is like where the run began, or the cluster is gone.
         """
-        self._hire_where_needed()
-        self._listen(timeout)
-        self._give_up_the_silent()
-        self._send_out()
+        if self._know_the_nodes():
+            self._hire_where_needed()
+            self._listen(timeout)
+            self._give_up_the_silent()
+            self._send_out()
+        else:
+            time.sleep(timeout)
         records, self._records = self._records, []
         return records
 
@@ -162,26 +169,46 @@ class RayExecutor:
 
         A cluster that this process only connected to goes on without the workers.
         """
-        joined = [worker for worker in self._workers if worker.lanes]
-        last = [worker.actor.close.remote() for worker in joined]
-        reports = [worker.answer for worker in joined]
-        if joined:
-            ready, _ = ray.wait([*last, *reports], num_returns=2 * len(joined), timeout=_PATIENCE_SECONDS)
-            for reference in ready:
-                with contextlib.suppress(ray.exceptions.RayError):
-                    answer = ray.get(reference)
-                    self._records += answer.records if isinstance(answer, Report) else answer
-        for worker in list(self._workers):
-            self._end(worker)
-        disconnect()
+        if _head_answers():  # Else Ray would wait for it.
+            self._records += self._last_words()
+            for worker in list(self._workers):
+                self._end(worker)
+            disconnect()
         records, self._records = self._records, []
         return records
 
-    def _hire_where_needed(self) -> None:
-        """Starts workers on nodes that joined, and in place of those that ended."""
+    def _last_words(self) -> list[Record]:
+        """Has the workers drop their trainings, and returns the records that they still had."""
+        joined = [worker for worker in self._workers if worker.lanes]
+        answers = [worker.actor.close.remote() for worker in joined] + [worker.answer for worker in joined]
+        ready, _ = ray.wait(answers, num_returns=len(answers), timeout=_PATIENCE_SECONDS) if answers else ([], [])
+        records: list[Record] = []
+        for reference in ready:
+            with contextlib.suppress(ray.exceptions.RayError):
+                answer = ray.get(reference)
+                records += answer.records if isinstance(answer, Report) else answer
+        return records
+
+    def _know_the_nodes(self) -> bool:
+        """Asks at times which nodes the cluster has; returns False where nobody answers, and no call may be made.
+
+        Raises:
+            ClusterError: if nobody has answered for long.
+        """
         now = time.monotonic()
         if now - self._nodes_asked >= _NODES_SECONDS:
-            self._nodes, self._nodes_asked = _living_nodes(), now
+            if _head_answers():
+                self._nodes = _living_nodes()
+                self._nodes_asked = self._head_answered = now
+            elif now - self._head_answered > _HEAD_SECONDS:
+                raise ClusterError(
+                    "the head of the Ray cluster is gone: bring the cluster back, or leave it out, and go on by "
+                    "'jaxevo resume'. What had finished is kept"
+                )
+        return now - self._nodes_asked < _NODES_SECONDS
+
+    def _hire_where_needed(self) -> None:
+        """Starts workers on nodes that joined, and in place of those that ended."""
         for node in self._places():
             self._workers.append(self._hire(node))
         if not self._workers and self._nodes and all(node.id in self._refused for node in self._nodes):
@@ -244,7 +271,7 @@ class RayExecutor:
             self._refused[worker.node.id] = joined.refusal
             self._end(worker)
         else:
-            self._notice(f"{worker.name}, joined with {joined.lanes} lanes")
+            self._notice(f"{worker.name}, joined; lanes: {joined.lanes}")
 
     def _take(self, worker: _Hired, report: Report) -> None:
         for record in report.records:
@@ -275,7 +302,8 @@ class RayExecutor:
 
     def _end(self, worker: _Hired) -> None:
         self._workers.remove(worker)
-        ray.kill(worker.actor)
+        if _head_answers():
+            ray.kill(worker.actor)
 
     def _send_out(self) -> None:
         """Sends waiting births, in due order, to workers that have room, once their attempts are durable."""
@@ -406,6 +434,18 @@ def _wanted(node: _Node, execution: Execution) -> dict[str, float]:
 def _most_workers(node: _Node, execution: Execution) -> int:
     """Returns how many workers a node has room for."""
     return int(min(node.resources.get(name, 0.0) / amount for name, amount in _wanted(node, execution).items()))
+
+
+def _head_answers() -> bool:
+    """Returns whether the cluster's head is there. Ray's own calls would wait for it, and then end this process."""
+    if not ray.is_initialized():
+        return False
+    host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS).close()
+    except OSError:
+        return False
+    return True
 
 
 def _living_nodes() -> list[_Node]:
