@@ -51,7 +51,7 @@ class Attempts:
         self._session = session
         self._first_step = first_step
         self._made = collections.Counter(attempt.id for attempt in content.attempts)
-        self._deaths = deaths(content)
+        self._steps, self._deaths = _progress(content)
 
     def begin(self, births: Sequence[Birth]) -> list[int]:
         """Makes an attempt at each birth durable, and returns their numbers; only then may the trainings start.
@@ -64,7 +64,8 @@ class Attempts:
             for birth in births
         ]
         for attempt in entries:
-            if self._deaths.get(attempt.id, 0) >= MAX_DEATHS:
+            _begin(attempt, self._steps, self._deaths)
+            if self._deaths[attempt.id] >= MAX_DEATHS:
                 raise AttemptsError(
                     f"the process died {self._deaths[attempt.id]} times while it trained individual {attempt.id}, "
                     "which probably takes more memory than there is: resume on a machine with more memory, or with "
@@ -90,15 +91,25 @@ def deaths(content: JournalContent) -> dict[int, int]:
     A session that ended cleanly dropped its trainings without any death. A training that goes on from a later step than
     the one before has come further: preemption of long trainings is no fault of theirs.
     """
+    return _progress(content)[1]
+
+
+def _progress(content: JournalContent) -> tuple[dict[int, int], dict[int, int]]:
+    """Returns the last step that an attempt at each unfinished birth went on from, and the deaths since then."""
     clean = {stop.session for stop in content.stops}
     noticed = {(loss.id, loss.number) for loss in content.losses}
-    counted: dict[int, int] = {}
     steps: dict[int, int] = {}
+    counted: dict[int, int] = {}
     for attempt in content.attempts:
         if attempt.id in content.records:
             continue
-        if attempt.first_step > steps.get(attempt.id, -1):
-            steps[attempt.id], counted[attempt.id] = attempt.first_step, 0
+        _begin(attempt, steps, counted)
         if attempt.session not in clean or (attempt.id, attempt.number) in noticed:
             counted[attempt.id] += 1
-    return counted
+    return steps, counted
+
+
+def _begin(attempt: Attempt, steps: dict[int, int], counted: dict[int, int]) -> None:
+    """Has the deaths of a birth counted anew where an attempt goes on from a later step than those before."""
+    if attempt.first_step > steps.get(attempt.id, -1):
+        steps[attempt.id], counted[attempt.id] = attempt.first_step, 0

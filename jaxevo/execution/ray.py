@@ -200,7 +200,7 @@ class RayExecutor:
             if _head_answers():
                 self._nodes = _living_nodes()
                 self._nodes_asked = self._head_answered = now
-            elif now - self._head_answered > _HEAD_SECONDS:
+            elif now - self._head_answered > min(_HEAD_SECONDS, self._execution.lease_seconds):
                 raise ClusterError(
                     "the head of the Ray cluster is gone: bring the cluster back, or leave it out, and go on by "
                     "'jaxevo resume'. What had finished is kept"
