@@ -9,10 +9,11 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from ray_cluster import ENVIRONMENT, LoopbackCluster, loopback_cluster
 from tiny_runs import TINY, command, journal_lines, resume, run_arguments, start
 
 import jaxevo as package
@@ -20,16 +21,8 @@ from jaxevo.loop import Progress, Watcher
 from jaxevo.run import resume_run, start_run
 from jaxevo.settings import Execution, Limits, Settings
 
-# Before Ray is imported: it reads them then. Tests leave no token in the user's home.
-os.environ.update(
-    RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0",
-    RAY_USAGE_STATS_ENABLED="0",
-    RAY_AUTH_MODE="token",
-    RAY_AUTH_TOKEN="jaxevo-tests-" + 24 * "0",
-)
+os.environ.update(ENVIRONMENT)  # Ray reads some of it when it is imported.
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'jaxevo[ray]'")
-
-from ray.cluster_utils import Cluster  # noqa: E402 - after the environment
 
 EVENTS = 14
 # Long enough to be hit in the middle.
@@ -88,14 +81,12 @@ def go_on(path: Path, events: int, watcher: Watcher, execution: Execution = TWO_
 
 
 @pytest.fixture(scope="module")
-def cluster():
-    """A cluster of this machine that the tests share."""
-    node = {"num_cpus": 4, "include_dashboard": False, "object_store_memory": 10**8}
-    cluster = Cluster(initialize_head=True, head_node_args=node)
-    ray.init(cluster.address, log_to_driver=False)
-    yield cluster
-    ray.shutdown()
-    cluster.shutdown()
+def cluster() -> Iterator[LoopbackCluster]:
+    """A cluster that the tests share."""
+    with loopback_cluster() as started:
+        ray.init(started.address, log_to_driver=False)
+        yield started
+        ray.shutdown()
 
 
 @pytest.fixture(scope="module")
@@ -172,38 +163,10 @@ def test_a_hanging_worker_is_given_up_and_its_return_changes_nothing(cluster, be
     assert not lost & counted
 
 
-def test_nodes_that_join_later_are_used_and_one_that_differs_is_refused(cluster, begun, undisturbed):
-    class UntilBothCame(Disturber):
-        def progressed(self, progress: Progress) -> None:
-            super().progressed(progress)
-            refused = any("is refused" in text for text in self.notices)
-            if refused and len(self.processes) == 2:
-                os.kill(os.getpid(), signal.SIGINT)
-
-    def both_join(watcher: Disturber) -> None:
-        cluster.add_node(num_cpus=1, object_store_memory=10**8)
-        other = os.environ["XLA_FLAGS"] + " --xla_cpu_enable_fast_min_max=true"
-        cluster.add_node(num_cpus=1, object_store_memory=10**8, env_vars={"XLA_FLAGS": other})
-
-    watcher = UntilBothCame({3: both_join})
-    limits = Limits(max_seconds=90)
-    try:
-        ended = resume_run(begun, limits, Execution(lanes=1, executor="ray"), watcher)
-    finally:
-        for node in list(cluster.worker_nodes):
-            cluster.remove_node(node)
-    assert ended.stop_reason == "interrupted"
-    [refusal] = [text for text in watcher.notices if "is refused" in text]
-    assert "its XLA_FLAGS is" in refusal
-    assert "fast_min_max" in refusal
-    common = min(ended.progress.state.events, 2 * EVENTS)
-    assert fingerprint(begun, common) == fingerprint(undisturbed, common)
-
-
 def test_a_cluster_without_any_machine_like_the_first_is_refused(cluster, begun):
     manifest = begun / "manifest.json"
     manifest.write_text(manifest.read_text().replace('"device": "cpu"', '"device": "TPU v4"'))
-    with pytest.raises(RuntimeError, match="no worker is like the machine .* its device is 'cpu', but was 'TPU v4'"):
+    with pytest.raises(RuntimeError, match="no worker is like the machine .*its device is 'cpu', but was 'TPU v4'"):
         go_on(begun, EVENTS, Watcher())
 
 
@@ -253,3 +216,27 @@ def test_a_signal_stops_within_seconds_and_ends_the_local_ray(tmp_path, undistur
     assert not any(map(alive, started))
     events = min(package.open(path).events, 2 * EVENTS)
     assert fingerprint(path, events) == fingerprint(undisturbed, events)
+
+
+# Last, for the nodes stay.
+def test_nodes_that_join_later_are_used_and_one_that_differs_is_refused(cluster, begun, undisturbed):
+    class UntilBothCame(Disturber):
+        def progressed(self, progress: Progress) -> None:
+            super().progressed(progress)
+            refused = any("is refused" in text for text in self.notices)
+            if refused and len(self.processes) == 2:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    def both_join(watcher: Disturber) -> None:
+        cluster.add_node()
+        cluster.add_node(XLA_FLAGS=os.environ["XLA_FLAGS"] + " --xla_cpu_enable_fast_min_max=true")
+
+    watcher = UntilBothCame({3: both_join})
+    limits = Limits(max_individuals=10**6, max_seconds=90)
+    ended = resume_run(begun, limits, Execution(lanes=1, executor="ray"), watcher)
+    assert ended.stop_reason == "interrupted"
+    [refusal] = [text for text in watcher.notices if "is refused" in text]
+    assert "its XLA_FLAGS is" in refusal
+    assert "fast_min_max" in refusal
+    common = min(ended.progress.state.events, 2 * EVENTS)
+    assert fingerprint(begun, common) == fingerprint(undisturbed, common)
