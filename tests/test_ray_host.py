@@ -64,10 +64,9 @@ def host(monkeypatch, attempts):
     assignment = Assignment(Settings(), "workdir", execution, 1, {}, "")
     host = cluster.RayExecutor(assignment, SHAPE, attempts, lambda text: None)
     for lanes in (2, 1):
-        worker = cluster._Hired(taking_note(), NODE, object(), "")
+        worker = cluster._Hired(taking_note(), NODE, object(), "", float("inf"))
         host._workers.append(worker)
         host._welcome(worker, Joined("here", lanes))
-        worker.heard = float("inf")
     return host
 
 

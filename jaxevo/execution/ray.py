@@ -8,6 +8,7 @@ a worker that was given up is never listened to again: so no late answer can rea
 import contextlib
 import dataclasses
 import logging
+import math
 import os
 import signal
 import socket
@@ -42,12 +43,16 @@ _REPORT_SECONDS = 5.0
 # A node whose workers keep failing gets the next one after 1, 2, 4, ... seconds, at most so many.
 _LONGEST_PAUSE_SECONDS = 60.0
 _FIRST_WORKER_SECONDS = 300.0
+# A worker that has not joined by then hangs, or waits for what others use: it is started anew.
+_JOIN_SECONDS = 900.0
+# When the user is told that no worker has joined yet.
+_NOTICE_SECONDS = 60.0
 # A signal is to be answered within five seconds, of which a worker may take three (see LocalExecutor).
 _PATIENCE_SECONDS = 3.5
 # Nothing travels through Ray's object store; this is little more than the least that Ray takes.
 _OBJECT_STORE_BYTES = 100 * 2**20
 _ACCELERATORS = ("GPU", "TPU")
-# Holding lanes, a worker must answer while one call waits for something to report.
+# A worker takes births while another call waits for something to report.
 _CALLS_AT_ONCE = 4
 
 _connected_here = False
@@ -81,20 +86,20 @@ class _Hired:
         node: where it runs.
         answer: what it owes the host: to the assignment first, then its next report.
         name: for the user.
+        heard: when it last answered, or was started, on the host's monotonic clock.
         lanes: individuals that it trains at once, 0 until it has joined.
         births: what it was sent and has not finished, with the numbers of the attempts.
         architectures: what it was ever sent, and so has compiled.
-        heard: when it last answered, on the host's monotonic clock.
     """
 
     actor: Any
     node: _Node
     answer: Any
     name: str
+    heard: float
     lanes: int = 0
     births: dict[int, tuple[Birth, int]] = dataclasses.field(default_factory=dict)
     architectures: set[Architecture] = dataclasses.field(default_factory=set)
-    heard: float = 0.0
 
 
 class RayExecutor:
@@ -126,6 +131,7 @@ class RayExecutor:
         self._workers: list[_Hired] = []
         self._nodes: list[_Node] = []
         self._nodes_asked = self._head_answered = time.monotonic() - _NODES_SECONDS
+        self._notice_due = time.monotonic() + _NOTICE_SECONDS
         self._refused: dict[str, str] = {}
         self._failures: dict[str, int] = {}
         self._not_before: dict[str, float] = {}
@@ -237,7 +243,8 @@ class RayExecutor:
 
     def _hire(self, node: _Node) -> _Hired:
         actor = _start_worker(node, self._execution)
-        return _Hired(actor, node, actor.join.remote(self._assignment), f"a worker on {node.address}")
+        answer = actor.join.remote(self._assignment)
+        return _Hired(actor, node, answer, f"a worker on {node.address}", time.monotonic())
 
     def _listen(self, timeout: float) -> None:
         """Takes what workers have answered, waiting for the first answer."""
@@ -283,10 +290,13 @@ class RayExecutor:
 
     def _give_up_the_silent(self) -> None:
         """Ends workers whose lease ran out: they hang, or cannot be reached."""
-        now = time.monotonic()
+        now, lease = time.monotonic(), self._execution.lease_seconds
         for worker in list(self._workers):
-            if worker.lanes and now - worker.heard > self._execution.lease_seconds:
+            if now - worker.heard > (lease if worker.lanes else max(lease, _JOIN_SECONDS)):
                 self._lose(worker, f"it gave no sign of life for {now - worker.heard:.0f} seconds")
+        if self.lanes == 0 and now > self._notice_due:
+            self._notice("no worker has joined yet: 'ray status' says what the cluster has, and what is in use")
+            self._notice_due = math.inf
 
     def _lose(self, worker: _Hired, reason: str) -> None:
         """Counts a worker as dead: what it held is trained elsewhere, and another worker takes its place."""
