@@ -23,16 +23,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, default=Path("runs"), help="where to keep the runs; default: runs")
     parser.add_argument("--dataset", help="a data set in place of the experiment's, such as a .npz file")
     parser.add_argument("--lanes", type=int, help="individuals to train at once; never shapes the result")
+    parser.add_argument("--devices-per-lane", type=int, default=1, help="devices that share a training; default: 1")
     given = parser.parse_args(arguments)
     experiment = load(given.name)
     if given.dataset is not None:
         experiment = dataclasses.replace(
             experiment, settings=dataclasses.replace(experiment.settings, dataset=given.dataset)
         )
-    prepare_process()
+    execution = Execution(given.lanes, given.devices_per_lane)
+    prepare_process(execution)
     results = {
-        seed: run_seed(experiment, seed, given.folder / f"{given.name}-{seed}", Execution(given.lanes))
-        for seed in given.seeds
+        seed: run_seed(experiment, seed, given.folder / f"{given.name}-{seed}", execution) for seed in given.seeds
     }
     print(table(results))
     return 0

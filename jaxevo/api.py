@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from jaxevo.phenotype import Phenotype
 
 _RUNS = Path("runs")
+_SWITCHES = {field.name for kind in (Settings, Execution) for field in dataclasses.fields(kind) if field.type is bool}
+"""Settings whose flag takes no value."""
 
 
 class Network:
@@ -187,7 +189,7 @@ def evolve(
     """
     settings, limits, execution = preset_with(preset, changes)
     path = check_path(str(workdir)) if workdir is not None else new_workdir(settings)
-    if prepare_process():
+    if prepare_process(execution):
         from jaxevo.loop import INTERRUPTED
         from jaxevo.progress import watch
         from jaxevo.result import write_result
@@ -236,25 +238,28 @@ def _command(path: Path, preset: str, changes: dict[str, Any]) -> list[str]:
     flags = {"workdir": path, "preset": preset, **changes}
     command = [sys.executable, "-m", "jaxevo", "run"]
     for name, value in flags.items():
-        command += [f"--{name.replace('_', '-')}", str(value)]
+        flag = f"--{name.replace('_', '-')}"
+        if name not in _SWITCHES:
+            command += [flag, str(value)]
+        elif value:
+            command.append(flag)
     return command
 
 
 def _run_in_child(command: list[str]) -> None:
     """Runs a command and prints its output as it comes (a notebook shows no child's output by itself)."""
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    assert child.stdout is not None
     lines = []
-    try:
-        for line in child.stdout:
-            print(line, end="", flush=True)
-            lines.append(line)
-    except KeyboardInterrupt:
-        child.send_signal(signal.SIGINT)
-        print(child.stdout.read(), end="")
-        child.wait()
-        raise
-    if child.wait() != 0:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as child:
+        assert child.stdout is not None
+        try:
+            for line in child.stdout:
+                print(line, end="", flush=True)
+                lines.append(line)
+        except KeyboardInterrupt:
+            child.send_signal(signal.SIGINT)
+            print(child.stdout.read(), end="")
+            raise
+    if child.returncode != 0:
         last = lines[-1].strip() if lines else f"exit status {child.returncode}"
         error = ValueError if child.returncode == 2 else RuntimeError
         raise error(f"the run's process ended: {last}")

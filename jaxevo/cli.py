@@ -16,7 +16,7 @@ from jaxevo.api import Run, new_workdir
 from jaxevo.environment import prepare_process
 from jaxevo.population import Individual
 from jaxevo.settings import PRESETS, Execution, Limits, Settings
-from jaxevo.workdir import check_path
+from jaxevo.workdir import Workdir, check_path, read_manifest, recorded_execution
 
 if TYPE_CHECKING:
     from jaxevo.run import Ended
@@ -180,7 +180,7 @@ def _dispatch(command: Command) -> int:
 
 def _run(command: RunCommand) -> int:
     path = check_path(command.workdir) if command.workdir is not None else new_workdir(command.settings)
-    prepare_process()
+    prepare_process(command.execution)
     from jaxevo.progress import watch
     from jaxevo.run import start_run
 
@@ -192,7 +192,7 @@ def _run(command: RunCommand) -> int:
 
 def _resume(command: ResumeCommand) -> int:
     path = check_path(command.workdir)
-    prepare_process()
+    prepare_process(command.execution)
     from jaxevo.progress import watch
     from jaxevo.run import resume_run
 
@@ -203,7 +203,7 @@ def _resume(command: ResumeCommand) -> int:
 
 def _replay(command: ReplayCommand) -> int:
     source, path = check_path(command.source), check_path(command.workdir)
-    prepare_process()
+    prepare_process(command.execution)
     from jaxevo.progress import watch
     from jaxevo.run import replay_run
 
@@ -224,7 +224,7 @@ def _verify(command: VerifyCommand) -> int:
     path = check_path(command.workdir)
     if isinstance(command.retrain, int) and command.retrain < 1:
         raise ValueError(f"retrain is {command.retrain}, but must be best, or a number from 1")
-    prepare_process()
+    prepare_process(recorded_execution(read_manifest(Workdir(path))))
     from jaxevo.verify import verify_run
 
     findings = verify_run(path, command.retrain, lambda sentence: print(sentence, flush=True))
@@ -303,7 +303,6 @@ def _test(command: TestCommand) -> int:
     from jaxevo.data import load
     from jaxevo.history import History
     from jaxevo.result import ensemble_test_accuracy
-    from jaxevo.workdir import Workdir
 
     workdir = Workdir(check_path(command.workdir))
     history = History(workdir)

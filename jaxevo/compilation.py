@@ -18,11 +18,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxevo.data import Dataset
+from jaxevo.devices import Devices
 from jaxevo.genotype import Architecture
 from jaxevo.inheritance import Variables
 from jaxevo.phenotype import Phenotype, variable_shapes
 from jaxevo.settings import Settings
 from jaxevo.training import (
+    PLAN_AXIS,
     Carry,
     Evaluation,
     Images,
@@ -40,12 +42,13 @@ _CACHE_BYTES = 512 * 2**20
 
 @dataclass(frozen=True)
 class Programs:
-    """What trains and evaluates one architecture on one device.
+    """What trains and evaluates one architecture on the devices of a lane.
 
     Attributes:
         shapes: of the variables.
         train: `(carry, images, plan, learning_rate, first, end) -> carry`, the steps from `first` up to `end`.
-        evaluate: `(variables, mean, deviation, pixels, labels) -> evaluation`.
+        evaluate: `(variables, mean, deviation, pixels, labels) -> evaluation`, on the first device alone, because it is
+            a small part of what a training takes.
         compile_seconds: what making them took.
     """
 
@@ -56,22 +59,22 @@ class Programs:
 
 
 class Compiler:
-    """Compiles for one device, every architecture once, and remembers the last `capacity` architectures.
+    """Compiles for the devices of a lane, every architecture once, and remembers the last `capacity` architectures.
 
     Threads may share it: two that ask for one architecture wait for one compilation.
     """
 
-    def __init__(self, settings: Settings, dataset: Dataset, device: jax.Device, capacity: int = 256) -> None:
+    def __init__(self, settings: Settings, dataset: Dataset, devices: Devices, capacity: int = 256) -> None:
         """Prepares the one program that all architectures share."""
         self._settings = settings
         self._dataset = dataset
-        self._device = device
+        self._devices = devices
         self._capacity = capacity
         self._known: collections.OrderedDict[Architecture, concurrent.futures.Future[Programs]]
         self._known = collections.OrderedDict()
         self._unbilled: dict[Architecture, float] = {}
         self._lock = threading.Lock()
-        self._step_by_step = device.platform == "cpu"
+        self._step_by_step = devices.first.platform == "cpu"
         self._draw_batch = self._compile_draw_batch()
 
     def programs(self, architecture: Architecture) -> Programs:
@@ -113,18 +116,19 @@ class Compiler:
     def _compile(self, architecture: Architecture) -> Programs:
         began = time.perf_counter()
         classes = len(self._dataset.class_names)
-        phenotype = Phenotype(architecture, classes, self._settings.batch_norm_decay)
+        phenotype = Phenotype(architecture, classes, self._settings.batch_norm_decay, self._devices.axis_name)
         shapes = variable_shapes(phenotype)
         train_step = make_train_step(phenotype, self._settings)
-        carry = self._abstract(start(shapes, self._settings))
-        rate, step = self._abstract(np.float32(0)), self._abstract(np.int32(0))
+        carry, rate, step = start(shapes, self._settings), np.float32(0), np.int32(0)
+        compile_for_all = self._devices.compile
         if self._step_by_step:
-            compiled = jax.jit(train_step, donate_argnums=0).lower(carry, self._batch(), rate).compile()
-            train = self._stepping(compiled)
+            arguments: tuple[Any, ...] = carry, self._batch(), rate
+            train = self._stepping(compile_for_all(train_step, arguments, (None, 0, None), donate=(0,)))
         else:
-            chunk = jax.jit(make_train_chunk(train_step), donate_argnums=0)
-            train = chunk.lower(carry, self._images(), self._plan(), rate, step, step).compile()
-        evaluate = jax.jit(make_evaluate(phenotype)).lower(*self._evaluation_arguments(shapes)).compile()
+            chunk, axes = make_train_chunk(train_step), (None, None, PLAN_AXIS, None, None, None)
+            arguments = carry, self._images(), self._plan(), rate, step, step
+            train = compile_for_all(chunk, arguments, axes, donate=(0,))
+        evaluate = self._devices.compile_on_first(make_evaluate(phenotype), self._evaluation_arguments(shapes))
         return Programs(shapes, train, evaluate, time.perf_counter() - began)
 
     def _stepping(self, compiled_step: Callable[..., Carry]) -> Callable[..., Carry]:
@@ -139,38 +143,32 @@ class Compiler:
         return train
 
     def _compile_draw_batch(self) -> Callable[..., Any]:
-        arguments = self._images(), self._plan(), self._abstract(np.int32(0))
-        return jax.jit(draw_batch).lower(*arguments).compile()
-
-    def _abstract(self, tree: Any) -> Any:
-        """Returns the tree's shapes, placed on the device."""
-        sharding = jax.sharding.SingleDeviceSharding(self._device)
-        return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree)
+        arguments = self._images(), self._plan(), np.int32(0)
+        return self._devices.compile(draw_batch, arguments, (None, PLAN_AXIS, None), out_axis=0)
 
     def _images(self) -> Images:
-        train, channels = self._dataset.train, jax.ShapeDtypeStruct((self._dataset.image_shape[2],), jnp.float32)
-        return Images(*self._abstract((train.images, train.labels, channels, channels)))
+        dataset = self._dataset
+        return jax.eval_shape(Images, dataset.train.images, dataset.train.labels, dataset.mean, dataset.std)
 
     def _plan(self) -> Plan:
         steps, size = self._settings.train_steps, self._settings.batch_size
-        shapes = Plan(
+        return Plan(
             jax.ShapeDtypeStruct((steps, size), jnp.int32),
             jax.ShapeDtypeStruct((steps, size, 2), jnp.int32),
             jax.ShapeDtypeStruct((steps, size), jnp.bool_),
         )
-        return self._abstract(shapes)
 
     def _batch(self) -> Any:
         size = self._settings.batch_size
         images = jax.ShapeDtypeStruct((size, *self._dataset.image_shape), jnp.float32)
-        return self._abstract((images, jax.ShapeDtypeStruct((size,), jnp.int32)))
+        return images, jax.ShapeDtypeStruct((size,), jnp.int32)
 
     def _evaluation_arguments(self, shapes: Variables) -> Any:
         size = evaluation_batch_size(self._settings, self._dataset)
         channels = jax.ShapeDtypeStruct((self._dataset.image_shape[2],), jnp.float32)
         pixels = jax.ShapeDtypeStruct((size, *self._dataset.image_shape), jnp.uint8)
         labels = jax.ShapeDtypeStruct((size,), jnp.int32)
-        return self._abstract((shapes, channels, channels, pixels, labels))
+        return shapes, channels, channels, pixels, labels
 
 
 def use_persistent_cache(folder: Path) -> None:

@@ -1,8 +1,9 @@
 """What must be set before JAX starts, and what of a machine shapes a result.
 
 On CPU, XLA's pool is pinned to one thread and every step is dispatched by the thread that asks for it: so lanes are
-threads that share one device without sharing work, and a result does not depend on their number. On accelerators
-deterministic operations and fixed autotuning are on.
+threads that share one device without sharing work, and a result does not depend on their number. Only where an
+individual is to be trained on several devices, virtual ones are made. On accelerators deterministic operations and
+fixed autotuning are on.
 """
 
 import glob
@@ -11,18 +12,26 @@ import os
 import platform
 import sys
 
+from jaxevo.settings import Execution
+
 _CPU_FLAGS = (
     # Nets of ten layers would hand their work to the one pool thread, and a second lane would gain nothing.
     "--xla_cpu_enable_concurrency_optimized_scheduler=false",
     # Compiles 10 % faster than the default level and runs as fast.
     "--xla_backend_optimization_level=1",
+    # Compiles 30 % faster than the newer emitters, and what it compiles runs as fast.
+    "--xla_cpu_use_fusion_emitters=false",
+    # One LLVM module a program: another 15 % less work. Lanes keep the cores busy, so splitting it gains no time.
+    "--xla_cpu_parallel_codegen_split_count=1",
 )
 _GPU_FLAGS = ("--xla_gpu_deterministic_ops=true", "--xla_gpu_autotune_level=0")
 _TPU_FILES = ("/dev/accel[0-9]*", "/dev/vfio/[0-9]*")
 # How libtpu lays out the chips of one host, by their number.
 _CHIP_BOUNDS = {1: "1,1,1", 2: "1,2,1", 4: "2,2,1", 8: "2,4,1"}
 _TPU_PORT = 8476
-_prepared = False
+_FORCED_CPU_DEVICES = "--xla_force_host_platform_device_count"
+_prepared_for: int | None = None
+"""CPU devices that this process was prepared to have; None before."""
 _ACCELERATOR_PLUGINS = (
     "jax_cuda12_plugin",
     "jax_cuda13_plugin",
@@ -32,12 +41,12 @@ _ACCELERATOR_PLUGINS = (
 )
 
 
-def required_environment() -> dict[str, str]:
-    """Returns the environment variables that a run needs, on top of the present ones."""
+def required_environment(fast: bool = False) -> dict[str, str]:
+    """Returns the environment variables that a run needs, on top of the present ones; `fast` is the setting."""
     present = os.environ.get("XLA_FLAGS", "").split()
     chosen = {flag.split("=")[0] for flag in present}
     accelerated = _accelerator_expected()
-    wanted = _GPU_FLAGS if accelerated else _CPU_FLAGS
+    wanted = (() if fast else _GPU_FLAGS) if accelerated else _CPU_FLAGS
     flags = present + [flag for flag in wanted if flag.split("=")[0] not in chosen]
     required = {"XLA_FLAGS": " ".join(flags)}
     if not accelerated:
@@ -46,19 +55,30 @@ def required_environment() -> dict[str, str]:
     return required | {"TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2")}
 
 
-def prepare_process() -> bool:
-    """Starts JAX in this process as a run needs it; returns False where it was loaded before, with other settings."""
-    global _prepared
-    if _prepared:
-        return True
+def prepare_process(execution: Execution | None = None) -> bool:
+    """Starts JAX in this process as a run needs it; returns False where it was loaded before, with other settings.
+
+    Args:
+        execution: on what the run is executed; None for all that trains nothing.
+    """
+    global _prepared_for
+    execution = execution or Execution()
+    cpu_devices = _cpu_devices(execution)
+    if _prepared_for is not None:
+        return cpu_devices <= _prepared_for
     if "jax" in sys.modules:
         return False
-    os.environ.update(required_environment())
+    os.environ.update(required_environment(execution.fast))
     import jax
 
     # A flag that no environment variable sets. Asynchronous steps of all lanes would queue for the one pool thread.
     jax.config.update("jax_cpu_enable_async_dispatch", False)
-    _prepared = True
+    # Virtual devices leave the pool as it is: XLA adds the threads they need, with which the all-reduce was never short
+    # of one, and results depend neither on these nor on the number of lanes. No XLA flag, since those are recorded as
+    # what may shape a result.
+    if cpu_devices > 1 and _FORCED_CPU_DEVICES not in os.environ["XLA_FLAGS"]:
+        jax.config.update("jax_num_cpu_devices", cpu_devices)
+    _prepared_for = cpu_devices
     return True
 
 
@@ -96,6 +116,15 @@ def instruction_sets() -> str:
 
 def _tpu_chips() -> int:
     return max(len(glob.glob(pattern)) for pattern in _TPU_FILES)
+
+
+def _cpu_devices(execution: Execution) -> int:
+    """Returns how many CPU devices a run needs: one that all lanes share, or a group of its own for each of them."""
+    each = execution.devices_per_lane
+    if each == 1 or _accelerator_expected():
+        return 1
+    lanes = execution.lanes if execution.lanes is not None else max(1, len(os.sched_getaffinity(0)) // each)
+    return lanes * each
 
 
 def _accelerator_expected() -> bool:

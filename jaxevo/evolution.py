@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from jaxevo.cost import Cost, cost, individual_flops
 from jaxevo.genotype import Genotype, ImageShape, architecture, genotype_from_json
+from jaxevo.in_flight import InFlight
 from jaxevo.mutation import RESET_WEIGHTS, mutate
 from jaxevo.population import Individual, Population
 from jaxevo.randomness import Purpose, keyed_generator
@@ -120,7 +121,7 @@ class EvolutionState:
     births: int
     clock: float
     population: Population
-    in_flight: tuple[Birth, ...]
+    in_flight: InFlight[Birth]
     best: Individual | None
     total_flops: int
     fingerprint: str
@@ -155,7 +156,7 @@ def evolution(settings: Settings, task: Task) -> Evolution:
         raise ValueError(f"{over}: even an initial individual does not fit; raise the budget")
 
     def init() -> EvolutionState:
-        return EvolutionState(0, 0, 0.0, Population(), (), None, 0, hashlib.sha256(b"").hexdigest())
+        return EvolutionState(0, 0, 0.0, Population(), InFlight(), None, 0, hashlib.sha256(b"").hexdigest())
 
     def ask(state: EvolutionState) -> tuple[EvolutionState, tuple[Birth, ...]]:
         births: list[Birth] = []
@@ -205,8 +206,7 @@ def evolution(settings: Settings, task: Task) -> Evolution:
             due=state.clock + settings.birth_overhead + flops / settings.virtual_rate,
             flops=flops,
         )
-        in_flight = sorted((*state.in_flight, birth), key=lambda other: (other.due, other.id))
-        return dataclasses.replace(state, births=state.births + 1, in_flight=tuple(in_flight)), birth
+        return dataclasses.replace(state, births=state.births + 1, in_flight=state.in_flight.add(birth)), birth
 
     def bequest(parent: Individual | None, mutation: str | None) -> Inherited | None:
         if parent is None or mutation == RESET_WEIGHTS or settings.inheritance == "none":
@@ -216,10 +216,9 @@ def evolution(settings: Settings, task: Task) -> Evolution:
         return Inherited(parent.genotype, parent.weights, parent.weights_sha256)
 
     def tell(state: EvolutionState, outcome: Outcome) -> EvolutionState:
-        candidates = state.in_flight if settings.wall_clock else state.in_flight[:1]
-        birth = next((birth for birth in candidates if birth.id == outcome.id), None)
-        if birth is None:
-            due = [other.id for other in candidates]
+        birth = state.in_flight.find(outcome.id)
+        if birth is None or (birth is not state.in_flight[0] and not settings.wall_clock):
+            due = [other.id for other in state.in_flight][: None if settings.wall_clock else 1]
             raise ValueError(f"an outcome of individual {outcome.id} was told, but due is one of {due}")
         individual = Individual(
             birth.id,
@@ -236,7 +235,7 @@ def evolution(settings: Settings, task: Task) -> Evolution:
             # Under wall_clock an outcome may come before its virtual time; the clock never goes back.
             clock=max(state.clock, birth.due),
             population=state.population.add(individual),
-            in_flight=tuple(other for other in state.in_flight if other is not birth),
+            in_flight=state.in_flight.remove(birth),
             best=fitter(state.best, individual),
             total_flops=state.total_flops + birth.flops,
             fingerprint=_chain(state.fingerprint, _event_record(state.events + 1, individual)),
@@ -259,6 +258,8 @@ def genotype_cost(genotype: Genotype, settings: Settings, task: Task) -> Cost:
 
 def over_budget(genotype: Genotype, settings: Settings, task: Task) -> str | None:
     """Returns a sentence that names the budget a genotype breaks, or None."""
+    if settings.max_parameters is None and settings.max_flops_per_image is None and settings.max_memory is None:
+        return None  # Spares the host the counting.
     needed = genotype_cost(genotype, settings, task)
     for name, value in (
         ("max_parameters", needed.parameters),
@@ -287,10 +288,10 @@ def state_from_json(fields: dict[str, Any]) -> EvolutionState:
     Raises:
         ValueError, KeyError, TypeError: if the fields are not those of a state.
     """
-    individuals = tuple(Individual(**_from_json(individual)) for individual in fields["population"])
-    in_flight = tuple(Birth(**_from_json(birth)) for birth in fields["in_flight"])
+    population = Population(Individual(**_from_json(individual)) for individual in fields["population"])
+    in_flight = InFlight(Birth(**_from_json(birth)) for birth in fields["in_flight"])
     best = None if fields["best"] is None else Individual(**_from_json(fields["best"]))
-    return EvolutionState(**{**fields, "population": Population(individuals), "in_flight": in_flight, "best": best})
+    return EvolutionState(**{**fields, "population": population, "in_flight": in_flight, "best": best})
 
 
 def _to_json(record: Individual | Birth | Inherited) -> dict[str, Any]:
@@ -335,5 +336,7 @@ def _event_record(event: int, individual: Individual) -> dict[str, Any]:
 
 def _chain(fingerprint: str, record: dict[str, Any]) -> str:
     """Returns the fingerprint of a history that goes on with a record."""
-    text = json.dumps(record, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256((fingerprint + text).encode()).hexdigest()
+    return hashlib.sha256((fingerprint + _canonical(record)).encode()).hexdigest()
+
+
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode

@@ -51,7 +51,9 @@ class Convolution:
 
     def channels(self, input_channels: int) -> int:
         """Returns the number of output channels, at least 1, halves rounded up."""
-        return max(1, math.floor(input_channels * self.channel_factor + Fraction(1, 2)))
+        # Whole numbers give the same as the fractions that they stand for, several times as fast.
+        numerator, denominator = self.channel_factor.as_integer_ratio()
+        return max(1, (2 * input_channels * numerator + denominator) // (2 * denominator))
 
     @property
     def filter_shape(self) -> tuple[int, int]:

@@ -1,5 +1,7 @@
 """What a run has been: every individual that ever lived, derived from manifest and journal."""
 
+import dataclasses
+from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -127,22 +129,20 @@ def replay(manifest: Manifest, records: dict[int, Record], lives: dict[int, Life
     """
     algorithm = evolution(manifest.settings, task_of_manifest(manifest))
     state = algorithm.init()
-    pending = dict(records)
+    pending = OrderedDict(records)  # Whose first entry is found at once, however many were taken out before it.
     while True:
         yield state
         before = state.population
         state, _ = algorithm.ask(state)
-        if len(state.population) < len(before):
-            alive = {individual.id for individual in state.population}
-            for individual in before:
-                if individual.id not in alive:
-                    life = lives[individual.id]
-                    lives[individual.id] = Life(**{**vars(life), "death": state.events})
+        for dead in before.without(state.population):
+            lives[dead.id] = dataclasses.replace(lives[dead.id], death=state.events)
         told = next_told(state, pending, manifest.settings.wall_clock, manifest.order)
         if told is None:
             return
         record = pending.pop(told)
-        birth = next(birth for birth in state.in_flight if birth.id == told)
+        birth = state.in_flight.find(told)
         state = algorithm.tell(state, record.outcome)
-        individual = next(one for one in reversed(state.population.individuals) if one.id == told)
+        individual = state.population.find(told)
+        if birth is None or individual is None:
+            raise RuntimeError(f"individual {told} was told, but is not among the living")
         lives[told] = Life(individual, state.events, state.clock, record, None, birth)

@@ -235,8 +235,7 @@ def next_told(
         told = order[state.events]
         return told if told in records else None
     if wall_clock:
-        waiting = {birth.id for birth in state.in_flight}
-        return next((individual_id for individual_id in records if individual_id in waiting), None)
+        return next((number for number in records if state.in_flight.find(number) is not None), None)
     due = state.in_flight[0].id
     return due if due in records else None
 
@@ -265,7 +264,9 @@ def _checksum(fields: dict[str, Any]) -> int:
 
 
 def _to_json(entry: Entry) -> dict[str, Any]:
-    return {"kind": type(entry).__name__.lower(), **dataclasses.asdict(entry)}
+    # What `dataclasses.asdict` gives, which takes a tenth of the host's time.
+    fields = {name: vars(value) if dataclasses.is_dataclass(value) else value for name, value in vars(entry).items()}
+    return {"kind": type(entry).__name__.lower(), **fields}
 
 
 def _from_json(fields: dict[str, Any]) -> Entry:

@@ -12,6 +12,7 @@ from jaxevo.checkpoint import SnapshotStore, TrainingStore, remove_weights, weig
 from jaxevo.data import Dataset
 from jaxevo.evolution import Birth, EvolutionState, Task, birth_sha256, evolution
 from jaxevo.execution.executor import Executor
+from jaxevo.history import task_of_manifest
 from jaxevo.journal import Journal, JournalContent, JournalError, Record, next_told
 from jaxevo.settings import Limits
 from jaxevo.workdir import Manifest, Workdir
@@ -22,6 +23,7 @@ FAILED = "failed"
 """The stop reason of a run that an error ended."""
 
 _POLL_SECONDS = 0.25
+_COLLECTIONS_A_POPULATION = 16
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,6 @@ class HostLoop:
         workdir: Workdir,
         manifest: Manifest,
         limits: Limits,
-        dataset: Dataset,
         content: JournalContent,
         state: EvolutionState | None,
         journal: Journal,
@@ -85,7 +86,7 @@ class HostLoop:
         self._settings = manifest.settings
         self._order = manifest.order
         self._limits = limits
-        self._evolution = evolution(manifest.settings, task_of(dataset))
+        self._evolution = evolution(manifest.settings, task_of_manifest(manifest))
         self._state = state if state is not None else self._evolution.init()
         self._journal = journal
         self._snapshots = snapshots
@@ -93,6 +94,7 @@ class HostLoop:
         self._watcher = watcher
         self._weights = workdir.weights
         self._present = dict.fromkeys(weight_names(workdir.weights))
+        self._collect_at = 0  # Present weights; what an earlier session left is looked through at once.
         # Records of individuals that were not told yet; told ones are the journal's affair.
         waiting = {birth.id for birth in self._state.in_flight}
         self._records = {
@@ -105,29 +107,30 @@ class HostLoop:
         self._trainings.keep_only(lambda birth_id: birth_id in self._decided and birth_id not in content.records)
         self._began = time.perf_counter()
         self._first_event = self._state.events
+        self._untrained: list[Birth] = []
         self._compile_seconds = self._train_seconds = 0.0
 
     def until_stopped(self, interrupted: Callable[[], bool]) -> str:
         """Evolves until a limit is met or a signal comes; returns which."""
-        self._submit(self._state.in_flight)
+        self._take(self._state.in_flight)
         while (reason := self._reached()) is None:
             if interrupted():
                 return INTERRUPTED
             self._state, births = self._evolution.ask(self._state)
-            self._submit(births)
-            self._collect()
+            self._take(births)
+            if len(self._present) >= self._collect_at:
+                self._collect()
             record = self._next_record(interrupted)
             if record is None:
                 return INTERRUPTED
             self._state = self._evolution.tell(self._state, record.outcome)
-            if self._state.events % self._settings.snapshot_interval == 0:
+            if self._state.events % self._settings.events_a_snapshot == 0:
                 self.snapshot()
             self._watcher.progressed(self.progress())
         return reason
 
-    def _submit(self, births: Iterable[Birth]) -> None:
-        """Has births trained that were not yet; raises `JournalError` for one that was once decided otherwise."""
-        births = [birth for birth in births if birth.id not in self._records]
+    def _take(self, births: Iterable[Birth]) -> None:
+        """Notes births to be trained, if they were not yet; raises `JournalError` for one once decided otherwise."""
         for birth in births:
             if birth.id in self._decided and self._decided[birth.id] != birth_sha256(birth):
                 raise JournalError(
@@ -135,7 +138,8 @@ class HostLoop:
                     "altered, or another version of jaxevo began the run. Restore the folder from a copy, or go on "
                     "with that version; 'jaxevo verify' says more. Nothing was changed"
                 )
-        self._executor.submit(births)
+            if birth.id not in self._records:
+                self._untrained.append(birth)
 
     def keep(self, records: list[Record]) -> None:
         """Makes records durable; only then they may be told."""
@@ -179,6 +183,9 @@ class HostLoop:
         while (told := next_told(self._state, self._records, self._settings.wall_clock, self._order)) is None:
             if interrupted():
                 return None
+            # What the told events had born goes to the lanes together: they make its attempts durable in one write.
+            self._executor.submit(self._untrained)
+            self._untrained = []
             self.keep(self._executor.finished(_POLL_SECONDS))
             self._watcher.progressed(self.progress())
         return self._records.pop(told)
@@ -204,6 +211,8 @@ class HostLoop:
         remove_weights(self._weights, unneeded)
         for name in unneeded:
             del self._present[name]
+        # Looking through a whole population is too much for every event.
+        self._collect_at = len(self._present) + max(1, self._settings.population_size // _COLLECTIONS_A_POPULATION)
 
 
 def task_of(dataset: Dataset) -> Task:

@@ -18,11 +18,13 @@ class Phenotype(nn.Module):
         architecture: what to compute.
         num_classes: width of the classifier.
         batch_norm_decay: of the running statistics.
+        axis_name: of the devices that share a batch, over which its mean and variance are taken; None for one device.
     """
 
     architecture: Architecture
     num_classes: int
     batch_norm_decay: float = 0.9
+    axis_name: str | None = None
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool) -> jax.Array:
@@ -55,6 +57,7 @@ class Phenotype(nn.Module):
                 normalisation = nn.BatchNorm(
                     use_running_average=not train,
                     momentum=self.batch_norm_decay,
+                    axis_name=self.axis_name,
                     name=f"batch_norm_{position}",
                 )
                 point = nn.relu(normalisation(point))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import bisect
-from collections.abc import Iterator
+import operator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from jaxevo.genotype import Genotype
+from jaxevo.ordered import Ordered
+
+_by_id = operator.attrgetter("id")
 
 
 @dataclass(frozen=True)
@@ -32,11 +35,16 @@ class Individual:
     weights_sha256: str | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Population:
     """The living, ordered by id, so that the oldest comes first."""
 
-    individuals: tuple[Individual, ...] = ()
+    individuals: Ordered[Individual]
+
+    def __init__(self, individuals: Iterable[Individual] = ()) -> None:
+        """Takes the living, in any order."""
+        ordered = individuals if isinstance(individuals, Ordered) else Ordered(_by_id, individuals)
+        object.__setattr__(self, "individuals", ordered)
 
     def __len__(self) -> int:
         """Returns how many live."""
@@ -50,13 +58,18 @@ class Population:
         """Returns one of the living."""
         return self.individuals[index]
 
+    def find(self, individual_id: int) -> Individual | None:
+        """Returns the individual with an id, or None where it does not live."""
+        return self.individuals.find(individual_id)
+
     def add(self, individual: Individual) -> Population:
         """Returns the population with one more."""
-        place = bisect.bisect_left(self.individuals, individual.id, key=lambda other: other.id)
-        return Population((*self.individuals[:place], individual, *self.individuals[place:]))
+        return Population(self.individuals.add(individual))
 
     def remove(self, index: int) -> Population:
         """Returns the population without the one at `index`, in `[0, len)`; raises `IndexError` for another."""
-        if not 0 <= index < len(self):
-            raise IndexError(f"index is {index}, but {len(self)} live")
-        return Population(self.individuals[:index] + self.individuals[index + 1 :])
+        return Population(self.individuals.remove(index))
+
+    def without(self, other: Population) -> Iterator[Individual]:
+        """Goes through those that do not live in the other."""
+        return self.individuals.without(other.individuals)

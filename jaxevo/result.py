@@ -55,7 +55,7 @@ def write_result(path: Path) -> dict[str, Any] | None:
 
 def ensemble_test_accuracy(history: History, workdir: Workdir, dataset: Dataset, size: int) -> float:
     """Returns the test accuracy of the majority vote of the fittest `size` individuals."""
-    members = ensemble_members(history.state.population.individuals, history.best, size)
+    members = ensemble_members(tuple(history.state.population), history.best, size)
     networks = SavedNetworks(history.manifest.settings, dataset, workdir.weights)
     predictions = [networks.predictions(member, dataset.test) for member in members]
     vote = majority_vote(predictions, dataset.num_classes)

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import jax
+
 from jaxevo.attempts import Attempts
 from jaxevo.checkpoint import SnapshotStore, TrainingStore
 from jaxevo.compilation import use_persistent_cache
@@ -15,8 +17,9 @@ from jaxevo.data import Dataset, absolute_name, load
 from jaxevo.data.cache import cache_dir
 from jaxevo.evolution import Outcome, evolution
 from jaxevo.execution.executor import Executor
-from jaxevo.execution.local import LocalExecutor
+from jaxevo.execution.local import LocalExecutor, lane_devices
 from jaxevo.execution.machine import describe_machine, differences
+from jaxevo.execution.waiting import BIRTHS_A_LANE, expected_idle_share
 from jaxevo.execution.worker import Assignment
 from jaxevo.history import History
 from jaxevo.journal import Journal, JournalContent, Record, Session, Stop, read_journal
@@ -32,8 +35,6 @@ from jaxevo.workdir import (
     write_manifest,
 )
 
-# With four a lane hardly ever waits.
-_BIRTHS_A_LANE = 4
 _SAME_WISH_SECONDS = 1.0
 
 
@@ -59,6 +60,7 @@ def start_run(path: Path, settings: Settings, limits: Limits, execution: Executi
         ValueError: with a sentence, where settings, data or folder will not do; nothing was started then.
     """
     check_new(path)
+    check_execution(settings, execution)
     dataset = load(settings.dataset)
     # A run is resumed from any folder: a path must not depend on this one.
     settings = dataclasses.replace(settings, dataset=absolute_name(settings.dataset))
@@ -93,10 +95,12 @@ def resume_run(path: Path, changes: Limits, execution: Execution, watcher: Watch
         skip: births in training to count as failed; the run is not reproducible from its seed alone then.
 
     Raises:
-        ValueError: with a sentence, where the folder or the data are not the run's; nothing was changed then.
+        ValueError: with a sentence, where the folder or the data are not the run's, or the devices will not do; nothing
+            was changed then.
     """
     workdir = Workdir(path)
     manifest = read_manifest(workdir)
+    check_execution(manifest.settings, execution)
     dataset = _same_dataset(path, manifest)
     for difference in _before_resuming(manifest, execution):
         watcher.notice(
@@ -129,6 +133,7 @@ def replay_run(source: Path, path: Path, execution: Execution, watcher: Watcher)
     told = tuple(history.lives)
     if not told:
         raise WorkdirError(f"the run in {source} has no finished individual yet: there is nothing to replay")
+    check_execution(history.manifest.settings, execution)
     dataset = _same_dataset(source, history.manifest)
     machine = _machine(execution)
     for difference in differences(machine, history.manifest.machine):
@@ -164,15 +169,15 @@ def _check_skipped(skip: Sequence[int], content: JournalContent) -> None:
             )
 
 
-def machine_differences(manifest: Manifest) -> list[str]:
+def machine_differences(manifest: Manifest, execution: Execution) -> list[str]:
     """Returns the beginning of a sentence for all that differs here from where a run began."""
-    return differences(describe_machine(), manifest.machine)
+    return differences(describe_machine(execution), manifest.machine)
 
 
 def _machine(execution: Execution) -> dict[str, str]:
     """Returns what a new run is trained on: this machine, or a worker's; raises `ValueError` without a cluster."""
     if execution.executor == "local":
-        return describe_machine()
+        return describe_machine(execution)
     from jaxevo.execution.ray import describe_cluster
 
     return describe_cluster(execution)
@@ -181,11 +186,18 @@ def _machine(execution: Execution) -> dict[str, str]:
 def _before_resuming(manifest: Manifest, execution: Execution) -> list[str]:
     """Returns how this machine differs from where a run began, or connects to the cluster: it compares each worker."""
     if execution.executor == "local":
-        return machine_differences(manifest)
+        return machine_differences(manifest, execution)
     from jaxevo.execution.ray import connect
 
     connect(execution)
     return []
+
+
+def check_execution(settings: Settings, execution: Execution) -> None:
+    """Raises `ValueError` with a sentence where a run cannot be executed so on this machine."""
+    execution.check_batch_size(settings.batch_size)
+    if execution.executor == "local":
+        lane_devices(execution)
 
 
 def _evolve(
@@ -210,12 +222,16 @@ def _evolve(
         content = read_journal(workdir.journal)
         attempts = Attempts(journal, content, session.number, TrainingStore(workdir.training).last_step)
         executor = _executor(workdir, manifest, dataset, execution, session, attempts, watcher)
-        loop = HostLoop(workdir, manifest, limits, dataset, content, state, journal, snapshots, executor, watcher)
-        if settings.workers < _BIRTHS_A_LANE * executor.lanes:
+        loop = HostLoop(workdir, manifest, limits, content, state, journal, snapshots, executor, watcher)
+        if settings.workers < BIRTHS_A_LANE * executor.lanes and not settings.wall_clock:
+            expected = expected_idle_share(settings.workers, executor.lanes)
             watcher.notice(
-                f"num_workers is {settings.workers} for {executor.lanes} lanes: with fewer than {_BIRTHS_A_LANE} "
-                "births in flight a lane, lanes at times wait for the outcome that is due next; the result is the same"
+                f"num_workers is {settings.workers} for {executor.lanes} lanes: with fewer than {BIRTHS_A_LANE} births "
+                f"in flight a lane, lanes wait for the outcome that is due next, here some {expected:.0%} of their "
+                "time; the result is the same"
             )
+        if execution.fast:
+            watcher.notice(_what_fast_costs(execution))
         try:
             reason = loop.until_stopped(interrupted)
         except BaseException:
@@ -245,12 +261,22 @@ def _executor(
     assignment = Assignment(
         settings=manifest.settings,
         workdir=workdir.path.absolute(),
-        execution=execution,
         session=session.number,
         machine=manifest.machine,
         data_fingerprint=dataset.fingerprint,
     )
-    return RayExecutor(assignment, dataset.image_shape, attempts, watcher.notice)
+    return RayExecutor(assignment, execution, dataset.image_shape, attempts, watcher.notice)
+
+
+def _what_fast_costs(execution: Execution) -> str:
+    # What devices workers have, this process does not know.
+    device = jax.local_devices()[0] if execution.executor == "local" else None
+    if device is not None and device.platform != "gpu":
+        return f"fast turns nothing off on {device.device_kind}: only GPUs have operations that are not deterministic"
+    return (
+        "fast is on: operations are not deterministic and kernels are chosen by timing, so the same seed does not give "
+        "the same run again, and 'jaxevo verify --retrain' will find other bits"
+    )
 
 
 def _skipped(birth_id: int, session: int) -> Record:

@@ -73,8 +73,9 @@ class Settings:
     evaluation_batch_size: int = 500
     """Images in a batch of validation or test."""
 
-    snapshot_interval: int = 50
-    """Events between two snapshots of the evolution state."""
+    snapshot_interval: int | None = None
+    """Events between two snapshots of the evolution state. Default: as many as the population has individuals, at least
+    50: a snapshot holds them all."""
     ensemble_size: int = 5
     """Members of the majority-vote ensemble, the fittest of the last population."""
 
@@ -93,11 +94,9 @@ class Settings:
             )
         _choice("selection", self.selection, SelectionName)
         _choice("inheritance", self.inheritance, InheritanceName)
-        for name in ("sample_size", "train_steps", "batch_size", "evaluation_batch_size"):
+        for name in ("sample_size", "train_steps", "batch_size", "evaluation_batch_size", "ensemble_size"):
             _check(name, getattr(self, name), getattr(self, name) >= 1, "1 or more")
-        for name in ("snapshot_interval", "ensemble_size"):
-            _check(name, getattr(self, name), getattr(self, name) >= 1, "1 or more")
-        for name in ("max_parameters", "max_flops_per_image", "max_memory"):
+        for name in ("max_parameters", "max_flops_per_image", "max_memory", "snapshot_interval"):
             value = getattr(self, name)
             _check(name, value, value is None or value >= 1, "1 or more")
         for name in ("initial_learning_rate", "virtual_rate"):
@@ -117,6 +116,11 @@ class Settings:
     def workers(self) -> int:
         """Virtual workers: `num_workers`, or a quarter of the population (Real et al. 2017)."""
         return self.num_workers if self.num_workers is not None else max(1, self.population_size // 4)
+
+    @property
+    def events_a_snapshot(self) -> int:
+        """Events between two snapshots: `snapshot_interval`, or by population size, at a constant cost an event."""
+        return self.snapshot_interval if self.snapshot_interval is not None else max(50, self.population_size)
 
 
 @dataclass(frozen=True)
@@ -158,10 +162,17 @@ class Limits:
 
 @dataclass(frozen=True)
 class Execution:
-    """On what a session of a run is executed; it never shapes what a seed produces."""
+    """On what a session of a run is executed; it shapes no more of what a seed produces than last bits."""
 
     lanes: int | None = None
-    """Individuals to train at once, on each worker of a cluster. Default: one a device, on CPU one a core."""
+    """Individuals to train at once, on each worker of a cluster; it never shapes the result. Default: one a device, on
+    CPU one a core."""
+    devices_per_lane: int = 1
+    """Devices that share the training of an individual, each a part of every batch: it must divide batch-size. It
+    shapes the result's last bits, which are the same again with the same number."""
+    fast: bool = False
+    """On GPUs leave deterministic operations and fixed autotuning off. It trains faster, but then the same seed does
+    not give the same run again."""
     checkpoint_seconds: float = 300.0
     """Seconds between two checkpoints of a long training, which goes on from the last one after a crash."""
 
@@ -182,7 +193,7 @@ class Execution:
         """Checks every field; raises `ValueError` with a sentence for the first that will not do."""
         _check_types(self)
         _choice("executor", self.executor, ExecutorName)
-        for name in ("lanes", "workers"):
+        for name in ("lanes", "devices_per_lane", "workers"):
             value = getattr(self, name)
             _check(name, value, value is None or value >= 1, "1 or more")
         for name in ("checkpoint_seconds", "lease_seconds"):
@@ -208,6 +219,14 @@ class Execution:
         fits = bool(amounts) and all(name and 0 < amount < math.inf for name, amount in amounts.items())
         _check("worker_resources", self.worker_resources, fits, "such as CPU=2,GPU=1, with amounts above 0")
         return amounts
+
+    def check_batch_size(self, batch_size: int) -> None:
+        """Raises `ValueError` where the devices of a lane cannot share a batch evenly."""
+        devices = self.devices_per_lane
+        below = batch_size // devices * devices
+        near = " or ".join(str(size) for size in (below, below + devices) if size > 0)
+        wanted = f"divisible by devices_per_lane {devices}: {near} would do"
+        _check("batch_size", batch_size, batch_size % devices == 0, wanted)
 
 
 def settings_from_json(fields: Any) -> Settings:

@@ -50,6 +50,10 @@ class Plan(NamedTuple):
     flips: Any
 
 
+PLAN_AXIS = 1
+"""The axis of a plan's arrays along which devices that share a batch split it."""
+
+
 class Carry(NamedTuple):
     """What a training hands from step to step.
 
@@ -136,7 +140,8 @@ def start(variables: Any, settings: Settings) -> Carry:
 def make_train_step(phenotype: Phenotype, settings: Settings) -> TrainStep:
     """Returns one step of SGD on the mean cross-entropy of a batch, to be compiled.
 
-    The step is a function `(carry, batch, learning_rate) -> carry`.
+    The step is a function `(carry, batch, learning_rate) -> carry`. Where the phenotype names an axis, its batch is the
+    part of one device, and what it does is a step on the batch of all: each of them returns the same.
     """
     transformation = optimiser(settings)
 
@@ -151,6 +156,8 @@ def make_train_step(phenotype: Phenotype, settings: Settings) -> TrainStep:
             return losses.mean(), updates.get("batch_stats", {})
 
         (loss, batch_stats), gradients = jax.value_and_grad(mean_loss, has_aux=True)(carry.params)
+        if phenotype.axis_name is not None:
+            loss, gradients = jax.lax.pmean((loss, gradients), phenotype.axis_name)
         steps, state = transformation.update(gradients, carry.optimiser, carry.params)
         params = jax.tree.map(lambda value, step: value - learning_rate * step, carry.params, steps)
         return Carry(params, batch_stats, state, carry.finite & jnp.isfinite(loss))
@@ -203,9 +210,9 @@ def make_evaluate(phenotype: Phenotype) -> Callable[..., Evaluation]:
     return evaluate
 
 
-def put_images(dataset: Dataset, device: jax.Device) -> Images:
-    """Puts the training images on a device, as uint8."""
-    return Images(*jax.device_put((dataset.train.images, dataset.train.labels, dataset.mean, dataset.std), device))
+def put_images(dataset: Dataset, where: jax.Device | jax.sharding.Sharding) -> Images:
+    """Puts the training images on a device or on several, as uint8."""
+    return Images(*jax.device_put((dataset.train.images, dataset.train.labels, dataset.mean, dataset.std), where))
 
 
 def put_evaluation_batches(split: Split, batch_size: int, device: jax.Device) -> EvaluationBatches:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Literal
 
-import jax
 import numpy as np
 
 from jaxevo.checkpoint import CheckpointError, WeightStore, load_snapshots
@@ -20,11 +19,12 @@ from jaxevo.data import Dataset, load
 from jaxevo.data.cache import cache_dir
 from jaxevo.evolution import EvolutionState, Inherited, Outcome, birth_sha256, evolution
 from jaxevo.execution.lane import DeviceData, Lane
+from jaxevo.execution.local import lane_devices
 from jaxevo.history import History, Life, replay, task_of_manifest
 from jaxevo.journal import JournalContent
 from jaxevo.run import machine_differences
 from jaxevo.settings import Execution, Settings
-from jaxevo.workdir import Manifest, Workdir
+from jaxevo.workdir import Manifest, Workdir, recorded_execution
 
 Retrain = Literal["best"] | int
 """Whose lineage to train again: the best's, or those of so many random individuals."""
@@ -142,7 +142,8 @@ def _result(result: dict[str, object], state: EvolutionState) -> list[str]:
 
 def _weights(history: History, workdir: Workdir) -> list[str]:
     """Hashes all weights that the run must have kept."""
-    state = history.state
+    # What dies for the next birth may have been collected already.
+    state, _ = evolution(history.manifest.settings, task_of_manifest(history.manifest)).ask(history.state)
     records = history.journal.records
     kept = {one.id: (one.weights, one.weights_sha256, one.genotype) for one in state.population}
     if state.best is not None:
@@ -168,19 +169,21 @@ def _weights(history: History, workdir: Workdir) -> list[str]:
 
 def _retrain(history: History, dataset: Dataset, retrain: Retrain, report: Callable[[str], None]) -> list[str]:
     """Trains lineages again, each from its first ancestor, and compares fitness and weights."""
-    differences = machine_differences(history.manifest)
+    execution = recorded_execution(history.manifest)
+    differences = machine_differences(history.manifest, execution)
     for difference in differences:
         report(f"{difference} when the run began: bits may differ, fitness is compared within {_TOLERANCE}")
     chosen = [history.best.id] if retrain == "best" else _random_individuals(history, retrain)
     use_persistent_cache(cache_dir() / "executables")
     findings: list[str] = []
     with tempfile.TemporaryDirectory(prefix="jaxevo-verify-") as folder:
-        trainer = _Retrainer(history.manifest.settings, dataset, Workdir(Path(folder)), exact=not differences)
+        workdir, settings = Workdir(Path(folder)), history.manifest.settings
+        trainer = _Retrainer(settings, dataset, workdir, execution, exact=not differences, report=report)
         for individual_id in chosen:
             lineage = [history.lives[ancestor.id] for ancestor in history.lineage(individual_id)]
             finding = trainer.retrain(lineage)
             equal = "within the tolerance" if differences else "bit for bit"
-            report(f"individual {individual_id}, {len(lineage)} generations: {finding or f'trained again, {equal}'}")
+            report(f"individual {individual_id}, {len(lineage)} generations: {finding or f'equal, {equal}'}")
             findings += [finding] if finding else []
     return list(dict.fromkeys(findings))
 
@@ -195,11 +198,20 @@ def _random_individuals(history: History, count: int) -> list[int]:
 class _Retrainer:
     """Trains individuals again in a folder of its own, everyone once."""
 
-    def __init__(self, settings: Settings, dataset: Dataset, workdir: Workdir, exact: bool) -> None:
-        device = jax.local_devices()[0]
-        data = DeviceData(settings, dataset, device)
-        self._lane = Lane(settings, dataset, data, Compiler(settings, dataset, device), workdir, Execution())
+    def __init__(
+        self,
+        settings: Settings,
+        dataset: Dataset,
+        workdir: Workdir,
+        execution: Execution,
+        exact: bool,
+        report: Callable[[str], None],
+    ) -> None:
+        devices = lane_devices(execution)[0]
+        data = DeviceData(settings, dataset, devices)
+        self._lane = Lane(settings, dataset, data, Compiler(settings, dataset, devices), workdir, execution)
         self._exact = exact
+        self._report = report
         self._outcomes: dict[int, Outcome] = {}
 
     def retrain(self, lineage: Iterable[Life]) -> str | None:
@@ -210,6 +222,7 @@ class _Retrainer:
                 self._outcomes[individual_id] = recorded
             if individual_id not in self._outcomes:
                 self._outcomes[individual_id] = self._train(life)
+                self._report(f"trained individual {individual_id} again")
             difference = self._difference(recorded, self._outcomes[individual_id])
             if difference is not None:
                 return f"individual {individual_id}, trained again: {difference}"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jaxevo.settings import Limits, Settings, settings_from_json
+from jaxevo.settings import Execution, Limits, Settings, settings_from_json
 
 FORMAT = 2
 """The format of a work folder; a folder of another format is refused."""
@@ -173,6 +173,11 @@ def read_manifest(workdir: Workdir) -> Manifest:
         return Manifest(settings=settings, limits=limits, **facts)
     except (ValueError, KeyError, TypeError) as error:
         raise WorkdirError(f"{path} is damaged ({error}): restore it from a copy. Nothing was changed") from error
+
+
+def recorded_execution(manifest: Manifest) -> Execution:
+    """Returns what trains one individual after the other with the bits that a run began with."""
+    return Execution(lanes=1, devices_per_lane=int(manifest.machine["devices per lane"]))
 
 
 def write_json(path: Path, fields: dict[str, Any]) -> None:

@@ -85,7 +85,7 @@ def test_where_jax_runs_with_other_settings_a_process_of_its_own_gives_the_same_
 import jax
 jax.numpy.zeros(3).block_until_ready()
 import jaxevo
-run = jaxevo.evolve({str(tmp_path / "run")!r}, lanes=2, max_individuals=12, **{TINY!r})
+run = jaxevo.evolve({str(tmp_path / "run")!r}, lanes=2, wall_clock=False, max_individuals=12, **{TINY!r})
 print(run.fingerprint)
 try:
     jaxevo.evolve({str(tmp_path / "run")!r})

@@ -10,7 +10,7 @@ from tiny_runs import TINY, command, jaxevo, run_arguments, start
 
 import jaxevo as package
 from jaxevo.cli import main, parse
-from jaxevo.settings import PRESETS, Limits, Settings
+from jaxevo.settings import PRESETS, Execution, Limits, Settings
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +34,7 @@ def test_scripts_can_rely_on_these_flags():
         "selection": "random",
         "inheritance": "none",
         "lanes": 3,
+        "devices-per-lane": 4,
         "preset": "small",
     }
     given = parse(["run", *(text for name, value in flags.items() for text in (f"--{name}", str(value)))])
@@ -50,7 +51,7 @@ def test_scripts_can_rely_on_these_flags():
     )
     assert given.settings == expected
     assert given.limits == Limits(max_individuals=9, max_seconds=8.0)
-    assert (given.workdir, given.execution.lanes, given.preset) == ("w", 3, "small")
+    assert (given.workdir, given.execution, given.preset) == ("w", Execution(3, 4), "small")
 
 
 @pytest.mark.parametrize("preset", PRESETS)

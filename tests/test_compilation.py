@@ -19,13 +19,15 @@ from genotypes import BN_RELU, LINEAR, convolution, one_to_one
 from jaxevo import compilation
 from jaxevo.compilation import Compiler
 from jaxevo.data.dataset import make_dataset
+from jaxevo.devices import Devices
 from jaxevo.evolution import Birth, Inherited
 from jaxevo.execution.lane import DeviceData, Lane
 from jaxevo.genotype import Genotype, architecture
 from jaxevo.inheritance import first_variables
 from jaxevo.mutation import MUTATIONS
-from jaxevo.settings import Settings
+from jaxevo.settings import Execution, Settings
 from jaxevo.training import plan_training, put_images, start
+from jaxevo.workdir import Workdir
 
 SHAPE = (6, 5, 1)
 SETTINGS = Settings(train_steps=4, batch_size=6, evaluation_batch_size=16)
@@ -50,8 +52,13 @@ def device():
 
 
 @pytest.fixture
-def compiler(dataset, device):
-    return Compiler(SETTINGS, dataset, device)
+def devices(device):
+    return Devices([device])
+
+
+@pytest.fixture
+def compiler(dataset, devices):
+    return Compiler(SETTINGS, dataset, devices)
 
 
 def compiled_of(genotype):
@@ -89,17 +96,17 @@ KNOWN = {
 }
 
 
-def test_a_birth_of_a_known_architecture_compiles_nothing(dataset, device, compiler, tmp_path):
+def test_a_birth_of_a_known_architecture_compiles_nothing(dataset, devices, compiler, tmp_path):
     """Nothing at all: neither its training and evaluation, nor the arrays, plans and weights around them."""
-    lane = Lane(SETTINGS, dataset, DeviceData(SETTINGS, dataset, device), compiler, tmp_path, session=1)
+    lane = Lane(SETTINGS, dataset, DeviceData(SETTINGS, dataset, devices), compiler, Workdir(tmp_path), Execution())
     with compilations() as compiled:
-        parent = lane.train(birth_of(0, NETWORK), never).outcome
+        parent = lane.train(birth_of(0, NETWORK), 1, 1, never).outcome
     assert parent.failure is None
     assert compiled != []
     for number, (name, genotype) in enumerate(KNOWN.items(), start=1):
         with compilations() as compiled:
             inherits = None if name == "RESET-WEIGHTS" else (NETWORK, parent)
-            record = lane.train(birth_of(number, genotype, inherits), never)
+            record = lane.train(birth_of(number, genotype, inherits), 1, 1, never)
         assert record.outcome.failure is None
         assert compiled == [], f"{name} compiled"
         assert record.compile_seconds == 0
@@ -131,7 +138,9 @@ def test_the_learning_rate_is_an_argument(dataset, device, compiler):
     np.testing.assert_allclose(moved[2], 2 * moved[1], rtol=1e-3, atol=1e-6)
 
 
-def test_one_call_a_chunk_as_on_accelerators_agrees_with_one_call_a_step(dataset, device, compiler, monkeypatch):
+def test_one_call_a_chunk_as_on_accelerators_agrees_with_one_call_a_step(
+    dataset, device, devices, compiler, monkeypatch
+):
     def trained(compiler, *ends):
         programs = compiler.programs(compiled_of(NETWORK))
         carry = jax.device_put(start(first_variables(0, 1, NETWORK, programs.shapes, None), SETTINGS), device)
@@ -141,15 +150,15 @@ def test_one_call_a_chunk_as_on_accelerators_agrees_with_one_call_a_step(dataset
             carry = programs.train(carry, put_images(dataset, device), plan, *numbers)
         return jax.device_get(carry)
 
-    chunked = Compiler(SETTINGS, dataset, device)
+    chunked = Compiler(SETTINGS, dataset, devices)
     monkeypatch.setattr(chunked, "_step_by_step", False)
     chex.assert_trees_all_close(trained(chunked, 4), trained(compiler, 4), rtol=1e-4, atol=1e-6)
     # Where a chunk ends changes nothing, to the last bit.
     chex.assert_trees_all_equal(trained(chunked, 1, 3, 4), trained(chunked, 4))
 
 
-def test_validation_and_test_share_one_program(dataset, device, compiler):
-    data = DeviceData(SETTINGS, dataset, device)
+def test_validation_and_test_share_one_program(dataset, device, devices, compiler):
+    data = DeviceData(SETTINGS, dataset, devices)
     assert (len(data.validation), len(data.test)) == (1, 3)
     programs = compiler.programs(compiled_of(NETWORK))
     variables = jax.device_put(first_variables(0, 1, NETWORK, programs.shapes, None), device)
@@ -268,8 +277,8 @@ def test_an_architecture_is_known_once_its_compilation_began(compiler, stand_in)
         stand_in.go_on.set()
 
 
-def test_the_least_recently_used_architecture_is_forgotten(dataset, device, stand_in):
-    compiler = Compiler(SETTINGS, dataset, device, capacity=3)
+def test_the_least_recently_used_architecture_is_forgotten(dataset, devices, stand_in):
+    compiler = Compiler(SETTINGS, dataset, devices, capacity=3)
     wide = [compiled_of(Genotype(0.1, (convolution(1, factor),))) for factor in range(1, 6)]
     for compiled in (*wide[:3], wide[0], wide[3]):
         compiler.programs(compiled)
@@ -291,6 +300,7 @@ SCRIPT = """
     import jax
     from jaxevo.compilation import Compiler, use_persistent_cache
     from jaxevo.data import load
+    from jaxevo.devices import Devices
     from jaxevo.genotype import Genotype, architecture
     from jaxevo.settings import Settings
 
@@ -298,7 +308,7 @@ SCRIPT = """
     jax.monitoring.register_event_listener(lambda event, **details: events.update([event.split("/")[-1]]))
     use_persistent_cache(pathlib.Path(sys.argv[1]))
     dataset = load("digits")
-    compiler = Compiler(Settings(train_steps=4), dataset, jax.local_devices()[0])
+    compiler = Compiler(Settings(train_steps=4), dataset, Devices(jax.local_devices()[:1]))
     compiler.programs(architecture(Genotype(0.1), dataset.image_shape))
     json.dump({name: events[name] for name in ("cache_hits", "cache_misses")}, sys.stdout)
 """

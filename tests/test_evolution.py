@@ -84,7 +84,7 @@ def living(state):
 def test_a_run_that_has_not_begun_is_empty():
     state = evolution(SMALL, TASK).init()
     assert (state.events, state.births, state.clock, state.total_flops) == (0, 0, 0.0, 0)
-    assert (len(state.population), state.in_flight, state.best) == (0, (), None)
+    assert (len(state.population), len(state.in_flight), state.best) == (0, 0, None)
 
 
 @selections
@@ -592,7 +592,7 @@ def test_the_fingerprint_covers_what_an_individual_is(changes):
     birth = run.state.in_flight[0]
     other = dataclasses.replace(birth, **changes)
     assert other != birth
-    state = dataclasses.replace(run.state, in_flight=(other, *run.state.in_flight[1:]))
+    state = dataclasses.replace(run.state, in_flight=run.state.in_flight.remove(birth).add(other))
     outcome = trained(birth)
     fingerprint = run.evolution.tell(state, dataclasses.replace(outcome, id=other.id)).fingerprint
     assert fingerprint != run.evolution.tell(run.state, outcome).fingerprint

@@ -324,6 +324,8 @@ def test_closing_drops_what_is_in_training_and_returns_what_finished(executor_of
     records = executor.close()
     assert time.monotonic() - began < 5
     assert [record.outcome.id for record in records] == [0]
+    for thread in trainings.threads:
+        thread.join(60)  # One that was compiling ends after it.
     assert not any(thread.is_alive() for thread in trainings.threads)
     assert 3 not in trainings.begun
     assert weight_names(tmp_path / "weights") == []
@@ -410,3 +412,51 @@ def test_a_users_own_flags_are_kept():
     )
     assert "--xla_force_host_platform_device_count=2" in printed
     assert "--xla_cpu_enable_concurrency_optimized_scheduler=false" in printed
+
+
+def test_on_gpus_operations_are_deterministic_unless_fast():
+    printed = run_fresh(
+        """
+    from jaxevo.environment import required_environment
+    usual, fast = required_environment(), required_environment(fast=True)
+    for name in ("--xla_gpu_deterministic_ops=true", "--xla_gpu_autotune_level=0"):
+        print(name in usual["XLA_FLAGS"].split(), name in fast["XLA_FLAGS"].split())
+    print("NPROC" in usual)
+    """,
+        JAX_PLATFORMS="cuda",
+    )
+    assert printed == ["True", "False", "True", "False", "False"]
+
+
+COUNT = """
+    import os
+    from jaxevo.environment import prepare_process
+    from jaxevo.settings import Execution
+    print(prepare_process({execution}), prepare_process({later}))
+    import jax
+    print(jax.local_device_count(), os.environ["NPROC"], "device_count" in os.environ["XLA_FLAGS"])
+"""
+
+
+@pytest.mark.parametrize(
+    ("execution", "devices"), [("", 1), ("Execution(3)", 1), ("Execution(1, 4)", 4), ("Execution(3, 2)", 6)]
+)
+def test_virtual_devices_are_made_only_for_several_devices_a_lane(execution, devices):
+    """And the pool, which shapes results and is recorded with the flags, is the same for all."""
+    assert run_fresh(COUNT.format(execution=execution, later="")) == ["True", "True", str(devices), "1", "False"]
+
+
+def test_without_a_number_of_lanes_there_is_one_at_least():
+    cores = len(os.sched_getaffinity(0))
+    for each in (2, 2 * cores):
+        printed = run_fresh(COUNT.format(execution=f"Execution(devices_per_lane={each})", later=""))
+        assert int(printed[2]) == max(1, cores // each) * each
+
+
+def test_a_process_prepared_for_fewer_devices_cannot_have_more():
+    assert run_fresh(COUNT.format(execution="Execution(1, 2)", later="Execution(2, 2)"))[:2] == ["True", "False"]
+
+
+def test_a_users_own_number_of_devices_is_kept():
+    flag = "--xla_force_host_platform_device_count=5"
+    assert run_fresh(COUNT.format(execution="Execution(1, 2)", later=""), XLA_FLAGS=flag)[2] == "5"

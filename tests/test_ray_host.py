@@ -61,8 +61,8 @@ def host(monkeypatch, attempts):
     monkeypatch.setattr(cluster, "_head_answers", lambda: True)
     monkeypatch.setattr(cluster.ray, "kill", lambda actor: None)
     execution = Execution(executor="ray", lease_seconds=10)
-    assignment = Assignment(Settings(), "workdir", execution, 1, {}, "")
-    host = cluster.RayExecutor(assignment, SHAPE, attempts, lambda text: None)
+    assignment = Assignment(Settings(), "workdir", 1, {}, "")
+    host = cluster.RayExecutor(assignment, execution, SHAPE, attempts, lambda text: None)
     for lanes in (2, 1):
         worker = cluster._Hired(taking_note(), NODE, object(), "", float("inf"))
         host._workers.append(worker)

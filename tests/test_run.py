@@ -15,6 +15,7 @@ from tiny_runs import TINY, command, jaxevo, journal_lines, resume, run_argument
 
 import jaxevo as package
 from jaxevo.checkpoint import CheckpointError
+from jaxevo.execution.waiting import expected_idle_share
 from jaxevo.history import History
 from jaxevo.journal import JournalError
 from jaxevo.loop import Progress, Watcher
@@ -296,7 +297,8 @@ def test_few_births_in_flight_a_lane_are_noticed(copied):
             notices.append(text)
 
     resume(copied, lanes=2, watcher=Noticing())
-    assert any("num_workers is 3 for 2 lanes" in text for text in notices)
+    (notice,) = [text for text in notices if "num_workers is 3 for 2 lanes" in text]
+    assert f"some {expected_idle_share(3, 2):.0%} of their time" in notice
 
 
 def test_progress_is_told_after_every_event(tmp_path):
@@ -347,6 +349,19 @@ def test_a_full_disk_leaves_the_journal_whole(tmp_path):
     resume(path, 20)
     start(tmp_path / "undisturbed", 20)
     assert fingerprint(path) == fingerprint(tmp_path / "undisturbed")
+
+
+def test_fast_says_what_it_changes_here_and_changes_nothing_on_a_cpu(finished, tmp_path):
+    notices: list[str] = []
+
+    class Noticing(Watcher):
+        def notice(self, text):
+            notices.append(text)
+
+    settings = Settings(**TINY)
+    start_run(tmp_path / "run", settings, Limits(max_individuals=EVENTS), Execution(2, fast=True), Noticing())
+    assert any("fast turns nothing off on cpu" in text for text in notices)
+    assert fingerprint(tmp_path / "run") == fingerprint(finished)
 
 
 def test_result_holds_what_scripts_rely_on(tmp_path):

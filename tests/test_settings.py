@@ -24,8 +24,8 @@ POSITIVE_COUNTS = (
     "train_steps",
     "batch_size",
     "evaluation_batch_size",
-    "snapshot_interval",
     "ensemble_size",
+    "snapshot_interval",
 )
 BUDGETS = ("max_parameters", "max_flops_per_image", "max_memory")
 WHOLE_NUMBERS = ("seed", "population_size", "num_workers", *POSITIVE_COUNTS, *BUDGETS, "crop_padding")
@@ -35,12 +35,18 @@ DECAYS = ("momentum", "batch_norm_decay")
 NUMBERS = (*NUMBERS_ABOVE_0, *NUMBERS_FROM_0, *DECAYS)
 SWITCHES = ("wall_clock", "flip")
 TEXTS = ("dataset", "selection", "inheritance")
-MAY_BE_NONE = ("num_workers", *BUDGETS, "crop_padding", "flip")
+MAY_BE_NONE = ("num_workers", "snapshot_interval", *BUDGETS, "crop_padding", "flip")
 
 
 def test_the_defaults_are_valid_and_complete():
     names = {field.name for field in dataclasses.fields(Settings())}
     assert names == {*WHOLE_NUMBERS, *NUMBERS, *SWITCHES, *TEXTS}
+
+
+@pytest.mark.parametrize(("population_size", "events"), [(2, 50), (50, 50), (1000, 1000), (100_000, 100_000)])
+def test_snapshots_cost_an_event_the_same_in_every_population(population_size, events):
+    assert Settings(population_size=population_size).events_a_snapshot == events
+    assert Settings(population_size=population_size, snapshot_interval=7).events_a_snapshot == 7
 
 
 def test_settings_are_frozen_and_hashable():
@@ -272,6 +278,30 @@ def test_a_limit_that_is_met_is_named(name, at):
 )
 def test_a_limit_that_is_passed_is_named(name, beyond):
     assert Limits(**ALL).reached(**BELOW | beyond) == name
+
+
+# Execution.
+
+
+@pytest.mark.parametrize("name", ["lanes", "devices_per_lane"])
+@pytest.mark.parametrize("value", [0, -1, 1.5, "2", True])
+def test_lanes_and_devices_below_1_or_not_whole_are_refused(name, value):
+    assert_refused(Execution, name, value)
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "devices", "near"),
+    [(50, 4, "48 or 52"), (50, 8, "48 or 56"), (3, 4, "4"), (1, 2, "2"), (53, 25, "50 or 75")],
+)
+def test_a_batch_that_devices_cannot_share_is_refused_with_the_sizes_near_it(batch_size, devices, near):
+    sentence = f"^batch_size is {batch_size}, but must be divisible by devices_per_lane {devices}: {near} would do$"
+    with pytest.raises(ValueError, match=sentence):
+        Execution(devices_per_lane=devices).check_batch_size(batch_size)
+
+
+@pytest.mark.parametrize(("batch_size", "devices"), [(50, 1), (50, 2), (50, 5), (50, 10), (50, 25), (50, 50), (48, 8)])
+def test_a_batch_that_devices_share_evenly_will_do(batch_size, devices):
+    Execution(devices_per_lane=devices).check_batch_size(batch_size)
 
 
 # Presets.

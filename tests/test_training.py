@@ -300,6 +300,44 @@ def test_a_chunk_for_accelerators_agrees_with_step_by_step():
     assert min(jax.tree.leaves(moved)) > 1e-3
 
 
+# Steps of several devices that share a batch; `vmap` with a named axis stands in for them.
+
+PARTS = 4
+
+
+def parted(batch):
+    return tuple(array.reshape(PARTS, -1, *array.shape[1:]) for array in batch)
+
+
+@pytest.fixture(scope="module")
+def shared_step():
+    """A step in which each of several devices sees its part of the batch only."""
+    network = Phenotype(architecture(NETWORK, SHAPE), CLASSES, axis_name="devices")
+    return jax.jit(jax.vmap(make_train_step(network, settings_of()), in_axes=(None, 0, None), axis_name="devices"))
+
+
+def test_devices_that_share_a_batch_all_take_the_step_of_the_whole_batch(shared_step):
+    network, settings = network_of(), settings_of()
+    images, labels = batch_of()
+    # Parts of very different mean and variance: each normalised by its own they would look alike.
+    images *= 1 + np.arange(len(images), dtype=np.float32)[:, None, None, None]
+    images += labels[:, None, None, None]
+    carry, rate = start(variables_of(network), settings), np.float32(0.1)
+    alone = jax.device_get(jax.jit(make_train_step(network, settings))(carry, (images, labels), rate))
+    shared = jax.device_get(shared_step(carry, parted((images, labels)), rate))
+    for device in range(PARTS):
+        one = jax.tree.map(lambda array, device=device: array[device], shared)
+        chex.assert_trees_all_close(one, alone, rtol=1e-4, atol=1e-5)
+        chex.assert_trees_all_equal(one, jax.tree.map(lambda array: array[0], shared))
+
+
+def test_a_loss_that_is_not_finite_on_one_device_is_noted_on_all(shared_step):
+    carry, (images, labels) = start(variables_of(network_of()), settings_of()), batch_of()
+    assert shared_step(carry, parted((images, labels)), np.float32(0.1)).finite.all()
+    images[5, 0, 0, 0] = np.nan
+    assert not shared_step(carry, parted((images, labels)), np.float32(0.1)).finite.any()
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_loss_that_is_no_finite_number_is_noted(bad):
     network, settings = network_of(INITIAL), settings_of()

@@ -24,9 +24,16 @@ TINY = {
 """Settings of a run whose individuals train for an instant."""
 
 
-def start(path: Path, max_individuals: int, lanes: int = 2, watcher: Watcher | None = None, **changes: object) -> Ended:
-    settings = Settings(**{**TINY, **changes})  # type: ignore[arg-type]
-    return start_run(path, settings, Limits(max_individuals=max_individuals), Execution(lanes), watcher or Watcher())
+def start(
+    path: Path,
+    max_individuals: int,
+    lanes: int = 2,
+    watcher: Watcher | None = None,
+    devices_per_lane: int = 1,
+    **changes: object,
+) -> Ended:
+    settings, execution = Settings(**{**TINY, **changes}), Execution(lanes, devices_per_lane)  # type: ignore[arg-type]
+    return start_run(path, settings, Limits(max_individuals=max_individuals), execution, watcher or Watcher())
 
 
 def resume(path: Path, max_individuals: int | None = None, lanes: int = 2, watcher: Watcher | None = None) -> Ended:

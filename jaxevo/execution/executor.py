@@ -1,4 +1,4 @@
-"""What the host loop asks of whatever trains its births."""
+"""What the host loop needs of whoever trains."""
 
 from collections.abc import Iterable
 from typing import Protocol
@@ -8,25 +8,25 @@ from jaxevo.journal import Record
 
 
 class Executor(Protocol):
-    """Trains births in due order, several at a time; which of its lanes trains a birth changes nothing."""
+    """Trains births on its lanes."""
 
     @property
     def lanes(self) -> int:
-        """Individuals that are trained at once."""
-
-    def submit(self, births: Iterable[Birth]) -> None:
-        """Makes births available to the lanes."""
-
-    def finished(self, timeout: float) -> list[Record]:
-        """Returns the records of trainings that finished, waiting at most about `timeout` seconds for the first.
-
-        Raises:
-            Exception: what keeps trainings from being carried out.
-        """
-
-    def close(self) -> list[Record]:
-        """Drops the running trainings, within seconds, and returns the records of those that finished meanwhile."""
+        """Individuals trained at once."""
 
     @property
     def busy(self) -> bool:
-        """Whether a thread still compiles after `close`: the process must not wait for it to end."""
+        """Whether a thread still compiles after `close`, which nothing can interrupt."""
+
+    def submit(self, births: Iterable[Birth]) -> None:
+        """Makes births available to the lanes, which take them in due order."""
+
+    def finished(self, timeout: float) -> list[Record]:
+        """Returns the records of trainings that finished, waiting at most `timeout` seconds for the first.
+
+        Raises:
+            Exception: what ended a lane.
+        """
+
+    def close(self) -> list[Record]:
+        """Drops the running trainings, ends the lanes, and returns the records of those that finished meanwhile."""

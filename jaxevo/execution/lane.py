@@ -1,4 +1,4 @@
-"""A lane trains one individual at a time on its device.
+"""A lane trains one individual at a time on its devices.
 
 What comes out is a function of the birth, its parent's weights, the data and the settings: which lane trains it, when,
 and how often it was tried before change nothing.
@@ -14,6 +14,7 @@ import numpy as np
 from jaxevo.checkpoint import TrainingStore, WeightStore
 from jaxevo.compilation import Compiler, Programs
 from jaxevo.data import Dataset, Split
+from jaxevo.devices import Devices
 from jaxevo.evaluation import accuracy
 from jaxevo.evolution import Birth, Outcome
 from jaxevo.genotype import architecture
@@ -21,6 +22,7 @@ from jaxevo.inheritance import first_variables
 from jaxevo.journal import Record
 from jaxevo.settings import Execution, Settings
 from jaxevo.training import (
+    PLAN_AXIS,
     Carry,
     EvaluationBatches,
     Images,
@@ -45,15 +47,15 @@ class DivergedError(Exception):
 
 
 class DeviceData:
-    """The data set on one device, put there once for all its lanes."""
+    """The data set on the devices of a lane, put there once for all lanes that have the same."""
 
-    def __init__(self, settings: Settings, dataset: Dataset, device: jax.Device) -> None:
-        """Puts the three splits on the device."""
+    def __init__(self, settings: Settings, dataset: Dataset, devices: Devices) -> None:
+        """Puts the training images on every device, and those of validation and test on the first, which evaluates."""
         size = evaluation_batch_size(settings, dataset)
-        self.device = device
-        self.images: Images = put_images(dataset, device)
-        self.validation: EvaluationBatches = put_evaluation_batches(dataset.validation, size, device)
-        self.test: EvaluationBatches = put_evaluation_batches(dataset.test, size, device)
+        self.devices = devices
+        self.images: Images = put_images(dataset, devices.everywhere)
+        self.validation: EvaluationBatches = put_evaluation_batches(dataset.validation, size, devices.first)
+        self.test: EvaluationBatches = put_evaluation_batches(dataset.test, size, devices.first)
 
 
 class Lane:
@@ -68,7 +70,7 @@ class Lane:
         workdir: Workdir,
         execution: Execution,
     ) -> None:
-        """Makes a lane of a device."""
+        """Makes a lane of the devices that hold the data."""
         self._settings = settings
         self._dataset = dataset
         self._data = data
@@ -120,11 +122,11 @@ class Lane:
         return Outcome(birth.id, fitness, name, sha256), test_accuracy
 
     def _train(self, programs: Programs, birth: Birth, attempt: int, cancelled: Callable[[], bool]) -> Any:
-        """Returns the trained variables on the device; raises `DivergedError` where a loss was not finite."""
-        settings, device = self._settings, self._data.device
+        """Returns the trained variables on the first device; raises `DivergedError` where a loss was not finite."""
+        settings, devices = self._settings, self._data.devices
         first, before = self._go_on_from(programs, birth)
-        carry: Carry = jax.device_put(before, device)
-        plan = jax.device_put(plan_training(settings.seed, birth.id, settings, self._dataset), device)
+        carry: Carry = jax.device_put(before, devices.everywhere)
+        plan = devices.put_split(plan_training(settings.seed, birth.id, settings, self._dataset), PLAN_AXIS)
         with np.errstate(over="ignore"):  # An infinite rate diverges, and so fails as it should.
             rate = np.float32(birth.genotype.learning_rate)
         chunk, saved = _FIRST_CHUNK, time.perf_counter()
@@ -142,7 +144,7 @@ class Lane:
             if time.perf_counter() - saved >= self._checkpoint_seconds and first < settings.train_steps:
                 self._trainings.save(birth.id, attempt, first, jax.device_get(jax.tree.leaves(carry)))
                 saved = time.perf_counter()
-        return {"params": carry.params, "batch_stats": carry.batch_stats}
+        return devices.on_first({"params": carry.params, "batch_stats": carry.batch_stats})
 
     def _go_on_from(self, programs: Programs, birth: Birth) -> tuple[int, Carry]:
         """Returns the step to go on from, and what it is handed: of an earlier attempt's checkpoint, or the first."""
@@ -162,4 +164,5 @@ class Lane:
         return first_variables(self._settings.seed, birth.id, birth.genotype, programs.shapes, parent)
 
     def _accuracy(self, programs: Programs, variables: Any, batches: EvaluationBatches, split: Split) -> float | None:
-        return accuracy(programs.evaluate, variables, self._data.images, batches, len(split.labels))
+        images = self._data.devices.on_first(self._data.images)
+        return accuracy(programs.evaluate, variables, images, batches, len(split.labels))

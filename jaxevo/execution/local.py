@@ -1,7 +1,8 @@
 """Lanes of this machine, as threads.
 
 On CPU all lanes share one device and one set of programs, and each step runs in the thread that asks for it. With
-accelerators every device has a lane of its own. One more thread a device compiles ahead, in due order.
+accelerators every device, or group of `devices_per_lane` devices, has a lane of its own. One more thread for each of
+these compiles ahead, in due order.
 """
 
 import os
@@ -11,11 +12,10 @@ import threading
 import time
 from collections.abc import Iterable
 
-import jax
-
 from jaxevo.attempts import AttemptKeeper
 from jaxevo.compilation import Compiler
 from jaxevo.data import Dataset
+from jaxevo.devices import Devices, device_groups
 from jaxevo.evolution import Birth
 from jaxevo.execution.lane import CancelledError, DeviceData, Lane
 from jaxevo.genotype import architecture
@@ -52,12 +52,15 @@ class LocalExecutor:
             settings: of the run.
             dataset: to train on.
             workdir: where to keep weights and unfinished trainings.
-            execution: how many lanes, and how often to checkpoint long trainings.
+            execution: how many lanes, of how many devices each, and how often to checkpoint long trainings.
             session: what the records are to name.
             attempts: to begin trainings with.
+
+        Raises:
+            ValueError: if there are too few devices.
         """
-        devices = jax.local_devices()
-        self.lanes = execution.lanes if execution.lanes is not None else default_lanes()
+        groups = lane_devices(execution)
+        self.lanes = execution.lanes if execution.lanes is not None else default_lanes(groups)
         self._shape = dataset.image_shape
         self._condition = threading.Condition()
         self._session = session
@@ -69,9 +72,9 @@ class LocalExecutor:
         self._error: Exception | None = None
         self._finished: queue.SimpleQueue[Record | Exception] = queue.SimpleQueue()
         sys.setswitchinterval(_SWITCH_SECONDS)
-        used = devices[: self.lanes]
-        data = [DeviceData(settings, dataset, device) for device in used]
-        self._compilers = [Compiler(settings, dataset, device) for device in used]
+        used = groups[: self.lanes]
+        data = [DeviceData(settings, dataset, devices) for devices in used]
+        self._compilers = [Compiler(settings, dataset, devices) for devices in used]
         self._threads = [
             threading.Thread(target=self._compile_ahead, args=(compiler,), name="compiler", daemon=True)
             for compiler in self._compilers
@@ -221,10 +224,27 @@ class LocalExecutor:
             return None
 
 
-def default_lanes() -> int:
-    """Returns one lane a device; on CPU, one a core that this process may use."""
-    devices = jax.local_devices()
-    return len(os.sched_getaffinity(0)) if devices[0].platform == "cpu" else len(devices)
+def lane_devices(execution: Execution) -> list[Devices]:
+    """Returns this machine's devices in the groups that lanes own; lanes of one device may share it.
+
+    Raises:
+        ValueError: if there are too few devices for a lane, or for all lanes where each has several.
+    """
+    groups = device_groups(execution.devices_per_lane)
+    # Two threads that send programs to the same devices may reach them in different orders, and each all-reduce would
+    # then wait for the other for ever.
+    if execution.devices_per_lane > 1 and execution.lanes is not None and execution.lanes > len(groups):
+        raise ValueError(
+            f"lanes is {execution.lanes}, but must be at most {len(groups)}: "
+            f"this machine has no more groups of devices_per_lane {execution.devices_per_lane}"
+        )
+    return groups
+
+
+def default_lanes(groups: list[Devices]) -> int:
+    """Returns one lane a group of devices; on CPU, where lanes share a device, one a core that this process may use."""
+    shared = groups[0].first.platform == "cpu" and len(groups[0]) == 1
+    return len(os.sched_getaffinity(0)) if shared else len(groups)
 
 
 def _explained(error: Exception, birth: Birth) -> LaneError:

@@ -6,14 +6,16 @@ from collections.abc import Mapping
 import jax
 
 from jaxevo.environment import instruction_sets
+from jaxevo.settings import Execution
 from jaxevo.workdir import software_versions
 
 
-def describe_machine() -> dict[str, str]:
+def describe_machine(execution: Execution) -> dict[str, str]:
     """Returns what may shape a result's last bits, beside settings and data."""
     return {
         **software_versions(),
         "device": jax.local_devices()[0].device_kind,
+        "devices per lane": str(execution.devices_per_lane),
         "instruction sets": instruction_sets(),
         "XLA_FLAGS": os.environ.get("XLA_FLAGS", ""),
         "NPROC": os.environ.get("NPROC", ""),

@@ -108,6 +108,7 @@ class RayExecutor:
     def __init__(
         self,
         assignment: Assignment,
+        execution: Execution,
         image_shape: ImageShape,
         attempts: Attempts,
         notice: Callable[[str], None],
@@ -116,13 +117,14 @@ class RayExecutor:
 
         Args:
             assignment: what the workers must know of the session.
+            execution: where the cluster is, and what workers it is to have.
             image_shape: of the data set.
             attempts: to begin trainings with.
             notice: takes a sentence for the user.
         """
-        connect(assignment.execution)
+        connect(execution)
         self._assignment = assignment
-        self._execution = assignment.execution
+        self._execution = execution
         self._shape = image_shape
         self._attempts = attempts
         self._notice = notice
@@ -429,7 +431,7 @@ def _start_worker(node: _Node, execution: Execution) -> Any:
             max_concurrency=_CALLS_AT_ONCE,
             scheduling_strategy=ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node.id, soft=False),
         )
-        .remote()
+        .remote(execution)
     )
 
 

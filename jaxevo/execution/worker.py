@@ -33,7 +33,6 @@ class Assignment:
     Attributes:
         settings: of the run.
         workdir: the run's folder, under the path that every node sees it by.
-        execution: how many lanes, and how often to checkpoint.
         session: the session's number.
         machine: where the run began; a worker must be like it.
         data_fingerprint: of the run's data set; the worker's must be the same.
@@ -41,7 +40,6 @@ class Assignment:
 
     settings: Settings
     workdir: Path
-    execution: Execution
     session: int
     machine: dict[str, str]
     data_fingerprint: str
@@ -78,11 +76,19 @@ class Report:
 class Worker:
     """Takes births from the host and trains them on the devices of this process. Its methods may run at once."""
 
-    def __init__(self) -> None:
-        """Makes JAX's settings; a TPU host of a slice is told to use its own chips only."""
+    def __init__(self, execution: Execution) -> None:
+        """Makes JAX's settings; a TPU host of a slice is told to use its own chips only.
+
+        Args:
+            execution: of how many devices a lane is, how many lanes there are, how often to checkpoint.
+
+        Raises:
+            RuntimeError: if JAX was loaded before.
+        """
         os.environ.update(single_host_topology())
-        if not prepare_process():
+        if not prepare_process(execution):
             raise RuntimeError("JAX was loaded before jaxevo could make its settings")
+        self._execution = execution
         self._executor: LocalExecutor | None = None
         self._attempts = GivenAttempts()
         self._closing = False
@@ -91,7 +97,7 @@ class Worker:
         """Returns what may shape a result's last bits here."""
         from jaxevo.execution.machine import describe_machine
 
-        return describe_machine()
+        return describe_machine(self._execution)
 
     def join(self, assignment: Assignment) -> Joined:
         """Loads the data set and starts the lanes, unless this worker is not like where the run began."""
@@ -113,7 +119,7 @@ class Worker:
             assignment.settings,
             dataset,
             Workdir(assignment.workdir),
-            assignment.execution,
+            self._execution,
             assignment.session,
             self._attempts,
         )

@@ -1,0 +1,79 @@
+"""How long a training takes: a floor, compiling where the architecture is new, and FLOPs over a rate, times noise."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Durations:
+    """A model of training times.
+
+    Attributes:
+        floor: seconds that every training takes.
+        compile_seconds: seconds more for the first of an architecture.
+        rate: FLOPs a second.
+    """
+
+    floor: float
+    compile_seconds: float
+    rate: float
+
+    def seconds(self, flops: float, new: bool, noise: float) -> float:
+        """Returns what a training takes.
+
+        Args:
+            flops: of training and validation.
+            new: whether its architecture must be compiled.
+            noise: a draw of the normal distribution of mean 0; its deviation is the sigma of the log-normal noise.
+        """
+        return (self.floor + self.compile_seconds * new + flops / self.rate) * math.exp(noise)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What a recorded run says of training times.
+
+    Attributes:
+        durations: fitted to it.
+        sigma: deviation of the logarithm of a training's time from the model, compiling left out.
+        share_new: of the individuals that compiled, in [0, 1].
+        individuals: that the run trained.
+    """
+
+    durations: Durations
+    sigma: float
+    share_new: float
+    individuals: int
+
+
+def fit(workdir: Path) -> Fit:
+    """Fits the model to a run by least squares.
+
+    Raises:
+        ValueError: where the folder holds no run, or one whose times do not grow with FLOPs.
+    """
+    import jaxevo
+
+    history = jaxevo.open(workdir).history
+    return fit_times(*(history[name].to_numpy(float) for name in ("flops", "train_seconds", "compile_seconds")))
+
+
+def fit_times(flops: np.ndarray, train_seconds: np.ndarray, compile_seconds: np.ndarray) -> Fit:
+    """Fits the model to times, float [individuals] each.
+
+    Raises:
+        ValueError: if the times do not grow with FLOPs.
+    """
+    terms = np.stack([np.ones_like(flops), flops], axis=1)
+    (floor, slope), *_ = np.linalg.lstsq(terms, train_seconds, rcond=None)
+    if not (slope > 0 and floor > 0):
+        raise ValueError(
+            f"the fitted floor is {floor:.3g} s and each FLOP takes {slope:.3g} s, but both must be above 0"
+        )
+    new = compile_seconds > 0
+    durations = Durations(float(floor), float(compile_seconds[new].mean()) if new.any() else 0.0, float(1 / slope))
+    sigma = float(np.std(np.log(train_seconds) - np.log(terms @ (floor, slope))))
+    return Fit(durations, sigma, float(new.mean()), len(flops))

@@ -1,0 +1,57 @@
+"""The births of an evolution that grows networks: what their trainings cost, for the lanes to be simulated with."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from experiments.scale.durations import Durations
+from experiments.scale.executor import simulated_outcome
+from jaxevo.evolution import Task, evolution
+from jaxevo.genotype import Architecture, architecture
+from jaxevo.settings import Settings
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Births in the order in which they were made.
+
+    Attributes:
+        flops: of training and validation, float [births].
+        new: whether the architecture is the first of its kind, bool [births].
+    """
+
+    flops: np.ndarray
+    new: np.ndarray
+
+    def drawn(self, count: int, seed: int) -> "Workload":
+        """Returns `count` births, drawn with replacement."""
+        places = np.random.default_rng(seed).integers(len(self.flops), size=count)
+        return Workload(self.flops[places], self.new[places])
+
+    def seconds(self, durations: Durations, sigma: float, seed: int) -> np.ndarray:
+        """Returns what the births take on a lane, float [births], with log-normal noise of deviation `sigma`."""
+        noise = sigma * np.random.default_rng(seed).standard_normal(len(self.flops))
+        exact = durations.floor + durations.compile_seconds * self.new + self.flops / durations.rate
+        return exact * np.exp(noise)
+
+    def virtual_seconds(self, birth_overhead: float, virtual_rate: float) -> np.ndarray:
+        """Returns what the births take on the virtual clock, float [births]."""
+        return birth_overhead + self.flops / virtual_rate
+
+
+def evolved(settings: Settings, task: Task, first: int, last: int) -> Workload:
+    """Evolves with made-up outcomes and returns the births from the `first` up to the `last`."""
+    algorithm = evolution(settings, task)
+    state = algorithm.init()
+    flops: list[float] = []
+    new: list[bool] = []
+    known: set[Architecture] = set()
+    while state.births < last:
+        state, births = algorithm.ask(state)
+        for birth in births:
+            compiled = architecture(birth.genotype, task.image_shape)
+            flops.append(birth.flops)
+            new.append(compiled not in known)
+            known.add(compiled)
+        state = algorithm.tell(state, simulated_outcome(state.in_flight[0], settings.seed))
+    return Workload(np.array(flops[first:last], float), np.array(new[first:last]))

@@ -1,0 +1,36 @@
+"""What share of their time lanes wait for the outcome that is due next, measured with simulated lanes."""
+
+import bisect
+
+import numpy as np
+
+BIRTHS_A_LANE = 4
+"""Births in flight a lane with which up to 250 lanes hardly wait."""
+
+# Measured by `python -m experiments.scale` (experiments/README.md): CPU lanes, log-normal noise of sigma 0.3, the
+# default virtual clock. A row a number of lanes, a column a number of births in flight a lane; shares in [0, 1].
+_LANES = (1, 2, 10, 62, 250, 1_000, 10_000)
+_BIRTHS = (1, 2, 3, 4, 8)
+_SHARES = (
+    (0.0, 0.0, 0.0, 0.0, 0.0),
+    (0.196, 0.020, 0.001, 0.0, 0.0),
+    (0.455, 0.092, 0.008, 0.001, 0.0),
+    (0.580, 0.238, 0.034, 0.001, 0.0),
+    (0.651, 0.352, 0.098, 0.013, 0.0),
+    (0.704, 0.461, 0.288, 0.078, 0.0),
+    (0.752, 0.628, 0.422, 0.149, 0.0),
+)
+
+
+def expected_idle_share(num_workers: int, lanes: int) -> float:
+    """Returns the share of lane time, in [0, 1], to expect that lanes wait on the virtual clock.
+
+    Args:
+        num_workers: births in flight, 1 or more.
+        lanes: individuals trained at once, 1 or more.
+    """
+    shares = _SHARES[min(bisect.bisect_left(_LANES, lanes), len(_LANES) - 1)]
+    births_a_lane = num_workers / lanes
+    if births_a_lane < 1:  # Lanes beyond the births in flight have nothing to train.
+        return 1 - births_a_lane * (1 - shares[0])
+    return float(np.interp(births_a_lane, _BIRTHS, shares))

@@ -1,0 +1,148 @@
+"""An immutable sequence that keeps its items in order, and of which large ones are changed cheaply.
+
+A tuple of n items is copied whole for every item that comes or goes. Here the items lie in blocks of a bounded size,
+and a change copies one block and the list of blocks: some hundred pointers each where there are a hundred thousand
+items. Unchanged blocks are shared with the sequence before.
+"""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Generic, TypeVar
+
+_BLOCK = 256
+"""Items of a block, at most; two neighbours with fewer than half of that together become one."""
+
+T = TypeVar("T")
+
+
+class Ordered(Generic[T]):
+    """Items by ascending key, no two of which have the same key.
+
+    Two are equal that hold equal items, whatever their blocks.
+    """
+
+    def __init__(self, key: Callable[[T], Any], items: Iterable[T] = ()) -> None:
+        """Puts items in order.
+
+        Args:
+            key: what to order by.
+            items: in any order.
+        """
+        ordered = sorted(items, key=key)
+        self._key = key
+        self._blocks = tuple(tuple(ordered[start : start + _BLOCK]) for start in range(0, len(ordered), _BLOCK))
+        self._length = len(ordered)
+        self._ends: tuple[int, ...] | None = None
+
+    def __len__(self) -> int:
+        """Returns the number of items."""
+        return self._length
+
+    def __iter__(self) -> Iterator[T]:
+        """Goes through the items in order."""
+        return itertools.chain.from_iterable(self._blocks)
+
+    def __getitem__(self, index: int) -> T:
+        """Returns the item at an index, from the end for a negative one; raises `IndexError` where there is none."""
+        if index == 0 and self._blocks:
+            return self._blocks[0][0]
+        place, within = self._place(index + len(self) if index < 0 else index)
+        return self._blocks[place][within]
+
+    def __eq__(self, other: object) -> bool:
+        """Returns whether the other holds equal items."""
+        if not isinstance(other, Ordered):
+            return NotImplemented
+        return len(self) == len(other) and all(map(_equal, self, other))
+
+    def __hash__(self) -> int:
+        """Returns the hash of the items."""
+        return hash(tuple(self))
+
+    def __repr__(self) -> str:
+        """Returns the items as text."""
+        return f"Ordered({list(self)})"
+
+    def find(self, key: Any) -> T | None:
+        """Returns the item with a key, or None."""
+        place, within = self._lowest(key)
+        if place == len(self._blocks):
+            return None
+        item = self._blocks[place][within]
+        return item if self._key(item) == key else None
+
+    def add(self, item: T) -> Ordered[T]:
+        """Returns the sequence with one item more.
+
+        Raises:
+            ValueError: if there is an item with its key.
+        """
+        key = self._key(item)
+        if self.find(key) is not None:
+            raise ValueError(f"there is an item with the key {key} already")
+        place, within = self._lowest(key)
+        if place == len(self._blocks) and place > 0:
+            place, within = place - 1, len(self._blocks[-1])
+        block = self._blocks[place] if self._blocks else ()
+        grown = (*block[:within], item, *block[within:])
+        middle = len(grown) // 2
+        return self._with(place, place + 1, (grown,) if len(grown) <= _BLOCK else (grown[:middle], grown[middle:]))
+
+    def remove(self, index: int) -> Ordered[T]:
+        """Returns the sequence without the item at an index, in `[0, len)`; raises `IndexError` for another."""
+        return self._remove(*self._place(index))
+
+    def discard(self, key: Any) -> Ordered[T]:
+        """Returns the sequence without the item that has a key; raises `KeyError` where there is none."""
+        if self.find(key) is None:
+            raise KeyError(key)
+        return self._remove(*self._lowest(key))
+
+    def without(self, other: Ordered[T]) -> Iterator[T]:
+        """Goes through the items whose keys the other lacks, fast where the two share blocks."""
+        mine, theirs = (set(map(id, sequence._blocks)) for sequence in (self, other))
+        kept = {other._key(item) for block in other._blocks if id(block) not in mine for item in block}
+        for block in self._blocks:
+            if id(block) not in theirs:
+                yield from (item for item in block if self._key(item) not in kept)
+
+    def _place(self, index: int) -> tuple[int, int]:
+        """Returns the block of an index, and the index within it."""
+        if not 0 <= index < self._length:
+            raise IndexError(f"index is {index}, but there are {self._length} items")
+        if self._ends is None:  # Not all sequences are asked for an index.
+            self._ends = tuple(itertools.accumulate(map(len, self._blocks)))
+        place = bisect.bisect_right(self._ends, index)
+        return place, index - (self._ends[place] - len(self._blocks[place]))
+
+    def _lowest(self, key: Any) -> tuple[int, int]:
+        """Returns block and index within it of the first item with that key or a higher one, else behind the last."""
+        place = bisect.bisect_left(self._blocks, key, key=lambda block: self._key(block[-1]))
+        if place == len(self._blocks):
+            return place, 0
+        return place, bisect.bisect_left(self._blocks[place], key, key=self._key)
+
+    def _remove(self, place: int, within: int) -> Ordered[T]:
+        block = self._blocks[place]
+        left = block[:within] + block[within + 1 :]
+        before, after = self._blocks[max(0, place - 1) : place], self._blocks[place + 1 : place + 2]
+        for start, neighbours in ((place, (left, *after)), (place - 1, (*before, left))):
+            if len(neighbours) == 2 and sum(map(len, neighbours)) < _BLOCK // 2:
+                return self._with(start, start + 2, (neighbours[0] + neighbours[1],))
+        return self._with(place, place + 1, (left,) if left else ())
+
+    def _with(self, start: int, stop: int, blocks: tuple[tuple[T, ...], ...]) -> Ordered[T]:
+        """Returns the sequence with other blocks from `start` up to `stop`."""
+        changed: Ordered[T] = object.__new__(Ordered)
+        changed._key = self._key
+        changed._blocks = self._blocks[:start] + blocks + self._blocks[stop:]
+        changed._length = self._length + sum(map(len, blocks)) - sum(map(len, self._blocks[start:stop]))
+        changed._ends = None
+        return changed
+
+
+def _equal(one: object, other: object) -> bool:
+    return one is other or one == other
