@@ -68,8 +68,8 @@ class Attempts:
             if self._deaths[attempt.id] >= MAX_DEATHS:
                 raise AttemptsError(
                     f"the process died {self._deaths[attempt.id]} times while it trained individual {attempt.id}, "
-                    "which probably takes more memory than there is: resume on a machine with more memory, or with "
-                    f"--skip-birth {attempt.id}, which counts it as failed. What had finished is kept"
+                    f"which probably takes more memory than there is: resume with --skip-birth {attempt.id}, which "
+                    "counts it as failed. What had finished is kept"
                 )
         self._journal.append(entries)
         self._made.update(attempt.id for attempt in entries)

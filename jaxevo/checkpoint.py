@@ -22,6 +22,9 @@ from jaxevo.faults import kill_point
 from jaxevo.genotype import Genotype, genotype_from_json
 from jaxevo.inheritance import Variables
 
+# Orbax logs every file, and every error that it raises too.
+logging.getLogger("absl").setLevel(logging.CRITICAL)
+
 _KEPT_SNAPSHOTS = 2
 _TRAINING_NAME = re.compile(r"\d{6,}-\d+-\d+")
 
@@ -40,7 +43,6 @@ class WeightStore:
         """Opens a folder of weights; it is created with the first ones."""
         self._folder = folder
         self._checkpointer = ocp.Checkpointer(ocp.PyTreeCheckpointHandler())
-        logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax logs every file.
 
     def save(self, name: str, genotype: Genotype, variables: Variables) -> str:
         """Saves an individual's trained variables (NumPy arrays) and returns their sha256.

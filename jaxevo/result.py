@@ -10,7 +10,7 @@ from jaxevo.evaluation import SavedNetworks, ensemble_members, majority_vote
 from jaxevo.evolution import genotype_cost
 from jaxevo.history import History, task_of_manifest
 from jaxevo.journal import JournalContent
-from jaxevo.workdir import Workdir, read_manifest, write_json
+from jaxevo.workdir import Workdir, read_manifest, write_json, writing_explained
 
 
 def summarise(workdir: Workdir, dataset: Dataset) -> dict[str, Any] | None:
@@ -49,7 +49,8 @@ def write_result(path: Path) -> dict[str, Any] | None:
     workdir = Workdir(path)
     result = summarise(workdir, load(read_manifest(workdir).settings.dataset))
     if result is not None:
-        write_json(workdir.result, result)
+        with writing_explained(path):
+            write_json(workdir.result, result)
     return result
 
 

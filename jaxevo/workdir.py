@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import errno
 import fcntl
 import importlib.metadata
 import json
@@ -17,6 +18,16 @@ FORMAT = 2
 """The format of a work folder; a folder of another format is refused."""
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+
+
+# What the system says where something cannot be written, and what helps.
+_REMEDIES = {
+    errno.ENOSPC: "free some space there",
+    errno.EDQUOT: "free some space there, or have the quota raised",
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f)",
+    errno.EROFS: "mount it for writing",
+    errno.EACCES: "see to its permissions",
+}
 
 
 class WorkdirError(ValueError):
@@ -126,7 +137,9 @@ def locked(path: Path) -> Iterator[None]:
         path.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
-        raise WorkdirError(f"workdir {path} cannot be written ({error.strerror}): choose another folder") from error
+        raise WorkdirError(
+            f"workdir {path} cannot be written ({error.strerror}): see to that, or choose another folder"
+        ) from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -134,9 +147,33 @@ def locked(path: Path) -> Iterator[None]:
             raise WorkdirError(
                 f"workdir {path} is in use by another process: wait for it, stop it, or choose another folder"
             ) from error
-        yield
+        with writing_explained(path):
+            yield
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def writing_explained(path: Path) -> Iterator[None]:
+    """Says what to do where a run cannot be written on: its disk is full, or became read-only.
+
+    Orbax and TensorStore raise errors of several kinds then; the system's own words are in all of them.
+
+    Raises:
+        WorkdirError: in place of such an error.
+    """
+    try:
+        yield
+    except (OSError, ValueError, RuntimeError) as error:
+        for number, remedy in _REMEDIES.items():
+            words = os.strerror(number)
+            if words in str(error):
+                begun = (path / "manifest.json").exists()
+                then = f"and go on with 'jaxevo resume {path}'" if begun else "or choose another folder"
+                raise WorkdirError(
+                    f"workdir {path} cannot be written ({words}): {remedy}, {then}. What had finished is kept"
+                ) from error
+        raise
 
 
 def write_manifest(workdir: Workdir, manifest: Manifest) -> None:

@@ -1,16 +1,17 @@
-"""Attempts: durable before a training starts, numbered, and counted where a process died in them."""
+"""Attempts: durable before a training starts, numbered, and counted where a process died in them.
+
+A run whose process really dies five times is in test_faults.py.
+"""
 
 import dataclasses
 
 import pytest
-from tiny_runs import jaxevo, journal_lines, resume, run_arguments, start
+from tiny_runs import jaxevo, resume, run_arguments, start
 
-import jaxevo as package
 from jaxevo.attempts import MAX_DEATHS, Attempts, AttemptsError, deaths
 from jaxevo.evolution import Birth, Inherited, Outcome, birth_sha256
 from jaxevo.genotype import Genotype
-from jaxevo.journal import Attempt, Journal, JournalContent, Loss, Record, Session, Stop, read_journal
-from jaxevo.settings import Limits
+from jaxevo.journal import Attempt, Journal, JournalContent, Loss, Record, Stop, read_journal
 
 BIRTH = Birth(7, 2, "IDENTITY", Genotype(0.1), Inherited(Genotype(0.1), "000002-1", "aa"), 3.0, 5)
 OTHER = dataclasses.replace(BIRTH, id=8)
@@ -105,47 +106,6 @@ def test_a_training_that_comes_further_within_a_session_starts_counting_anew_too
         with pytest.raises(AttemptsError):
             attempts.begin([BIRTH])
     assert deaths(read_journal(tmp_path / "journal.jsonl")) == {BIRTH.id: MAX_DEATHS}
-
-
-def doomed(path, birth_id, deaths):
-    """Adds sessions that died while they trained a birth, as a process that runs out of memory leaves them."""
-    content = read_journal(path / "journal.jsonl")
-    genuine = next(one for one in content.attempts if one.id == birth_id)
-    with Journal(path / "journal.jsonl") as journal:
-        for number in range(deaths):
-            session = len(content.sessions) + 1 + number
-            again = dataclasses.replace(genuine, number=genuine.number + 1 + number, session=session)
-            journal.append([Session(session, 0.0, Limits(max_individuals=14))])
-            journal.append([again])
-
-
-@pytest.fixture
-def stuck(tmp_path):
-    """A run that died five times while it trained one birth; returns its folder and the birth."""
-    path = tmp_path / "run"
-    jaxevo(*run_arguments(path, 14), kill_point="after attempt:7")
-    in_training = {one["id"] for one in journal_lines(path, "attempt")}
-    in_training -= {one["outcome"]["id"] for one in journal_lines(path, "record")}
-    birth_id = max(in_training)
-    doomed(path, birth_id, MAX_DEATHS)
-    return path, birth_id
-
-
-def test_a_run_that_died_five_times_on_a_birth_stops_and_names_it_and_can_skip_it(stuck):
-    path, birth_id = stuck
-    stopped = jaxevo("resume", path, "--lanes", 2)
-    assert stopped.returncode == 1
-    assert f"while it trained individual {birth_id}" in stopped.stderr
-    assert f"--skip-birth {birth_id}" in stopped.stderr
-    skipped = jaxevo("resume", path, "--lanes", 2, "--skip-birth", birth_id)
-    assert skipped.returncode == 0, skipped.stderr
-    assert "not reproducible from its seed alone" in skipped.stdout
-    run = package.open(path)
-    assert run.events == 14
-    assert run.skipped == [birth_id]
-    assert run.individual(birth_id).fitness == 0
-    assert "skipped" in run.history.set_index("id").failure[birth_id]
-    assert "not reproducible from its seed alone" in jaxevo("show", path).stdout
 
 
 def test_only_a_birth_in_training_can_be_skipped(tmp_path):

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -145,17 +144,6 @@ def test_resuming_where_there_is_no_run_is_refused(tmp_path):
         resume(tmp_path)
 
 
-def test_two_processes_cannot_use_one_folder(copied):
-    with subprocess.Popen(command("resume", copied, "--max-individuals", 100_000), stdout=subprocess.DEVNULL) as other:
-        try:
-            while not journal_lines(copied, "session")[1:]:
-                time.sleep(0.05)
-            with pytest.raises(WorkdirError, match="in use by another process"):
-                resume(copied)
-        finally:
-            other.kill()
-
-
 def test_a_manifest_of_another_format_is_refused(copied):
     fields = json.loads((copied / "manifest.json").read_text())
     (copied / "manifest.json").write_text(json.dumps({**fields, "format": 99}))
@@ -227,32 +215,6 @@ def test_missing_and_altered_weights_are_named(copied):
         package.open(copied).best.variables  # noqa: B018
 
 
-def test_flipped_bits_in_weights_are_found(copied):
-    network = package.open(copied).best
-    store = copied / "weights" / network.individual.weights / "variables"
-    for file in sorted(path for path in store.rglob("*") if path.is_file() and "/d/" in str(path)):
-        data = bytearray(file.read_bytes())
-        for place in range(0, len(data), 7):
-            data[place] ^= 1
-        file.write_bytes(data)
-    # In a process of its own: TensorStore's threads may report the damage once more, to nobody.
-    ended = jaxevo("test", copied)
-    assert ended.returncode == 2
-    assert re.search("cannot be read|are not those that were saved", ended.stderr)
-
-
-def test_a_damaged_snapshot_is_named_and_its_removal_helps(copied, finished):
-    snapshot = copied / "snapshots" / "16"
-    for file in snapshot.rglob("*"):
-        if file.is_file() and b"fingerprint" in file.read_bytes():
-            file.write_bytes(file.read_bytes().replace(b"fingerprint", b"fingerprinT"))
-    with pytest.raises(CheckpointError, match="delete that folder"):
-        resume(copied)
-    shutil.rmtree(snapshot)
-    resume(copied)
-    assert fingerprint(copied) == fingerprint(finished)
-
-
 @pytest.mark.parametrize(
     ("limit", "reason"),
     [
@@ -313,16 +275,13 @@ def test_progress_is_told_after_every_event(tmp_path):
     assert set(seen) == set(range(9)) or set(seen) == set(range(1, 9))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_stops_cleanly_and_says_how_to_go_on(tmp_path, finished, number):
+def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path, finished):
     path = tmp_path / "run"
     with subprocess.Popen(command(*run_arguments(path, 5_000)), stdout=subprocess.PIPE, text=True) as process:
         while not (path / "journal.jsonl").exists() or not journal_lines(path, "record")[3:]:
             time.sleep(0.05)
-        process.send_signal(number)
-        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
         output, _ = process.communicate(timeout=30)
-    assert time.monotonic() - began < 20
     assert process.returncode == 130
     assert f"jaxevo resume {path}" in output
     assert journal_lines(path, "stop")[-1]["reason"] == "interrupted"
@@ -344,7 +303,8 @@ def test_a_full_disk_leaves_the_journal_whole(tmp_path):
     arguments = [command()[0], "-c", script, "resume", str(path), "--max-individuals", "40"]
     failed = subprocess.run(arguments, capture_output=True, text=True, timeout=120, check=False)
     assert failed.returncode != 0
-    assert "File too large" in failed.stderr
+    assert f"workdir {path} cannot be written (File too large)" in failed.stderr
+    assert f"jaxevo resume {path}" in failed.stderr
     assert (path / "journal.jsonl").read_bytes().endswith(b"\n")
     resume(path, 20)
     start(tmp_path / "undisturbed", 20)

@@ -6,22 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+from experiments.faults.host import TINY, run_arguments
 from jaxevo.loop import Watcher
 from jaxevo.run import Ended, resume_run, start_run
 from jaxevo.settings import Execution, Limits, Settings
 
-TINY = {
-    "dataset": "digits",
-    "seed": 3,
-    "population_size": 6,
-    "num_workers": 3,
-    "selection": "tournament",
-    "train_steps": 6,
-    "batch_size": 20,
-    "snapshot_interval": 4,
-    "ensemble_size": 2,
-}
-"""Settings of a run whose individuals train for an instant."""
+__all__ = ["TINY", "command", "jaxevo", "journal_lines", "resume", "run_arguments", "start"]
 
 
 def start(
@@ -42,11 +32,6 @@ def resume(path: Path, max_individuals: int | None = None, lanes: int = 2, watch
 
 def command(*arguments: object) -> list[str]:
     return [sys.executable, "-m", "jaxevo", *map(str, arguments)]
-
-
-def run_arguments(path: Path, max_individuals: int, **changes: object) -> list[str]:
-    flags = {**TINY, "workdir": path, "max_individuals": max_individuals, "lanes": 2, **changes}
-    return ["run", *(text for name, value in flags.items() for text in (f"--{name.replace('_', '-')}", str(value)))]
 
 
 def jaxevo(*arguments: object, kill_point: str | None = None, timeout: float = 120) -> subprocess.CompletedProcess[str]:
