@@ -6,6 +6,7 @@ memory than there is, would stop the run for good: so the run names it and leave
 
 import collections
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from jaxevo.evolution import Birth, birth_sha256
 from jaxevo.journal import Attempt, Journal, JournalContent, Loss
@@ -15,6 +16,19 @@ _SUSPICIOUS_DEATHS = 2
 
 class AttemptsError(RuntimeError):
     """A birth whose training keeps killing its process; the message names it and says what to do."""
+
+
+class AttemptKeeper(Protocol):
+    """Whoever numbers attempts, and knows which births have killed a process."""
+
+    def begin(self, births: Sequence[Birth]) -> list[int]:
+        """Returns the number of a durable attempt at each birth."""
+
+    def lost(self, birth_id: int, number: int, reason: str) -> None:
+        """Takes note of an attempt that ended without a record."""
+
+    def suspicious(self, birth_id: int) -> bool:
+        """Returns whether a birth is to be trained alone."""
 
 
 class Attempts:
@@ -42,7 +56,7 @@ class Attempts:
         self._max_deaths = max_deaths
         self._first_step = first_step
         self._made = collections.Counter(attempt.id for attempt in content.attempts)
-        self._deaths = deaths(content)
+        self._steps, self._deaths = _progress(content)
 
     def begin(self, births: Sequence[Birth]) -> list[int]:
         """Makes an attempt at each birth durable, and returns their numbers; only then may the trainings start.
@@ -55,7 +69,8 @@ class Attempts:
             for birth in births
         ]
         for attempt in entries:
-            if self._deaths.get(attempt.id, 0) >= self._max_deaths:
+            _begin(attempt, self._steps, self._deaths)
+            if self._deaths[attempt.id] >= self._max_deaths:
                 raise AttemptsError(
                     f"the process died {self._deaths[attempt.id]} times while it trained individual {attempt.id}, "
                     "which probably takes more memory than there is: with more memory, resume with a larger "
@@ -82,15 +97,25 @@ def deaths(content: JournalContent) -> dict[int, int]:
     A session that ended cleanly dropped its trainings without any death. A training that goes on from a later step than
     the one before has come further: preemption of long trainings is no fault of theirs.
     """
+    return _progress(content)[1]
+
+
+def _progress(content: JournalContent) -> tuple[dict[int, int], dict[int, int]]:
+    """Returns the last step that an attempt at each unfinished birth went on from, and the deaths since then."""
     clean = {stop.session for stop in content.stops}
     noticed = {(loss.id, loss.number) for loss in content.losses}
-    counted: dict[int, int] = {}
     steps: dict[int, int] = {}
+    counted: dict[int, int] = {}
     for attempt in content.attempts:
         if attempt.id in content.records:
             continue
-        if attempt.first_step > steps.get(attempt.id, -1):
-            steps[attempt.id], counted[attempt.id] = attempt.first_step, 0
+        _begin(attempt, steps, counted)
         if attempt.session not in clean or (attempt.id, attempt.number) in noticed:
             counted[attempt.id] += 1
-    return counted
+    return steps, counted
+
+
+def _begin(attempt: Attempt, steps: dict[int, int], counted: dict[int, int]) -> None:
+    """Has the deaths of a birth counted anew where an attempt goes on from a later step than those before."""
+    if attempt.first_step > steps.get(attempt.id, -1):
+        steps[attempt.id], counted[attempt.id] = attempt.first_step, 0

@@ -6,6 +6,7 @@ individual is to be trained on several devices, virtual ones are made. On accele
 fixed autotuning are on.
 """
 
+import glob
 import importlib.util
 import os
 import platform
@@ -24,6 +25,10 @@ _CPU_FLAGS = (
     "--xla_cpu_parallel_codegen_split_count=1",
 )
 _GPU_FLAGS = ("--xla_gpu_deterministic_ops=true", "--xla_gpu_autotune_level=0")
+_TPU_FILES = ("/dev/accel[0-9]*", "/dev/vfio/[0-9]*")
+# How libtpu lays out the chips of one host, by their number.
+_CHIP_BOUNDS = {1: "1,1,1", 2: "1,2,1", 4: "2,2,1", 8: "2,4,1"}
+_TPU_PORT = 8476
 _FORCED_CPU_DEVICES = "--xla_force_host_platform_device_count"
 _prepared_for: int | None = None
 """CPU devices that this process was prepared to have; None before."""
@@ -77,6 +82,27 @@ def prepare_process(execution: Execution | None = None) -> bool:
     return True
 
 
+def single_host_topology() -> dict[str, str]:
+    """Returns the variables by which JAX uses the TPU chips of this host alone; none where there are no chips.
+
+    On a host of a pod slice JAX would else wait for the processes of all the other hosts. Chips that
+    `TPU_VISIBLE_CHIPS` names already are kept to, and so is a topology that is set already.
+    """
+    visible = os.environ.get("TPU_VISIBLE_CHIPS", "")
+    chips = visible.split(",") if visible else [str(chip) for chip in range(_tpu_chips())]
+    bounds = _CHIP_BOUNDS.get(len(chips))
+    if bounds is None or "TPU_PROCESS_BOUNDS" in os.environ:
+        return {}
+    return {
+        "TPU_VISIBLE_CHIPS": ",".join(chips),
+        "TPU_PROCESS_BOUNDS": "1,1,1",
+        "TPU_CHIPS_PER_PROCESS_BOUNDS": bounds,
+        "TPU_PROCESS_ADDRESSES": f"localhost:{_TPU_PORT}",
+        "TPU_PROCESS_PORT": str(_TPU_PORT),
+        "CLOUD_TPU_TASK_ID": "0",
+    }
+
+
 def instruction_sets() -> str:
     """Returns what names this machine's processor, since XLA compiles for it: its architecture and vector sets."""
     try:
@@ -86,6 +112,10 @@ def instruction_sets() -> str:
         flags = []
     vectors = sorted(flag for flag in flags if flag.startswith(("avx", "fma", "amx", "sve", "asimd")))
     return " ".join((platform.machine(), *vectors))
+
+
+def _tpu_chips() -> int:
+    return max(len(glob.glob(pattern)) for pattern in _TPU_FILES)
 
 
 def _cpu_devices(execution: Execution) -> int:

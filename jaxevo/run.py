@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,11 +15,12 @@ from jaxevo.checkpoint import SnapshotStore, TrainingStore
 from jaxevo.compilation import use_persistent_cache
 from jaxevo.data import Dataset, absolute_name, load
 from jaxevo.data.cache import cache_dir
-from jaxevo.environment import instruction_sets
 from jaxevo.evolution import Outcome, evolution
 from jaxevo.execution.executor import Executor
 from jaxevo.execution.local import LocalExecutor, lane_devices
+from jaxevo.execution.machine import describe_machine, differences
 from jaxevo.execution.waiting import BIRTHS_A_LANE, expected_idle_share
+from jaxevo.execution.worker import Assignment
 from jaxevo.history import History
 from jaxevo.journal import Journal, JournalContent, Record, Session, Stop, read_journal
 from jaxevo.loop import FAILED, HostLoop, Progress, Watcher, task_of
@@ -32,7 +32,6 @@ from jaxevo.workdir import (
     check_new,
     locked,
     read_manifest,
-    software_versions,
     write_manifest,
 )
 
@@ -66,6 +65,7 @@ def start_run(path: Path, settings: Settings, limits: Limits, execution: Executi
     # A run is resumed from any folder: a path must not depend on this one.
     settings = dataclasses.replace(settings, dataset=absolute_name(settings.dataset))
     evolution(settings, task_of(dataset))  # Checks the budgets before anything is written.
+    machine = _machine(execution)
     with locked(path):
         check_new(path)
         workdir = Workdir(path)
@@ -78,7 +78,7 @@ def start_run(path: Path, settings: Settings, limits: Limits, execution: Executi
             mean=tuple(map(float, dataset.mean)),
             deviation=tuple(map(float, dataset.std)),
             validation_images=len(dataset.validation.labels),
-            machine=describe_machine(execution),
+            machine=machine,
         )
         write_manifest(workdir, manifest)
         return _evolve(workdir, manifest, dataset, limits, execution, watcher)
@@ -102,7 +102,7 @@ def resume_run(path: Path, changes: Limits, execution: Execution, watcher: Watch
     manifest = read_manifest(workdir)
     check_execution(manifest.settings, execution)
     dataset = _same_dataset(path, manifest)
-    for difference in machine_differences(manifest, execution):
+    for difference in _before_resuming(manifest, execution):
         watcher.notice(
             f"{difference} when the run began: from here on its results may differ in their last bits from an "
             "undisturbed run"
@@ -135,13 +135,14 @@ def replay_run(source: Path, path: Path, execution: Execution, watcher: Watcher)
         raise WorkdirError(f"the run in {source} has no finished individual yet: there is nothing to replay")
     check_execution(history.manifest.settings, execution)
     dataset = _same_dataset(source, history.manifest)
-    for difference in machine_differences(history.manifest, execution):
+    machine = _machine(execution)
+    for difference in differences(machine, history.manifest.machine):
         watcher.notice(f"{difference} when the run to replay began: the fingerprints may differ")
     limits = Limits(max_individuals=len(told))
     with locked(path):
         check_new(path)
         workdir = Workdir(path)
-        manifest = dataclasses.replace(history.manifest, limits=limits, machine=describe_machine(execution), order=told)
+        manifest = dataclasses.replace(history.manifest, limits=limits, machine=machine, order=told)
         write_manifest(workdir, manifest)
         skipped = [life.record.outcome.id for life in history.lives.values() if life.record.skipped]
         return _evolve(workdir, manifest, dataset, limits, execution, watcher, skipped)
@@ -170,29 +171,33 @@ def _check_skipped(skip: Sequence[int], content: JournalContent) -> None:
 
 def machine_differences(manifest: Manifest, execution: Execution) -> list[str]:
     """Returns the beginning of a sentence for all that differs here from where a run began."""
-    return [
-        f"{name} is {here!r}, but was {manifest.machine.get(name)!r}"
-        for name, here in describe_machine(execution).items()
-        if manifest.machine.get(name) != here
-    ]
+    return differences(describe_machine(execution), manifest.machine)
+
+
+def _machine(execution: Execution) -> dict[str, str]:
+    """Returns what a new run is trained on: this machine, or a worker's; raises `ValueError` without a cluster."""
+    if execution.executor == "local":
+        return describe_machine(execution)
+    from jaxevo.execution.ray import describe_cluster
+
+    return describe_cluster(execution)
+
+
+def _before_resuming(manifest: Manifest, execution: Execution) -> list[str]:
+    """Returns how this machine differs from where a run began, or connects to the cluster: it compares each worker."""
+    if execution.executor == "local":
+        return machine_differences(manifest, execution)
+    from jaxevo.execution.ray import connect
+
+    connect(execution)
+    return []
 
 
 def check_execution(settings: Settings, execution: Execution) -> None:
     """Raises `ValueError` with a sentence where a run cannot be executed so on this machine."""
     execution.check_batch_size(settings.batch_size)
-    lane_devices(execution)
-
-
-def describe_machine(execution: Execution) -> dict[str, str]:
-    """Returns what may shape a result's last bits, beside settings and data."""
-    return {
-        **software_versions(),
-        "device": jax.local_devices()[0].device_kind,
-        "devices per lane": str(execution.devices_per_lane),
-        "instruction sets": instruction_sets(),
-        "XLA_FLAGS": os.environ.get("XLA_FLAGS", ""),
-        "NPROC": os.environ.get("NPROC", ""),
-    }
+    if execution.executor == "local":
+        lane_devices(execution)
 
 
 def _evolve(
@@ -217,7 +222,7 @@ def _evolve(
         content = read_journal(workdir.journal)
         first_step = TrainingStore(workdir.training).last_step
         attempts = Attempts(journal, content, session.number, execution.max_deaths, first_step)
-        executor = LocalExecutor(settings, dataset, workdir, execution, session.number, attempts)
+        executor = _executor(workdir, manifest, dataset, execution, session, attempts, watcher)
         loop = HostLoop(workdir, manifest, limits, content, state, journal, snapshots, executor, watcher)
         if settings.workers < BIRTHS_A_LANE * executor.lanes and not settings.wall_clock:
             expected = expected_idle_share(settings.workers, executor.lanes)
@@ -227,7 +232,7 @@ def _evolve(
                 "time; the result is the same"
             )
         if execution.fast:
-            watcher.notice(_what_fast_costs())
+            watcher.notice(_what_fast_costs(execution))
         try:
             reason = loop.until_stopped(interrupted)
         except BaseException:
@@ -240,9 +245,34 @@ def _evolve(
         return Ended(reason, progress, executor.busy)
 
 
-def _what_fast_costs() -> str:
-    device = jax.local_devices()[0]
-    if device.platform != "gpu":
+def _executor(
+    workdir: Workdir,
+    manifest: Manifest,
+    dataset: Dataset,
+    execution: Execution,
+    session: Session,
+    attempts: Attempts,
+    watcher: Watcher,
+) -> Executor:
+    """Returns what trains the session's births."""
+    if execution.executor == "local":
+        return LocalExecutor(manifest.settings, dataset, workdir, execution, session.number, attempts)
+    from jaxevo.execution.ray import RayExecutor
+
+    assignment = Assignment(
+        settings=manifest.settings,
+        workdir=workdir.path.absolute(),
+        session=session.number,
+        machine=manifest.machine,
+        data_fingerprint=dataset.fingerprint,
+    )
+    return RayExecutor(assignment, execution, dataset.image_shape, attempts, watcher.notice)
+
+
+def _what_fast_costs(execution: Execution) -> str:
+    # What devices workers have, this process does not know.
+    device = jax.local_devices()[0] if execution.executor == "local" else None
+    if device is not None and device.platform != "gpu":
         return f"fast turns nothing off on {device.device_kind}: only GPUs have operations that are not deterministic"
     return (
         "fast is on: operations are not deterministic and kernels are chosen by timing, so the same seed does not give "

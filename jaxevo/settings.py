@@ -15,6 +15,7 @@ from jaxevo.randomness import MAX_SEED
 
 SelectionName = Literal["tournament", "aging", "random"]
 InheritanceName = Literal["shape", "none"]
+ExecutorName = Literal["local", "ray"]
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,8 @@ class Execution:
     """On what a session of a run is executed; it shapes no more of what a seed produces than last bits."""
 
     lanes: int | None = None
-    """Individuals to train at once; it never shapes the result. Default: one a device, on CPU one a core."""
+    """Individuals to train at once, on each worker of a cluster; it never shapes the result. Default: one a device, on
+    CPU one a core."""
     devices_per_lane: int = 1
     """Devices that share the training of an individual, each a part of every batch: it must divide batch-size. It
     shapes the result's last bits, which are the same again with the same number."""
@@ -177,13 +179,49 @@ class Execution:
     checkpoint_seconds: float = 300.0
     """Seconds between two checkpoints of a long training, which goes on from the last one after a crash."""
 
+    executor: ExecutorName = "local"
+    """local: the devices of this machine. ray: the workers of a Ray cluster, which all see the work folder."""
+    ray_address: str | None = None
+    """Ray cluster to connect to: auto, or HOST:PORT. Default: a Ray of this machine alone, for as long as the run."""
+    workers: int | None = None
+    """Ray workers, each a process. Default: one on every node that has what a worker asks for, late ones included."""
+    worker_resources: str | None = None
+    """What each Ray worker asks for, such as CPU=2,GPU=1; nodes without it get none. Default: CPU=1 and all GPUs and
+    TPU chips of its node."""
+    lease_seconds: float = 900.0
+    """A Ray worker is given up for hung, and its individuals trained elsewhere, once a training gave no sign of life
+    for so long. Every second of training is a sign; compiling and saving are not and must fit in."""
+
     def __post_init__(self) -> None:
         """Checks every field; raises `ValueError` with a sentence for the first that will not do."""
         _check_types(self)
-        _check("lanes", self.lanes, self.lanes is None or self.lanes >= 1, "1 or more")
-        _check("max_deaths", self.max_deaths, self.max_deaths >= 1, "1 or more")
-        _check("devices_per_lane", self.devices_per_lane, self.devices_per_lane >= 1, "1 or more")
-        _check("checkpoint_seconds", self.checkpoint_seconds, self.checkpoint_seconds > 0, "above 0")
+        _choice("executor", self.executor, ExecutorName)
+        for name in ("lanes", "devices_per_lane", "max_deaths", "workers"):
+            value = getattr(self, name)
+            _check(name, value, value is None or value >= 1, "1 or more")
+        for name in ("checkpoint_seconds", "lease_seconds"):
+            _check(name, getattr(self, name), getattr(self, name) > 0, "above 0")
+        self.resources()
+        for name in ("ray_address", "workers", "worker_resources"):
+            value = getattr(self, name)
+            _check(name, value, value is None or self.executor == "ray", "left out without executor='ray'")
+
+    def resources(self) -> dict[str, float] | None:
+        """Returns `worker_resources` by name, None where they are left to the default.
+
+        Raises:
+            ValueError: if they are not NAME=AMOUNT, separated by commas.
+        """
+        if self.worker_resources is None:
+            return None
+        parts = [part.partition("=") for part in self.worker_resources.split(",")]
+        try:
+            amounts = {name.strip(): float(amount) for name, _, amount in parts}
+        except ValueError:
+            amounts = {}
+        fits = bool(amounts) and all(name and 0 < amount < math.inf for name, amount in amounts.items())
+        _check("worker_resources", self.worker_resources, fits, "such as CPU=2,GPU=1, with amounts above 0")
+        return amounts
 
     def check_batch_size(self, batch_size: int) -> None:
         """Raises `ValueError` where the devices of a lane cannot share a batch evenly."""

@@ -4,8 +4,12 @@ import os
 import tempfile
 from pathlib import Path
 
+from ray_cluster import ENVIRONMENT
+
 from jaxevo.environment import prepare_process
 
 # Shared by all test processes, so that no executable is compiled twice in a test session.
 os.environ.setdefault("JAXEVO_CACHE_DIR", str(Path(tempfile.gettempdir()) / f"jaxevo-tests-{os.getuid()}"))
 prepare_process()
+# Ray reads some of it when it is imported.
+os.environ.update(ENVIRONMENT)

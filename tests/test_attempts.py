@@ -99,6 +99,18 @@ def test_after_five_deaths_the_birth_is_named_and_not_begun(tmp_path):
     assert written.losses == (Loss(7, MAX_DEATHS, "its worker died"),)
 
 
+def test_a_training_that_comes_further_within_a_session_starts_counting_anew_too(tmp_path):
+    steps = iter([0] * (MAX_DEATHS - 1) + [500] * (MAX_DEATHS + 1))
+    with Journal(tmp_path / "journal.jsonl") as journal:
+        attempts = Attempts(journal, JournalContent(), 1, MAX_DEATHS, lambda birth_id: next(steps))
+        for number in range(1, 2 * MAX_DEATHS):
+            assert attempts.begin([BIRTH]) == [number]
+            attempts.lost(BIRTH.id, number, "its worker died")
+        with pytest.raises(AttemptsError):
+            attempts.begin([BIRTH])
+    assert deaths(read_journal(tmp_path / "journal.jsonl")) == {BIRTH.id: MAX_DEATHS}
+
+
 def test_only_a_birth_in_training_can_be_skipped(tmp_path):
     path = tmp_path / "run"
     start(path, 6)

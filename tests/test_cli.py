@@ -161,3 +161,13 @@ def test_a_run_without_a_folder_gets_a_new_one_each_time(tmp_path, monkeypatch, 
         f"digits-seed{TINY['seed']}-2",
     ]
     assert "runs/digits-seed3-2" in capsys.readouterr().out
+
+
+def test_without_ray_its_executor_is_refused_with_what_to_install(tmp_path):
+    script = "import sys; sys.modules['ray'] = None; from jaxevo.cli import main; sys.exit(main(sys.argv[1:]))"
+    path = tmp_path / "run"
+    arguments = [command()[0], "-c", script, *run_arguments(path, 3, executor="ray")]
+    refused = subprocess.run(arguments, capture_output=True, text=True, timeout=120, check=False)
+    assert refused.returncode == 2
+    assert "Ray is not installed: pip install 'jaxevo[ray]'" in refused.stderr
+    assert not path.exists()

@@ -156,6 +156,16 @@ def test_a_library_has_its_place(library, modules):
     assert users_of(library) <= modules
 
 
+def test_one_file_knows_ray():
+    users = {file.name for _, file in sources(PACKAGE) if "ray" in imported(file, PACKAGE)}
+    assert users == {"ray.py"}
+
+
+def test_a_worker_loads_jax_only_when_its_settings_are_made():
+    loaded = modules_after_importing("jaxevo.execution.worker")
+    assert loaded & {"jax", "jaxlib", "flax", "ray"} == set()
+
+
 # What the tests above read with must see what it is meant to see.
 
 

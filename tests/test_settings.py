@@ -353,3 +353,38 @@ def test_the_paper_preset_has_the_papers_numbers():
 
 def test_aging_by_default_has_the_numbers_of_regularized_evolution():
     assert (Settings().population_size, Settings().sample_size) == (100, 25)
+
+
+# Execution.
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("executor", "slurm"),
+        ("lanes", 0),
+        ("workers", 0),
+        ("lease_seconds", 0.0),
+        ("checkpoint_seconds", -1.0),
+        ("worker_resources", ""),
+        ("worker_resources", "GPU"),
+        ("worker_resources", "GPU=0"),
+        ("worker_resources", "GPU=one"),
+        ("worker_resources", "=1"),
+        ("worker_resources", "GPU=inf"),
+    ],
+)
+def test_an_execution_that_will_not_do_is_refused(name, value):
+    assert_refused(Execution, name, value)
+
+
+@pytest.mark.parametrize(("name", "value"), [("workers", 2), ("ray_address", "auto"), ("worker_resources", "GPU=1")])
+def test_what_only_ray_knows_is_refused_without_it(name, value):
+    assert_refused(Execution, name, value)
+    Execution(executor="ray", **{name: value})
+
+
+def test_the_resources_of_a_worker_are_read():
+    assert Execution().resources() is None
+    execution = Execution(executor="ray", worker_resources="CPU=2, GPU=0.5,TPU-v4-head=1")
+    assert execution.resources() == {"CPU": 2.0, "GPU": 0.5, "TPU-v4-head": 1.0}

@@ -32,12 +32,9 @@ ROWS: dict[str, tuple[Inject, int]] = {
     "two hosts at once": (hosts.two_at_once, 10),
     "SIGTERM at random moments": (preemption.at_random_moments, 20),
     "SIGTERM while deep nets compile": (preemption.while_compiling, 5),
+    "kill -9 of Ray workers at random moments": (kills.ray_workers_at_random_moments, 100),
 }
 """Every kind of fault: what injects it, and how often in the long form."""
-WORKER_ROWS: dict[str, tuple[Inject, int]] = {
-    "kill -9 of workers at random moments": (kills.workers_at_random_moments, 100),
-}
-"""Those for executors whose workers are processes."""
 
 
 def main(arguments: list[str] | None = None) -> int:

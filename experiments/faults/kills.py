@@ -10,7 +10,7 @@ from typing import Any
 import jaxevo
 from experiments.faults.account import Account, Cost, expect
 from experiments.faults.host import SIGKILLED, Host
-from experiments.faults.scene import CHECKPOINT_ALWAYS, EVENTS, Scene, journal
+from experiments.faults.scene import CHECKPOINT_ALWAYS, EVENTS, RAY_FLAGS, Scene, journal, ray_workers
 from jaxevo.attempts import deaths
 from jaxevo.faults import KILL_POINTS
 from jaxevo.settings import Execution
@@ -19,6 +19,8 @@ _MAX_DEATHS = Execution().max_deaths
 _LONG: dict[str, Any] = {"train_steps": 3000, "num_workers": 1, "population_size": 2, "lanes": 1}
 _LONG_EVENTS = 2
 _LONGEST_DELAY_SECONDS = 0.7
+# So many that a run does not end before its worker was killed some times.
+_WORKER_EVENTS = 200
 _NOT_FROM_ITS_SEED = "not reproducible from its seed alone"
 # The others come after the session's first record: then every session comes further.
 _SHARE_AT_ANY_MOMENT = 0.25
@@ -71,33 +73,38 @@ def _host_until_it_ends(scene: Scene, times: int, moments: Random) -> Cost:
     return account.close(scene.ends_equal(path))
 
 
-def workers_at_random_moments(scene: Scene, times: int) -> Cost:
-    """Kills random worker processes at random moments, where the executor has any; the host process goes on."""
+def ray_workers_at_random_moments(scene: Scene, times: int) -> Cost:
+    """Kills random worker processes of a Ray at random moments; the host process goes on with others."""
     moments = scene.random("workers")
-    cost = Cost()
+    cost = Cost(note="compared with a run on local lanes")
     while cost.hits < times:
         path = scene.new_path()
         account = Account(path)
-        with scene.start(path) as host:
+        with scene.start(path, _WORKER_EVENTS, **RAY_FLAGS) as host:
             for _ in range(times - cost.hits):
-                _wait_for_a_moment(host, path, moments)
-                workers = scene.executor.workers(host.pid)
+                _wait_for_a_record(host, path)
+                time.sleep(moments.uniform(0, _LONGEST_DELAY_SECONDS))
+                workers = ray_workers(host.pid)
                 if host.ended or not workers:
                     break
                 os.kill(moments.choice(workers), signal.SIGKILL)
                 account.fault()
             expect(host.wait() == 0, f"a session whose workers die ends with: {host.output}")
-        killed = account.close(scene.is_equal(path))
-        expect(killed.hits > 0, f"{scene.executor.name} have no worker process to kill")
+        killed = account.close(scene.is_equal(path, _WORKER_EVENTS))
+        expect(killed.hits > 0, f"no worker process was there to be killed: {path}")
         cost += killed
     return cost
 
 
 def _wait_for_a_moment(host: Host, path: Path, moments: Random) -> None:
     if moments.random() > _SHARE_AT_ANY_MOMENT:
-        before = _records(path)
-        host.wait_until(lambda: _records(path) > before)
+        _wait_for_a_record(host, path)
     time.sleep(moments.uniform(0, _LONGEST_DELAY_SECONDS))
+
+
+def _wait_for_a_record(host: Host, path: Path) -> None:
+    before = _records(path)
+    host.wait_until(lambda: _records(path) > before)
 
 
 def _records(path: Path) -> int:

@@ -1,9 +1,9 @@
 """Where faults are injected: tiny runs in one folder, and what they come to when nothing disturbs them."""
 
+import contextlib
 import itertools
 import random
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,31 +19,34 @@ _SETTINGS: dict[str, Any] = {"train_steps": 24, "snapshot_interval": 2}
 CHECKPOINT_ALWAYS: dict[str, Any] = {"checkpoint_seconds": 1e-9}
 
 
-@dataclass(frozen=True)
-class Executor:
-    """On what the runs train.
-
-    Attributes:
-        name: for the table.
-        flags: of `run` and `resume`.
-        workers: `(pid of the host process) -> pids of its worker processes`; on local lanes there are none.
-    """
-
-    name: str
-    flags: dict[str, Any]
-    workers: Callable[[int], list[int]]
+LOCAL: dict[str, Any] = {"lanes": 2}
+RAY_FLAGS: dict[str, Any] = {"executor": "ray"}
 
 
-LOCAL = Executor("local lanes", {"lanes": 2}, lambda _: [])
+def ray_workers(host: int) -> list[int]:
+    """Returns the processes of Ray's actors that descend from a host process, by number."""
+    parents, actors = {}, []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # It ended meanwhile.
+            # The name stands in brackets, and may hold spaces.
+            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+            if (stat.parent / "cmdline").read_bytes().startswith(b"ray::Worker"):
+                actors.append(int(stat.parent.name))
+    return sorted(pid for pid in actors if host in _ancestors(pid, parents))
+
+
+def _ancestors(pid: int, parents: dict[int, int]) -> Iterator[int]:
+    while pid in parents:
+        pid = parents[pid]
+        yield pid
 
 
 class Scene:
     """A folder in which runs are begun, disturbed and compared."""
 
-    def __init__(self, folder: Path, executor: Executor = LOCAL, seed: int = 0) -> None:
+    def __init__(self, folder: Path, seed: int = 0) -> None:
         """Uses a folder; the seed draws the moments and places of faults."""
         self.folder = folder
-        self.executor = executor
         self._seed = seed
         self._numbers = itertools.count()
         self._undisturbed: dict[str, Path] = {}
@@ -65,7 +68,7 @@ class Scene:
         **changes: Any,
     ) -> Host:
         """Begins a run; `changes` are settings and flags."""
-        arguments = run_arguments(path, events, **{**_SETTINGS, **self.executor.flags, **changes})
+        arguments = run_arguments(path, events, **{**_SETTINGS, **LOCAL, **changes})
         return Host(self.folder, arguments, kill_point, disturb)
 
     def resume(
@@ -77,7 +80,7 @@ class Scene:
         **changes: Any,
     ) -> Host:
         """Goes on with a run, to its old limit or another; `changes` are flags."""
-        flags = {**self.executor.flags, **({} if events is None else {"max_individuals": events}), **changes}
+        flags = {**LOCAL, **({} if events is None else {"max_individuals": events}), **changes}
         texts = [text for name, value in flags.items() for text in (f"--{name.replace('_', '-')}", value)]
         return Host(self.folder, ["resume", path, *texts], kill_point, disturb)
 

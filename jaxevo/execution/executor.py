@@ -10,8 +10,9 @@ from jaxevo.journal import Record
 class Executor(Protocol):
     """Trains births on its lanes."""
 
-    lanes: int
-    """Individuals trained at once."""
+    @property
+    def lanes(self) -> int:
+        """Individuals trained at once."""
 
     @property
     def busy(self) -> bool:

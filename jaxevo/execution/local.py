@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Iterable
 
-from jaxevo.attempts import Attempts
+from jaxevo.attempts import AttemptKeeper
 from jaxevo.compilation import Compiler
 from jaxevo.data import Dataset
 from jaxevo.devices import Devices, device_groups
@@ -44,7 +44,7 @@ class LocalExecutor:
         workdir: Workdir,
         execution: Execution,
         session: int,
-        attempts: Attempts,
+        attempts: AttemptKeeper,
     ) -> None:
         """Puts the data on the devices and starts the lanes.
 
@@ -67,6 +67,7 @@ class LocalExecutor:
         self._attempts = attempts
         self._waiting: list[Birth] = []
         self._in_training: dict[int, Birth] = {}
+        self._signs: dict[int, float] = {}
         self._closing = False
         self._error: Exception | None = None
         self._finished: queue.SimpleQueue[Record | Exception] = queue.SimpleQueue()
@@ -134,6 +135,18 @@ class LocalExecutor:
         """Whether a thread still compiles after `close`: the process must not wait for it to end."""
         return any(thread.is_alive() for thread in self._threads)
 
+    @property
+    def silent_seconds(self) -> float:
+        """Seconds since the last sign of life of the training that was silent for longest; 0 where none runs."""
+        with self._condition:
+            return time.monotonic() - min(self._signs.values(), default=time.monotonic())
+
+    def _cancelled(self, birth: Birth) -> bool:
+        """Returns whether a lane is to drop its training; that it asks, between two calls, is a sign of life."""
+        with self._condition:
+            self._signs[birth.id] = time.monotonic()
+            return self._closing
+
     def _work(self, lane: Lane) -> None:
         while (birth := self._take(lane.compiler)) is not None:
             try:
@@ -150,7 +163,7 @@ class LocalExecutor:
         """Trains a birth; an error that its training may have brought about counts as a death."""
         [number] = self._attempts.begin([birth])
         try:
-            return lane.train(birth, number, self._session, lambda: self._closing)
+            return lane.train(birth, number, self._session, lambda: self._cancelled(birth))
         except (CancelledError, ValueError, OSError):  # Sentences already: missing or altered weights, a full disk.
             raise
         except Exception as error:
@@ -165,6 +178,7 @@ class LocalExecutor:
                 if birth is not None:
                     self._waiting.remove(birth)
                     self._in_training[birth.id] = birth
+                    self._signs[birth.id] = time.monotonic()
                     return birth
                 self._condition.wait()
             return None
@@ -182,7 +196,7 @@ class LocalExecutor:
 
     def _end(self, birth: Birth) -> None:
         with self._condition:
-            del self._in_training[birth.id]
+            del self._in_training[birth.id], self._signs[birth.id]
             self._condition.notify_all()
 
     def _compile_ahead(self, compiler: Compiler) -> None:
