@@ -2,9 +2,8 @@
 
 import contextlib
 import dataclasses
-import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from jaxevo.history import History
 from jaxevo.journal import Journal, JournalContent, Record, Session, Stop, read_journal
 from jaxevo.loop import FAILED, HostLoop, Progress, Watcher, task_of
 from jaxevo.settings import Execution, Limits, Settings
+from jaxevo.signals import wish_to_stop
 from jaxevo.workdir import (
     Manifest,
     Workdir,
@@ -34,8 +34,6 @@ from jaxevo.workdir import (
     read_manifest,
     write_manifest,
 )
-
-_SAME_WISH_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -214,7 +212,7 @@ def _evolve(
     content = read_journal(workdir.journal)
     use_persistent_cache(cache_dir() / "executables")
     snapshots = SnapshotStore(workdir.snapshots)
-    with contextlib.closing(snapshots), Journal(workdir.journal) as journal, _signals() as interrupted:
+    with contextlib.closing(snapshots), Journal(workdir.journal) as journal, wish_to_stop() as interrupted:
         state = snapshots.load_latest()
         session = Session(len(content.sessions) + 1, time.time(), limits)
         skipped = [_skipped(birth_id, session.number) for birth_id in skip]
@@ -292,28 +290,3 @@ def _stop(session: Session, reason: str, loop: HostLoop, executor: Executor, jou
     state = progress.state
     journal.append([Stop(session.number, state.events, reason, state.fingerprint, progress.session_seconds)])
     return progress
-
-
-@contextlib.contextmanager
-def _signals() -> Iterator[Callable[[], bool]]:
-    """Takes the first SIGINT or SIGTERM as a wish to stop cleanly; a later SIGINT ends the process as usual.
-
-    One within a second is the same wish: a terminal or `timeout` may signal a process and its group.
-    """
-    came: list[float] = []
-
-    def note(number: int, frame: object) -> None:
-        came.append(time.monotonic())
-        if number == signal.SIGINT and came[-1] - came[0] > _SAME_WISH_SECONDS:
-            raise KeyboardInterrupt
-
-    try:
-        previous = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:  # Not the main thread: there the signals stay the caller's.
-        yield lambda: False
-        return
-    try:
-        yield lambda: bool(came)
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

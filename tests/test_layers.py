@@ -36,6 +36,7 @@ ORDER = (
     "workdir",
     "history",
     "evaluation",
+    "signals",
     "execution",
     "loop",
     "run",
