@@ -260,7 +260,9 @@ def test_a_birth_is_due_after_the_overhead_and_its_flops_at_the_virtual_rate():
     for _ in range(100):
         clock = run.state.clock
         for birth in run.ask():
-            found = cost(architecture(birth.genotype, (8, 8, 1)), 10, settings.batch_size)
+            found = cost(
+                architecture(birth.genotype, (8, 8, 1)), 10, settings.batch_size, settings.evaluation_batch_size
+            )
             assert birth.flops == individual_flops(found, settings.train_steps, settings.batch_size, 180)
             assert birth.due == pytest.approx(clock + 3.0 + birth.flops / 1e8, rel=1e-12)
         run.step()
@@ -443,7 +445,7 @@ def test_a_run_whose_trainings_all_fail_goes_on(selection):
 BUDGETS = {
     "max_parameters": (35, lambda found: found.parameters),
     "max_flops_per_image": (3000, lambda found: found.forward_flops),
-    "max_memory": (80_000, lambda found: found.memory),
+    "max_memory": (300_000, lambda found: found.memory),
 }
 
 
@@ -453,7 +455,10 @@ def test_no_birth_is_ever_over_budget(name):
 
     def largest(settings):
         births = Run(settings).until(300).births.values()
-        costs = [cost(architecture(birth.genotype, (8, 8, 1)), 10, settings.batch_size) for birth in births]
+        costs = [
+            cost(architecture(birth.genotype, (8, 8, 1)), 10, settings.batch_size, settings.evaluation_batch_size)
+            for birth in births
+        ]
         return max(map(needed, costs))
 
     assert largest(dataclasses.replace(SMALL, **{name: budget})) <= budget < largest(SMALL)
@@ -462,7 +467,7 @@ def test_no_birth_is_ever_over_budget(name):
 @pytest.mark.parametrize("name", BUDGETS)
 def test_an_initial_individual_may_just_fit_the_budget(name):
     _, needed = BUDGETS[name]
-    budget = needed(cost(architecture(INITIAL, (8, 8, 1)), 10, SMALL.batch_size))
+    budget = needed(cost(architecture(INITIAL, (8, 8, 1)), 10, SMALL.batch_size, SMALL.evaluation_batch_size))
     run = Run(dataclasses.replace(SMALL, **{name: budget})).until(40)
     assert run.state.events == 40
 
@@ -470,7 +475,7 @@ def test_an_initial_individual_may_just_fit_the_budget(name):
 @pytest.mark.parametrize("name", BUDGETS)
 def test_an_initial_individual_over_budget_is_an_error_that_names_the_setting(name):
     _, needed = BUDGETS[name]
-    budget = needed(cost(architecture(INITIAL, (8, 8, 1)), 10, SMALL.batch_size)) - 1
+    budget = needed(cost(architecture(INITIAL, (8, 8, 1)), 10, SMALL.batch_size, SMALL.evaluation_batch_size)) - 1
     with pytest.raises(ValueError, match=f"{name} is {budget}, but {budget + 1}"):
         evolution(dataclasses.replace(SMALL, **{name: budget}), TASK)
 
