@@ -1,13 +1,12 @@
 """Bytes that are missing or altered: a torn journal, flipped bits in journal, snapshot and weights."""
 
 import contextlib
-import dataclasses
 import shutil
 from pathlib import Path
 from random import Random
 
 from experiments.faults.account import Account, Cost, expect
-from experiments.faults.host import apart
+from experiments.faults.host import SIGKILLED, apart
 from experiments.faults.scene import EVENTS, Scene, journal
 from jaxevo.checkpoint import CheckpointError, SnapshotStore, WeightStore, load_snapshots
 from jaxevo.history import History
@@ -19,17 +18,19 @@ _TOLD = EVENTS // 4
 
 def journal_cut(scene: Scene, times: int) -> Cost:
     """Cuts a journal at every byte of its last record, as a crash that tears its writing; some runs then go on."""
-    path = _copy(scene)
+    # Killed right after that record: later on, weights that only its training needed would be collected.
+    path = scene.new_path()
+    with scene.start(path, kill_point=f"after journal record:{_TOLD}") as host:
+        expect(host.wait() == SIGKILLED, f"a run to be killed after a record ends with: {host.output}")
     file = path / "journal.jsonl"
     lines = file.read_bytes().splitlines(keepends=True)
     last = max(place for place, line in enumerate(lines) if line.startswith(b'{"kind": "record"'))
     before, record = b"".join(lines[:last]), lines[last]
     file.write_bytes(before)
-    expected = dataclasses.replace(journal(path), stopped=None)
+    expected = journal(path)
     for length in range(len(record)):
         file.write_bytes(before + record[:length])
-        found = dataclasses.replace(journal(path), stopped=None)
-        expect(found == expected, f"a journal cut at byte {length} of its last record is read otherwise")
+        expect(journal(path) == expected, f"a journal cut at byte {length} of its last record is read otherwise")
         Journal(file).close()
         expect(file.read_bytes() == before, f"a journal cut at byte {length} of its last record is repaired otherwise")
     cost = Cost(len(record), len(record), note=f"{times} of them went on to the end")
