@@ -6,10 +6,10 @@ A seed whose run is there already is gone on with, or only read where it is fini
 import argparse
 import dataclasses
 import statistics
-import sys
 from pathlib import Path
 from typing import Any
 
+from experiments.entry import exit_with
 from experiments.experiment import Experiment, load, names
 from jaxevo.environment import prepare_process
 from jaxevo.settings import Execution
@@ -82,9 +82,4 @@ def table(results: dict[int, dict[str, Any]]) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except ValueError as error:
-        sys.exit(f"error: {error}")
+    exit_with(main)

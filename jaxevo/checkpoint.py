@@ -81,12 +81,17 @@ class WeightStore:
 
 def variables_sha256(variables: Variables) -> str:
     """Returns the hash of variables over sorted path, dtype, shape and bytes."""
+    return _digest(sorted(_leaves(variables))).hex()
+
+
+def _digest(named: Iterable[tuple[str, Any]]) -> bytes:
+    """Returns the sha256 of arrays over name, dtype, shape and bytes."""
     digest = hashlib.sha256()
-    for path, array in sorted(_leaves(variables)):
+    for name, array in named:
         array = np.ascontiguousarray(array)
-        digest.update(f"{path} {array.dtype.str} {array.shape}\n".encode())
+        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
         digest.update(array.tobytes())
-    return digest.hexdigest()
+    return digest.digest()
 
 
 def _leaves(variables: Variables) -> list[tuple[str, Any]]:
@@ -131,8 +136,8 @@ class TrainingStore:
         self._folder.mkdir(parents=True, exist_ok=True)
         earlier = [name for name in self._names(birth_id) if _parts(name)[:2] == (birth_id, attempt)]
         content = {
-            "arrays": {str(place): array for place, array in enumerate(arrays)},
-            "sha256": np.frombuffer(_arrays_digest(arrays), np.uint8),
+            "arrays": dict(_numbered(arrays)),
+            "sha256": np.frombuffer(_digest(_numbered(arrays)), np.uint8),
         }
         kill_point("before training checkpoint")
         name = f"{birth_id:06d}-{attempt}-{step}"
@@ -154,7 +159,7 @@ class TrainingStore:
             try:
                 content = self._checkpointer.restore(self._folder.absolute() / name, args=ocp.args.PyTreeRestore())
                 arrays = [content["arrays"][key] for key in sorted(content["arrays"], key=int)]
-                if content["sha256"].tobytes() == _arrays_digest(arrays):
+                if content["sha256"].tobytes() == _digest(_numbered(arrays)):
                     return _parts(name)[2], arrays
             except Exception as error:  # Orbax and TensorStore raise many kinds for a damaged folder.
                 logging.getLogger(__name__).debug("the training checkpoint %s cannot be read: %s", name, error)
@@ -184,12 +189,8 @@ def _parts(name: str) -> tuple[int, int, int]:
     return birth_id, attempt, step
 
 
-def _arrays_digest(arrays: Sequence[np.ndarray]) -> bytes:
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(f"{array.dtype.str} {array.shape}\n".encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.digest()
+def _numbered(arrays: Sequence[np.ndarray]) -> list[tuple[str, np.ndarray]]:
+    return [(str(place), array) for place, array in enumerate(arrays)]
 
 
 class SnapshotStore:

@@ -8,7 +8,8 @@ from typing import Generic, Protocol, TypeVar
 
 from jaxevo.ordered import Ordered
 
-_by_due = operator.attrgetter("due", "id")
+by_due = operator.attrgetter("due", "id")
+"""The order in which births are told and trained."""
 _by_id = operator.attrgetter("id")
 
 
@@ -33,7 +34,7 @@ class InFlight(Generic[B]):
     def __init__(self, births: Iterable[B] = ()) -> None:
         """Takes births in any order."""
         # Two orders of the same births: on the virtual clock the first due is told, by wall clock any one by its id.
-        self._by_due = Ordered(_by_due, births)
+        self._by_due = Ordered(by_due, births)
         self._by_id = Ordered(_by_id, self._by_due)
 
     def __len__(self) -> int:
@@ -70,7 +71,7 @@ class InFlight(Generic[B]):
 
     def remove(self, birth: B) -> InFlight[B]:
         """Returns the births without one; raises `KeyError` if it is not in flight."""
-        return self._with(self._by_due.discard(_by_due(birth)), self._by_id.discard(birth.id))
+        return self._with(self._by_due.discard(by_due(birth)), self._by_id.discard(birth.id))
 
     @staticmethod
     def _with(by_due: Ordered[B], by_id: Ordered[B]) -> InFlight[B]:

@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from jaxevo.checkpoint import SnapshotStore, TrainingStore, remove_weights, weight_names
-from jaxevo.data import Dataset
-from jaxevo.evolution import Birth, EvolutionState, Task, birth_sha256, evolution
+from jaxevo.evolution import Birth, EvolutionState, birth_sha256, evolution
 from jaxevo.execution.executor import Executor
 from jaxevo.history import task_of_manifest
 from jaxevo.journal import Journal, JournalContent, JournalError, Record, next_told
@@ -213,8 +212,3 @@ class HostLoop:
             del self._present[name]
         # Looking through a whole population is too much for every event.
         self._collect_at = len(self._present) + max(1, self._settings.population_size // _COLLECTIONS_A_POPULATION)
-
-
-def task_of(dataset: Dataset) -> Task:
-    """Returns what evolution must know of a data set."""
-    return Task(dataset.image_shape, dataset.num_classes, len(dataset.validation.labels))

@@ -14,7 +14,7 @@ from jaxevo.checkpoint import SnapshotStore, TrainingStore
 from jaxevo.compilation import use_persistent_cache
 from jaxevo.data import Dataset, absolute_name, load
 from jaxevo.data.cache import cache_dir
-from jaxevo.evolution import Outcome, evolution
+from jaxevo.evolution import Outcome, Task, evolution
 from jaxevo.execution.executor import Executor
 from jaxevo.execution.local import LocalExecutor, lane_devices
 from jaxevo.execution.machine import describe_machine, differences
@@ -22,7 +22,7 @@ from jaxevo.execution.waiting import BIRTHS_A_LANE, expected_idle_share
 from jaxevo.execution.worker import Assignment
 from jaxevo.history import History
 from jaxevo.journal import Journal, JournalContent, Record, Session, Stop, read_journal
-from jaxevo.loop import FAILED, HostLoop, Progress, Watcher, task_of
+from jaxevo.loop import FAILED, HostLoop, Progress, Watcher
 from jaxevo.settings import Execution, Limits, Settings
 from jaxevo.signals import wish_to_stop
 from jaxevo.workdir import (
@@ -62,7 +62,7 @@ def start_run(path: Path, settings: Settings, limits: Limits, execution: Executi
     dataset = load(settings.dataset)
     # A run is resumed from any folder: a path must not depend on this one.
     settings = dataclasses.replace(settings, dataset=absolute_name(settings.dataset))
-    evolution(settings, task_of(dataset))  # Checks the budgets before anything is written.
+    evolution(settings, _task_of(dataset))  # Checks the budgets before anything is written.
     machine = _machine(execution)
     with locked(path):
         check_new(path)
@@ -79,7 +79,7 @@ def start_run(path: Path, settings: Settings, limits: Limits, execution: Executi
             machine=machine,
         )
         write_manifest(workdir, manifest)
-        return _evolve(workdir, manifest, dataset, limits, execution, watcher)
+        return _evolve(workdir, manifest, dataset, JournalContent(), limits, execution, watcher)
 
 
 def resume_run(path: Path, changes: Limits, execution: Execution, watcher: Watcher, skip: Sequence[int] = ()) -> Ended:
@@ -115,7 +115,8 @@ def resume_run(path: Path, changes: Limits, execution: Execution, watcher: Watch
             )
         limits = content.sessions[-1].limits if content.sessions else manifest.limits
         given = {name: value for name, value in dataclasses.asdict(changes).items() if value is not None}
-        return _evolve(workdir, manifest, dataset, dataclasses.replace(limits, **given), execution, watcher, skip)
+        limits = dataclasses.replace(limits, **given)
+        return _evolve(workdir, manifest, dataset, content, limits, execution, watcher, skip)
 
 
 def replay_run(source: Path, path: Path, execution: Execution, watcher: Watcher) -> Ended:
@@ -142,8 +143,12 @@ def replay_run(source: Path, path: Path, execution: Execution, watcher: Watcher)
         workdir = Workdir(path)
         manifest = dataclasses.replace(history.manifest, limits=limits, machine=machine, order=told)
         write_manifest(workdir, manifest)
-        skipped = [life.record.outcome.id for life in history.lives.values() if life.record.skipped]
-        return _evolve(workdir, manifest, dataset, limits, execution, watcher, skipped)
+        return _evolve(workdir, manifest, dataset, JournalContent(), limits, execution, watcher, history.skipped)
+
+
+def _task_of(dataset: Dataset) -> Task:
+    """Returns what evolution must know of a data set, as `task_of_manifest` does once there is a manifest."""
+    return Task(dataset.image_shape, dataset.num_classes, len(dataset.validation.labels))
 
 
 def _same_dataset(path: Path, manifest: Manifest) -> Dataset:
@@ -202,14 +207,14 @@ def _evolve(
     workdir: Workdir,
     manifest: Manifest,
     dataset: Dataset,
+    content: JournalContent,
     limits: Limits,
     execution: Execution,
     watcher: Watcher,
     skip: Sequence[int] = (),
 ) -> Ended:
-    """Opens all that a session needs, evolves, and closes it."""
+    """Opens all that a session needs, evolves, and closes it; `content` is what the journal holds before."""
     settings = manifest.settings
-    content = read_journal(workdir.journal)
     use_persistent_cache(cache_dir() / "executables")
     snapshots = SnapshotStore(workdir.snapshots)
     with contextlib.closing(snapshots), Journal(workdir.journal) as journal, wish_to_stop() as interrupted:
@@ -217,7 +222,7 @@ def _evolve(
         session = Session(len(content.sessions) + 1, time.time(), limits)
         skipped = [_skipped(birth_id, session.number) for birth_id in skip]
         journal.append([session, *skipped])
-        content = read_journal(workdir.journal)
+        content = dataclasses.replace(content, records=content.records | {one.outcome.id: one for one in skipped})
         first_step = TrainingStore(workdir.training).last_step
         attempts = Attempts(journal, content, session.number, execution.max_deaths, first_step)
         executor = _executor(workdir, manifest, dataset, execution, session, attempts, watcher)

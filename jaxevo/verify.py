@@ -7,7 +7,7 @@ that were kept are hashed again. What is recorded consistently but was never tra
 import dataclasses
 import json
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -21,7 +21,7 @@ from jaxevo.evolution import EvolutionState, Inherited, Outcome, birth_sha256, e
 from jaxevo.execution.lane import DeviceData, Lane
 from jaxevo.execution.local import lane_devices
 from jaxevo.history import History, Life, replay, task_of_manifest
-from jaxevo.journal import JournalContent
+from jaxevo.journal import JournalContent, Record
 from jaxevo.run import machine_differences
 from jaxevo.settings import Execution, Settings
 from jaxevo.workdir import Manifest, Workdir, recorded_execution
@@ -47,10 +47,12 @@ def verify_run(path: Path, retrain: Retrain | None, report: Callable[[str], None
     workdir = Workdir(path)
     history = History(workdir)
     manifest, content = history.manifest, history.journal
+    # What dies for the next births may have been collected already.
+    asked, _ = evolution(manifest.settings, task_of_manifest(manifest)).ask(history.state)
     findings = [
-        *_decisions(history),
+        *_decisions(history, asked),
         *_states(manifest, content, workdir),
-        *_weights(history, workdir),
+        *_weights(asked, content.records, workdir),
     ]
     report(
         f"recomputed {history.state.events} events and {len(content.attempts)} attempts: fingerprint "
@@ -69,11 +71,9 @@ def verify_run(path: Path, retrain: Retrain | None, report: Callable[[str], None
     return findings
 
 
-def _decisions(history: History) -> list[str]:
+def _decisions(history: History, asked: EvolutionState) -> list[str]:
     """Compares what the journal holds of every birth with what evolution decides."""
-    algorithm = evolution(history.manifest.settings, task_of_manifest(history.manifest))
-    state, _ = algorithm.ask(history.state)
-    births = {birth.id: birth for birth in (*(life.birth for life in history.lives.values()), *state.in_flight)}
+    births = {birth.id: birth for birth in (*(life.birth for life in history.lives.values()), *asked.in_flight)}
     attempted = set()
     findings = []
     for attempt in history.journal.attempts:
@@ -105,6 +105,10 @@ def _states(manifest: Manifest, content: JournalContent, workdir: Workdir) -> li
     last = 0
     for state in replay(manifest, content.records, {}):
         last = state.events
+        if result.get("individuals") == last:
+            findings += _result(result, state)
+        if last not in ends and last not in snapshots:
+            continue
         # A signal may come before or after evolution was asked for the births that follow the event.
         states = (state, algorithm.ask(state)[0])
         fingerprints = [one.fingerprint for one in states]
@@ -112,8 +116,6 @@ def _states(manifest: Manifest, content: JournalContent, workdir: Workdir) -> li
             findings.append(f"journal: the fingerprint at the end of the session after {last} events is another")
         if last in snapshots and snapshots[last] not in states:
             findings.append(f"snapshot {last}: it is not the state after {last} events")
-        if result.get("individuals") == last:
-            findings += _result(result, state)
     left: dict[str, Iterable[int]] = {
         "the end of a session": ends,
         "a snapshot": snapshots,
@@ -140,11 +142,8 @@ def _result(result: dict[str, object], state: EvolutionState) -> list[str]:
     ]
 
 
-def _weights(history: History, workdir: Workdir) -> list[str]:
-    """Hashes all weights that the run must have kept."""
-    # What dies for the next birth may have been collected already.
-    state, _ = evolution(history.manifest.settings, task_of_manifest(history.manifest)).ask(history.state)
-    records = history.journal.records
+def _weights(state: EvolutionState, records: Mapping[int, Record], workdir: Workdir) -> list[str]:
+    """Hashes all weights that a run in this state must have kept."""
     kept = {one.id: (one.weights, one.weights_sha256, one.genotype) for one in state.population}
     if state.best is not None:
         kept[state.best.id] = (state.best.weights, state.best.weights_sha256, state.best.genotype)

@@ -44,7 +44,12 @@ def apart(function: Callable[..., Any], *arguments: object) -> Any:
 def run_arguments(path: Path, max_individuals: int, **changes: object) -> list[str]:
     """Returns the command line, without its program, that begins a tiny run."""
     flags = {**TINY, "workdir": path, "max_individuals": max_individuals, "lanes": 2, **changes}
-    return ["run", *(text for name, value in flags.items() for text in (f"--{name.replace('_', '-')}", str(value)))]
+    return ["run", *flag_texts(flags)]
+
+
+def flag_texts(flags: Mapping[str, object]) -> list[str]:
+    """Returns flags by name as a command line has them."""
+    return [text for name, value in flags.items() for text in (f"--{name.replace('_', '-')}", str(value))]
 
 
 class Host:

@@ -9,7 +9,7 @@ from typing import Any
 
 import jaxevo
 from experiments.faults.account import expect
-from experiments.faults.host import Host, run_arguments
+from experiments.faults.host import Host, flag_texts, run_arguments
 from jaxevo.journal import JournalContent, read_journal
 
 EVENTS = 40
@@ -81,8 +81,7 @@ class Scene:
     ) -> Host:
         """Goes on with a run, to its old limit or another; `changes` are flags."""
         flags = {**LOCAL, **({} if events is None else {"max_individuals": events}), **changes}
-        texts = [text for name, value in flags.items() for text in (f"--{name.replace('_', '-')}", value)]
-        return Host(self.folder, ["resume", path, *texts], kill_point, disturb)
+        return Host(self.folder, ["resume", path, *flag_texts(flags)], kill_point, disturb)
 
     def undisturbed(self, events: int = EVENTS, **changes: Any) -> Path:
         """Returns a run that nothing disturbed, made once."""

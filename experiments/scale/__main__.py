@@ -1,12 +1,12 @@
 """The entry point: see the package."""
 
 import argparse
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import experiments.scale
+from experiments.entry import exit_with
 from experiments.scale.durations import Durations, fit
 from experiments.scale.scenarios import DIGITS, FITTED, accelerators, cpu
 from experiments.scale.tables import fit_table, idle_table, phases_table, throughput_table
@@ -93,9 +93,4 @@ def sections(extent: Extent, durations: Durations) -> Iterable[str]:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except ValueError as error:
-        sys.exit(f"error: {error}")
+    exit_with(main)

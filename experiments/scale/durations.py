@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +30,11 @@ class Durations:
             new: whether its architecture must be compiled.
             noise: a draw of the normal distribution of mean 0; its deviation is the sigma of the log-normal noise.
         """
-        return (self.floor + self.compile_seconds * new + flops / self.rate) * math.exp(noise)
+        return self.without_noise(flops, new) * math.exp(noise)
+
+    def without_noise(self, flops: Any, new: Any) -> Any:
+        """Returns what trainings take on average over the logarithm; arrays give an array."""
+        return self.floor + self.compile_seconds * new + flops / self.rate
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ CIFAR10 = Task(image_shape=(32, 32, 3), num_classes=10, validation_images=5_000)
 FITTED = Durations(floor=0.91, compile_seconds=3.2, rate=4.9e8)
 """One of two CPU lanes, on a machine that had other work too. Made by
 
-    python -m jaxevo run --preset demo --max-individuals 150 --workdir /tmp/scale-fit
-    python -m experiments.scale --fit /tmp/scale-fit
+    python -m jaxevo run --preset demo --max-individuals 150 --workdir runs/scale-fit
+    python -m experiments.scale --fit runs/scale-fit
 """
 
 FLOPS_A_BIRTH = 1.8e11

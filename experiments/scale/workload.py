@@ -31,8 +31,7 @@ class Workload:
     def seconds(self, durations: Durations, sigma: float, seed: int) -> np.ndarray:
         """Returns what the births take on a lane, float [births], with log-normal noise of deviation `sigma`."""
         noise = sigma * np.random.default_rng(seed).standard_normal(len(self.flops))
-        exact = durations.floor + durations.compile_seconds * self.new + self.flops / durations.rate
-        return exact * np.exp(noise)
+        return durations.without_noise(self.flops, self.new) * np.exp(noise)
 
     def virtual_seconds(self, birth_overhead: float, virtual_rate: float) -> np.ndarray:
         """Returns what the births take on the virtual clock, float [births]."""

@@ -19,6 +19,7 @@ from jaxevo.devices import Devices, device_groups
 from jaxevo.evolution import Birth
 from jaxevo.execution.lane import CancelledError, DeviceData, Lane
 from jaxevo.genotype import architecture
+from jaxevo.in_flight import by_due
 from jaxevo.journal import Record
 from jaxevo.settings import Execution, Settings
 from jaxevo.workdir import Workdir
@@ -66,8 +67,8 @@ class LocalExecutor:
         self._session = session
         self._attempts = attempts
         self._waiting: list[Birth] = []
-        self._in_training: dict[int, Birth] = {}
-        self._signs: dict[int, float] = {}
+        # The births in training, each with the moment of its last sign of life.
+        self._in_training: dict[int, float] = {}
         self._closing = False
         self._error: Exception | None = None
         self._finished: queue.SimpleQueue[Record | Exception] = queue.SimpleQueue()
@@ -89,7 +90,7 @@ class LocalExecutor:
     def submit(self, births: Iterable[Birth]) -> None:
         """Makes births available to the lanes, which take them in due order."""
         with self._condition:
-            self._waiting = sorted((*self._waiting, *births), key=lambda birth: (birth.due, birth.id))
+            self._waiting = sorted((*self._waiting, *births), key=by_due)
             self._condition.notify_all()
 
     def finished(self, timeout: float) -> list[Record]:
@@ -139,12 +140,12 @@ class LocalExecutor:
     def silent_seconds(self) -> float:
         """Seconds since the last sign of life of the training that was silent for longest; 0 where none runs."""
         with self._condition:
-            return time.monotonic() - min(self._signs.values(), default=time.monotonic())
+            return time.monotonic() - min(self._in_training.values(), default=time.monotonic())
 
     def _cancelled(self, birth: Birth) -> bool:
         """Returns whether a lane is to drop its training; that it asks, between two calls, is a sign of life."""
         with self._condition:
-            self._signs[birth.id] = time.monotonic()
+            self._in_training[birth.id] = time.monotonic()
             return self._closing
 
     def _work(self, lane: Lane) -> None:
@@ -177,8 +178,7 @@ class LocalExecutor:
                 birth = self._next_waiting(compiler)
                 if birth is not None:
                     self._waiting.remove(birth)
-                    self._in_training[birth.id] = birth
-                    self._signs[birth.id] = time.monotonic()
+                    self._in_training[birth.id] = time.monotonic()
                     return birth
                 self._condition.wait()
             return None
@@ -196,7 +196,7 @@ class LocalExecutor:
 
     def _end(self, birth: Birth) -> None:
         with self._condition:
-            del self._in_training[birth.id], self._signs[birth.id]
+            del self._in_training[birth.id]
             self._condition.notify_all()
 
     def _compile_ahead(self, compiler: Compiler) -> None:

@@ -23,6 +23,7 @@ from jaxevo.attempts import Attempts
 from jaxevo.evolution import Birth
 from jaxevo.execution.worker import Assignment, Joined, Report, Worker
 from jaxevo.genotype import Architecture, ImageShape, architecture
+from jaxevo.in_flight import by_due
 from jaxevo.journal import Record
 from jaxevo.settings import Execution
 
@@ -152,7 +153,7 @@ class RayExecutor:
 
     def submit(self, births: Iterable[Birth]) -> None:
         """Makes births available to the workers, which get them in due order."""
-        self._waiting = sorted((*self._waiting, *births), key=lambda birth: (birth.due, birth.id))
+        self._waiting = sorted((*self._waiting, *births), key=by_due)
         self._send_out()
 
     def finished(self, timeout: float) -> list[Record]:
@@ -306,9 +307,7 @@ class RayExecutor:
         self._end(worker)
         for birth, number in worker.births.values():
             self._attempts.lost(birth.id, number, reason)
-        self._waiting = sorted(
-            (*self._waiting, *(birth for birth, _ in worker.births.values())), key=lambda birth: (birth.due, birth.id)
-        )
+        self._waiting = sorted((*self._waiting, *(birth for birth, _ in worker.births.values())), key=by_due)
         failures = self._failures[worker.node.id] = self._failures.get(worker.node.id, 0) + 1
         self._not_before[worker.node.id] = time.monotonic() + min(2.0 ** (failures - 1), _LONGEST_PAUSE_SECONDS)
 
