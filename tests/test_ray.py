@@ -32,24 +32,44 @@ JOINED = re.compile(r"process (\d+), joined")
 
 
 class Disturber(Watcher):
-    """Keeps the sentences of a run, and does something to it once it is as far as that."""
+    """Keeps the sentences of a run, and does something to it, once, when it is far enough and has workers to be hit."""
 
-    def __init__(self, deeds: dict[int, Callable[["Disturber"], None]] | None = None) -> None:
+    def __init__(self, deed: Callable[["Disturber"], None], events: int, workers: int = 0) -> None:
         self.notices: list[str] = []
-        self.deeds = dict(deeds or {})
+        self.deed: Callable[[Disturber], None] | None = deed
+        self.events = events
+        self.workers = workers
 
     def notice(self, text: str) -> None:
         self.notices.append(text)
 
     def progressed(self, progress: Progress) -> None:
-        deed = self.deeds.pop(progress.state.events, None)
-        if deed is not None:
+        # Events that the session before has finished are told before any worker has joined.
+        if self.deed and progress.state.events >= self.events and len(self.processes) >= self.workers:
+            deed, self.deed = self.deed, None
             deed(self)
 
     @property
     def processes(self) -> list[int]:
         """The workers that have joined, the latest last."""
         return [int(found[1]) for text in self.notices if (found := JOINED.search(text))]
+
+
+class Killer(Disturber):
+    """Kills every worker after the first event that it lived to see, until some were killed."""
+
+    def __init__(self, kills: int) -> None:
+        super().__init__(lambda _: None, 0)
+        self.kills = kills
+        self.killed: list[int] = []
+        self._seen: dict[int, int] = {}
+
+    def progressed(self, progress: Progress) -> None:
+        for process in self.processes:
+            told = progress.state.events - self._seen.setdefault(process, progress.state.events)
+            if told > 0 and process not in self.killed and len(self.killed) < self.kills:
+                os.kill(process, signal.SIGKILL)
+                self.killed.append(process)
 
 
 def alive(process: int) -> bool:
@@ -118,41 +138,21 @@ def begun(tmp_path) -> Path:
 
 
 def test_a_run_on_two_workers_is_the_run_of_local_lanes(cluster, tmp_path, undisturbed):
-    watcher = Disturber()
+    watcher = Disturber(lambda _: None, 0)
     settings = Settings(**{**TINY, "train_steps": STEPS})
-    start_run(tmp_path / "run", settings, Limits(max_individuals=EVENTS), TWO_WORKERS, watcher)
-    assert fingerprint(tmp_path / "run") == fingerprint(undisturbed, EVENTS)
+    start_run(tmp_path / "run", settings, Limits(max_individuals=2 * EVENTS), TWO_WORKERS, watcher)
+    assert fingerprint(tmp_path / "run") == fingerprint(undisturbed)
     assert package.open(tmp_path / "run").manifest.machine == package.open(undisturbed).manifest.machine
     assert len(watcher.processes) == 2
     assert ray.is_initialized(), "a Ray that the run has not started is not its to end"
 
 
 def test_workers_killed_repeatedly_are_replaced_and_the_run_ends_the_same(cluster, begun, undisturbed):
-    def kill(watcher: Disturber) -> None:
-        os.kill(watcher.processes[-1], signal.SIGKILL)
-        # The one that takes its place is killed next.
-        watcher.deeds[next(later)] = kill_when_replaced(len(watcher.processes))
-
-    def kill_when_replaced(joined: int) -> Callable[[Disturber], None]:
-        def deed(watcher: Disturber) -> None:
-            if len(watcher.processes) > joined:
-                kill(watcher)
-            elif (again := next(later, None)) is not None:
-                watcher.deeds[again] = deed
-
-        return deed
-
-    def kill_all(watcher: Disturber) -> None:
-        # Then the run must wait for those that take their place; one left alone would end it before they come.
-        for process in watcher.processes[:-1]:
-            os.kill(process, signal.SIGKILL)
-        kill(watcher)
-
-    later = iter(range(4, 2 * EVENTS))
-    watcher = Disturber({3: kill_all})
+    watcher = Killer(4)
     go_on(begun, 2 * EVENTS, watcher)
     assert fingerprint(begun) == fingerprint(undisturbed)
-    assert sum("is lost (it died" in text for text in watcher.notices) >= 2
+    assert len(watcher.killed) == 4
+    assert sum("is lost (it died" in text for text in watcher.notices) == 4
     assert journal_lines(begun, "loss")
     ids = [record["outcome"]["id"] for record in journal_lines(begun, "record")]
     assert len(ids) == len(set(ids))
@@ -166,7 +166,7 @@ def test_a_hanging_worker_is_given_up_and_its_return_changes_nothing(cluster, be
         os.kill(stopped[0], signal.SIGSTOP)
 
     execution = dataclasses.replace(TWO_WORKERS, lease_seconds=6)
-    watcher = Disturber({4: stop})
+    watcher = Disturber(stop, 4, workers=2)
     began = time.monotonic()
     try:
         go_on(begun, EVENTS, watcher, execution)
@@ -260,7 +260,7 @@ def test_nodes_that_join_later_are_used_and_one_that_differs_is_refused(cluster,
         cluster.add_node()
         cluster.add_node(XLA_FLAGS=os.environ["XLA_FLAGS"] + " --xla_cpu_enable_fast_min_max=true")
 
-    watcher = UntilBothCame({3: both_join})
+    watcher = UntilBothCame(both_join, 3)
     limits = Limits(max_individuals=10**6, max_seconds=90)
     ended = resume_run(begun, limits, Execution(lanes=1, executor="ray"), watcher)
     assert ended.stop_reason == "interrupted"
