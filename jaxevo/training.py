@@ -116,6 +116,12 @@ def draw_batch(images: Images, plan: Plan, step: jax.Array) -> Batch:
     return _normalise(pixels, images.mean, images.deviation), images.labels[order]
 
 
+def draw_batches(images: Images, plan: Plan, first: jax.Array, count: int) -> list[Batch]:
+    """Returns the batches of `count` steps from `first` on; those beyond the plan's end are of no use."""
+    pixels, labels = jax.vmap(lambda step: draw_batch(images, plan, step))(first + jnp.arange(count))
+    return [(pixels[number], labels[number]) for number in range(count)]
+
+
 def optimiser(settings: Settings) -> optax.GradientTransformation:
     """Returns SGD with momentum but for its learning rate, which is an argument of the compiled step.
 

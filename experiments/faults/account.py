@@ -1,10 +1,9 @@
 """What faults cost a run: who was lost, who was trained twice, and whether the run came out the same."""
 
-import collections
 from dataclasses import dataclass
 from pathlib import Path
 
-from jaxevo.journal import Record, read_journal
+from jaxevo.journal import JournalContent, Record, read_journal
 
 
 class UnexpectedError(Exception):
@@ -59,7 +58,7 @@ class Account:
         """Opens the account of a run's folder."""
         self._journal = path / "journal.jsonl"
         self._durable: dict[int, Record] = {}
-        self._in_flight: collections.Counter[int] = collections.Counter()
+        self._in_flight: set[tuple[int, int]] = set()
         self._injected = self._hits = 0
 
     def fault(self, hit: bool = True) -> None:
@@ -72,19 +71,25 @@ class Account:
         """Takes down what an end without a fault has left."""
         content = read_journal(self._journal)
         self._durable |= content.records
-        self._in_flight.update({attempt.id for attempt in content.attempts} - content.records.keys())
+        self._in_flight |= {attempt for attempt in _attempts(content) if attempt[0] not in content.records}
 
     def close(self, equal: bool, note: str = "") -> Cost:
         """Returns what the faults have cost, at the end of the run."""
         content = read_journal(self._journal)
-        attempts = collections.Counter(attempt.id for attempt in content.attempts)
-        again = {birth_id: count - 1 for birth_id, count in attempts.items()}
+        # The host of a worker that was killed goes on: what it gave the worker until it noticed, it notes as lost.
+        in_flight = self._in_flight | {(loss.id, loss.number) for loss in content.losses}
+        replaced = {(birth_id, number - 1) for birth_id, number in _attempts(content) if number > 1}
         return Cost(
             injected=self._injected,
             hits=self._hits,
             lost=sum(content.records.get(birth_id) != record for birth_id, record in self._durable.items()),
-            trained_again=sum(min(count, self._in_flight[birth_id]) for birth_id, count in again.items()),
-            trained_twice=sum(max(0, count - self._in_flight[birth_id]) for birth_id, count in again.items()),
+            trained_again=len(replaced & in_flight),
+            trained_twice=len(replaced - in_flight),
             equal=equal,
             note=note,
         )
+
+
+def _attempts(content: JournalContent) -> set[tuple[int, int]]:
+    """Returns every attempt that a journal holds, as its birth and number."""
+    return {(attempt.id, attempt.number) for attempt in content.attempts}

@@ -21,6 +21,7 @@ _LONG_EVENTS = 2
 _LONGEST_DELAY_SECONDS = 0.7
 # So many that a run does not end before its worker was killed some times.
 _WORKER_EVENTS = 200
+_DIED = "it died, or cannot be reached"
 _NOT_FROM_ITS_SEED = "not reproducible from its seed alone"
 # The others come after the session's first record: then every session comes further.
 _SHARE_AT_ANY_MOMENT = 0.25
@@ -90,6 +91,8 @@ def ray_workers_at_random_moments(scene: Scene, times: int) -> Cost:
                 os.kill(moments.choice(workers), signal.SIGKILL)
                 account.fault()
             expect(host.wait() == 0, f"a session whose workers die ends with: {host.output}")
+        reasons = {loss.reason for loss in journal(path).losses}
+        expect(reasons <= {_DIED}, f"of workers that were killed the journal says: {reasons}")
         killed = account.close(scene.is_equal(path, _WORKER_EVENTS))
         expect(killed.hits > 0, f"no worker process was there to be killed: {path}")
         cost += killed
