@@ -23,19 +23,19 @@ from jaxevo.devices import Devices
 from jaxevo.genotype import Architecture
 from jaxevo.inheritance import Variables
 from jaxevo.phenotype import Phenotype, variable_shapes
-from jaxevo.settings import Settings
+from jaxevo.settings import Execution, Settings
 from jaxevo.training import (
     PLAN_AXIS,
     Carry,
     Evaluation,
     Images,
     Plan,
+    carry_shapes,
     draw_batches,
     evaluation_batch_size,
     make_evaluate,
     make_train_chunk,
     make_train_step,
-    start,
 )
 
 _CACHE_BYTES = 512 * 2**20
@@ -68,7 +68,9 @@ class Compiler:
     Threads may share it: two that ask for one architecture wait for one compilation.
     """
 
-    def __init__(self, settings: Settings, dataset: Dataset, devices: Devices, capacity: int = 256) -> None:
+    def __init__(
+        self, settings: Settings, dataset: Dataset, devices: Devices, capacity: int = Execution.programs_in_memory
+    ) -> None:
         """Prepares the one program that all architectures share."""
         self._settings = settings
         self._dataset = dataset
@@ -123,7 +125,7 @@ class Compiler:
         phenotype = Phenotype(architecture, classes, self._settings.batch_norm_decay, self._devices.axis_name)
         shapes = variable_shapes(phenotype)
         train_step = make_train_step(phenotype, self._settings)
-        carry, rate, step = start(shapes, self._settings), np.float32(0), np.int32(0)
+        carry, rate, step = carry_shapes(shapes, self._settings), np.float32(0), np.int32(0)
         compile_for_all = self._devices.compile
         if self._step_by_step:
             arguments: tuple[Any, ...] = carry, self._batch(), rate

@@ -173,6 +173,9 @@ class Execution:
     fast: bool = False
     """On GPUs leave deterministic operations and fixed autotuning off. It trains faster, but then the same seed does
     not give the same run again."""
+    programs_in_memory: int = 64
+    """Architectures whose programs are kept in memory, on CPU 5 to 10 MB for each; what comes again after its program
+    was dropped is read from disk."""
     max_deaths: int = 5
     """Deaths of its process in the training of one individual, without coming further, after which the run stops and
     names it."""
@@ -196,7 +199,7 @@ class Execution:
         """Checks every field; raises `ValueError` with a sentence for the first that will not do."""
         _check_types(self)
         _choice("executor", self.executor, ExecutorName)
-        for name in ("lanes", "devices_per_lane", "max_deaths", "workers"):
+        for name in ("lanes", "devices_per_lane", "programs_in_memory", "max_deaths", "workers"):
             value = getattr(self, name)
             _check(name, value, value is None or value >= 1, "1 or more")
         for name in ("checkpoint_seconds", "lease_seconds"):

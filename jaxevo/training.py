@@ -133,14 +133,20 @@ def optimiser(settings: Settings) -> optax.GradientTransformation:
     )
 
 
+def carry_shapes(variables: Any, settings: Settings) -> Carry:
+    """Returns the shapes of what steps hand on, by those of the variables."""
+    momentum = jax.eval_shape(optimiser(settings).init, variables["params"])
+    return Carry(variables["params"], variables["batch_stats"], momentum, jax.ShapeDtypeStruct((), bool))
+
+
 def start(variables: Any, settings: Settings) -> Carry:
-    """Returns what the first step is handed: the first variables, momentum from zero."""
-    return Carry(
-        variables["params"],
-        variables["batch_stats"],
-        jax.tree.map(np.asarray, _zero_state(variables["params"], settings)),
-        np.asarray(True),
-    )
+    """Returns what the first step is handed: the first variables, momentum from zero.
+
+    Zeros are made on the host: on the device they would compile a program for every shape.
+    """
+    momentum = carry_shapes(variables, settings).optimiser
+    zeros = jax.tree.map(lambda shape: np.zeros(shape.shape, shape.dtype), momentum)
+    return Carry(variables["params"], variables["batch_stats"], zeros, np.asarray(True))
 
 
 def make_train_step(phenotype: Phenotype, settings: Settings) -> TrainStep:
@@ -247,9 +253,3 @@ def _is_filter(params: Any) -> Any:
         module: {name: module.startswith("convolution") and name == "kernel" for name in arrays}
         for module, arrays in params.items()
     }
-
-
-def _zero_state(params: Any, settings: Settings) -> Any:
-    """Returns the optimiser's first state made on the host: `init` on the device would compile a fill per shape."""
-    shapes = jax.eval_shape(optimiser(settings).init, params)
-    return jax.tree.map(lambda shape: np.zeros(shape.shape, shape.dtype), shapes)

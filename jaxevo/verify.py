@@ -208,7 +208,8 @@ class _Retrainer:
     ) -> None:
         devices = lane_devices(execution)[0]
         data = DeviceData(settings, dataset, devices)
-        self._lane = Lane(settings, dataset, data, Compiler(settings, dataset, devices), workdir, execution)
+        compiler = Compiler(settings, dataset, devices, execution.programs_in_memory)
+        self._lane = Lane(settings, dataset, data, compiler, workdir, execution)
         self._exact = exact
         self._report = report
         self._outcomes: dict[int, Outcome] = {}

@@ -15,7 +15,9 @@ import numpy as np
 import pytest
 from compile_log import compilations
 from genotypes import BN_RELU, LINEAR, convolution, one_to_one
+from tiny_runs import start as start_run
 
+import jaxevo
 from jaxevo import compilation
 from jaxevo.compilation import Compiler
 from jaxevo.data.dataset import make_dataset
@@ -173,6 +175,16 @@ def test_an_architecture_needs_two_programs(compiler):
     with compilations() as compiled:
         compiler.programs(compiled_of(NETWORK))
     assert len(compiled) == 2
+
+
+def test_over_fifty_births_nothing_compiles_but_the_programs_of_new_architectures(tmp_path):
+    with compilations() as compiled:
+        start_run(tmp_path / "run", 50)
+    run = jaxevo.open(tmp_path / "run")
+    architectures = {architecture(run.individual(number).genotype, (8, 8, 1)) for number in range(50)}
+    assert len(architectures) >= 10
+    # And one program that draws batches for all.
+    assert len(compiled) == 2 * len(architectures) + 1
 
 
 def test_the_time_is_billed_once(compiler):

@@ -7,7 +7,7 @@ from experiments.faults.account import Account, Cost
 from experiments.faults.disk import NoDiskError
 from experiments.faults.scene import Scene
 from jaxevo.evolution import Outcome
-from jaxevo.journal import Attempt, Journal, Record
+from jaxevo.journal import Attempt, Journal, Loss, Record
 
 TIMES = {
     "kill -9 at every named point": 1,
@@ -47,6 +47,18 @@ def test_a_fault_costs_nothing_that_had_finished(scene, name):
     assert cost.lost == 0
     assert cost.trained_twice == 0
     assert cost.equal
+
+
+def test_what_a_host_gave_a_dead_worker_until_it_noticed_was_in_flight(tmp_path):
+    account = Account(tmp_path)
+    with Journal(tmp_path / "journal.jsonl") as journal:
+        journal.append([attempt(0, 1)])
+        account.fault()
+        journal.append([attempt(1, 1), attempt(2, 1)])
+        journal.append([Loss(0, 1, "it died"), Loss(1, 1, "it died")])
+        journal.append([attempt(0, 2), attempt(1, 2), attempt(2, 2)])
+        journal.append([record(0), record(1), record(2)])
+    assert account.close(equal=True) == Cost(1, 1, trained_again=2, trained_twice=1)
 
 
 def test_every_row_has_a_short_form():

@@ -75,7 +75,7 @@ class LocalExecutor:
         sys.setswitchinterval(_SWITCH_SECONDS)
         used = groups[: self.lanes]
         data = [DeviceData(settings, dataset, devices) for devices in used]
-        self._compilers = [Compiler(settings, dataset, devices) for devices in used]
+        self._compilers = [Compiler(settings, dataset, devices, execution.programs_in_memory) for devices in used]
         self._threads = [
             threading.Thread(target=self._compile_ahead, args=(compiler,), name="compiler", daemon=True)
             for compiler in self._compilers

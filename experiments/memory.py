@@ -1,0 +1,80 @@
+"""Does the memory of a run stay flat, however many individuals it trains?
+
+    python -m experiments.memory
+    python -m experiments.memory --individuals 300 --programs-in-memory 8
+
+Runs an evolution of `digits` with trainings so short that thousands of individuals pass in minutes, and prints what the
+process holds as it goes. Expected: once as many programs are held as may be, memory grows no faster than the networks.
+What was measured stands in experiments/README.md.
+"""
+
+import argparse
+import os
+import resource
+import tempfile
+from pathlib import Path
+
+from experiments.entry import exit_with
+from jaxevo.environment import prepare_process
+from jaxevo.loop import Progress, Watcher
+from jaxevo.settings import Execution, Limits, Settings
+
+_ROWS = 20
+# Small networks, so that what is measured is the engine: neither their arrays nor their compilation.
+_SETTINGS = Settings(dataset="digits", population_size=50, train_steps=20, max_parameters=20_000)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the evolution and prints the table; returns 0."""
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.memory", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--individuals", type=int, default=2_000, help="default: 2000")
+    parser.add_argument("--programs-in-memory", type=int, default=Execution.programs_in_memory, help="as `jaxevo run`")
+    given = parser.parse_args(arguments)
+    prepare_process()
+    # They load JAX, which must find the process prepared.
+    import jax
+
+    from jaxevo.run import start_run
+
+    compiled: list[float] = []
+
+    def note(event: str, seconds: float, **_: object) -> None:
+        if event == "/jax/core/compile/backend_compile_duration":
+            compiled.append(seconds)
+
+    jax.monitoring.register_event_duration_secs_listener(note)
+    print("| individuals | layers of the living | programs made or read | memory |\n| --- | --- | --- | --- |")
+    execution = Execution(programs_in_memory=given.programs_in_memory)
+    with tempfile.TemporaryDirectory() as folder:
+        watcher = _Reader(max(1, given.individuals // _ROWS), compiled)
+        start_run(Path(folder) / "run", _SETTINGS, Limits(max_individuals=given.individuals), execution, watcher)
+    # Linux counts the peak in kibibytes.
+    print(f"\npeak: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:,.0f} MiB")
+    return 0
+
+
+class _Reader(Watcher):
+    """Prints what the process holds, after every so many events."""
+
+    def __init__(self, every: int, compiled: list[float]) -> None:
+        self._next = self._every = every
+        self._compiled = compiled
+
+    def progressed(self, progress: Progress) -> None:
+        events, living = progress.state.events, progress.state.population
+        if events < self._next:
+            return
+        self._next += self._every
+        layers = sum(len(individual.genotype.layers) for individual in living) / max(1, len(living))
+        print(f"| {events} | {layers:.1f} | {len(self._compiled)} | {_resident_mebibytes():.0f} MiB |", flush=True)
+
+
+def _resident_mebibytes() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+if __name__ == "__main__":
+    exit_with(main)
