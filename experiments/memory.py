@@ -40,9 +40,9 @@ def main(arguments: list[str] | None = None) -> int:
 
     compiled: list[float] = []
 
-    def note(event: str, seconds: float, **_: object) -> None:
+    def note(event: str, duration_secs: float, **_: str | int) -> None:
         if event == "/jax/core/compile/backend_compile_duration":
-            compiled.append(seconds)
+            compiled.append(duration_secs)
 
     jax.monitoring.register_event_duration_secs_listener(note)
     print("| individuals | layers of the living | programs made or read | memory |\n| --- | --- | --- | --- |")

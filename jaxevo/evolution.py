@@ -102,8 +102,7 @@ class Outcome:
             raise ValueError(f"the fitness of individual {self.id} is {self.fitness}, but must be in [0, 1]")
 
 
-@dataclass(frozen=True)
-class EvolutionState:
+class EvolutionState(NamedTuple):
     """Where a run stands, between two of its steps.
 
     Attributes:
@@ -182,10 +181,9 @@ def evolution(settings: Settings, task: Task) -> Evolution:
         return send(state, parent, mutation, genotype)
 
     def kill(state: EvolutionState, index: int) -> EvolutionState:
-        return dataclasses.replace(
-            state,
-            population=state.population.remove(index),
-            fingerprint=_chain(state.fingerprint, {"death": state.population[index].id, "event": state.events}),
+        death = {"death": state.population[index].id, "event": state.events}
+        return state._replace(
+            population=state.population.remove(index), fingerprint=_chain(state.fingerprint, death)
         )
 
     def send(
@@ -206,7 +204,7 @@ def evolution(settings: Settings, task: Task) -> Evolution:
             due=state.clock + settings.birth_overhead + flops / settings.virtual_rate,
             flops=flops,
         )
-        return dataclasses.replace(state, births=state.births + 1, in_flight=state.in_flight.add(birth)), birth
+        return state._replace(births=state.births + 1, in_flight=state.in_flight.add(birth)), birth
 
     def bequest(parent: Individual | None, mutation: str | None) -> Inherited | None:
         if parent is None or mutation == RESET_WEIGHTS or settings.inheritance == "none":
@@ -296,7 +294,7 @@ def state_from_json(fields: dict[str, Any]) -> EvolutionState:
 
 
 def _to_json(record: Individual | Birth | Inherited) -> dict[str, Any]:
-    fields = {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
+    fields = dict(vars(record))
     for name, value in fields.items():
         if isinstance(value, Genotype):
             fields[name] = value.to_json()
@@ -317,10 +315,8 @@ def birth_sha256(birth: Birth) -> str:
 
     Which attempt gave the parent's weights is left out: it decides nothing.
     """
-    fields = _to_json(birth)
-    if birth.inherited is not None:
-        fields["inherited"] = birth.inherited.weights_sha256
-    return _chain("", fields)
+    inherited = None if birth.inherited is None else birth.inherited.weights_sha256
+    return _chain("", {**vars(birth), "genotype": birth.genotype.to_json(), "inherited": inherited})
 
 
 def _event_record(event: int, individual: Individual) -> dict[str, Any]:

@@ -69,10 +69,7 @@ class Ordered(Generic[T]):
     def find(self, key: Any) -> T | None:
         """Returns the item with a key, or None."""
         place, within = self._lowest(key)
-        if place == len(self._blocks):
-            return None
-        item = self._blocks[place][within]
-        return item if self._key(item) == key else None
+        return self._blocks[place][within] if self._stands(place, within, key) else None
 
     def add(self, item: T) -> Ordered[T]:
         """Returns the sequence with one item more.
@@ -81,9 +78,9 @@ class Ordered(Generic[T]):
             ValueError: if there is an item with its key.
         """
         key = self._key(item)
-        if self.find(key) is not None:
-            raise ValueError(f"there is an item with the key {key} already")
         place, within = self._lowest(key)
+        if self._stands(place, within, key):
+            raise ValueError(f"there is an item with the key {key} already")
         if place == len(self._blocks) and place > 0:
             place, within = place - 1, len(self._blocks[-1])
         block = self._blocks[place] if self._blocks else ()
@@ -97,9 +94,10 @@ class Ordered(Generic[T]):
 
     def discard(self, key: Any) -> Ordered[T]:
         """Returns the sequence without the item that has a key; raises `KeyError` where there is none."""
-        if self.find(key) is None:
+        place, within = self._lowest(key)
+        if not self._stands(place, within, key):
             raise KeyError(key)
-        return self._remove(*self._lowest(key))
+        return self._remove(place, within)
 
     def without(self, other: Ordered[T]) -> Iterator[T]:
         """Goes through the items whose keys the other lacks, fast where the two share blocks."""
@@ -117,6 +115,10 @@ class Ordered(Generic[T]):
             self._ends = tuple(itertools.accumulate(map(len, self._blocks)))
         place = bisect.bisect_right(self._ends, index)
         return place, index - (self._ends[place] - len(self._blocks[place]))
+
+    def _stands(self, place: int, within: int, key: Any) -> bool:
+        """Returns whether the item with a key stands where the lowest one that is not below the key would."""
+        return place < len(self._blocks) and bool(self._key(self._blocks[place][within]) == key)
 
     def _lowest(self, key: Any) -> tuple[int, int]:
         """Returns block and index within it of the first item with that key or a higher one, else behind the last."""

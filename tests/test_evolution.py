@@ -597,7 +597,7 @@ def test_the_fingerprint_covers_what_an_individual_is(changes):
     birth = run.state.in_flight[0]
     other = dataclasses.replace(birth, **changes)
     assert other != birth
-    state = dataclasses.replace(run.state, in_flight=run.state.in_flight.remove(birth).add(other))
+    state = run.state._replace(in_flight=run.state.in_flight.remove(birth).add(other))
     outcome = trained(birth)
     fingerprint = run.evolution.tell(state, dataclasses.replace(outcome, id=other.id)).fingerprint
     assert fingerprint != run.evolution.tell(run.state, outcome).fingerprint
@@ -607,7 +607,7 @@ def test_the_fingerprint_covers_the_event_number():
     run = Run(SMALL).until(60)
     run.ask()
     outcome = trained(run.state.in_flight[0])
-    later = dataclasses.replace(run.state, events=61)
+    later = run.state._replace(events=61)
     assert run.evolution.tell(later, outcome).fingerprint != run.evolution.tell(run.state, outcome).fingerprint
 
 

@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 from experiments.faults.host import TINY, run_arguments
@@ -11,7 +13,7 @@ from jaxevo.loop import Watcher
 from jaxevo.run import Ended, resume_run, start_run
 from jaxevo.settings import Execution, Limits, Settings
 
-__all__ = ["TINY", "command", "jaxevo", "journal_lines", "resume", "run_arguments", "start"]
+__all__ = ["TINY", "command", "jaxevo", "journal_lines", "resume", "rewrite_journal", "run_arguments", "start"]
 
 
 def start(
@@ -40,6 +42,17 @@ def jaxevo(*arguments: object, kill_point: str | None = None, timeout: float = 1
     return subprocess.run(
         command(*arguments), env=environment, capture_output=True, text=True, timeout=timeout, check=False
     )
+
+
+def rewrite_journal(path: Path, change: Callable[[list[dict]], None]) -> None:
+    """Changes the lines of a run's journal, with checksums that agree."""
+    file = path / "journal.jsonl"
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    for fields in lines:
+        del fields["checksum"]
+    change(lines)
+    texts = map(json.dumps, lines)
+    file.write_text("".join(f'{text[:-1]}, "checksum": {zlib.crc32(text.encode())}}}\n' for text in texts))
 
 
 def journal_lines(path: Path, kind: str) -> list[dict]:
