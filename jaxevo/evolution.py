@@ -7,7 +7,6 @@ outcomes are told in the order of virtual finish, ties by id. What a machine rea
 Nothing here trains, and nothing knows JAX or files.
 """
 
-import dataclasses
 import hashlib
 import json
 import struct
