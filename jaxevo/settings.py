@@ -15,6 +15,7 @@ from jaxevo.randomness import MAX_SEED
 
 SelectionName = Literal["tournament", "aging", "random"]
 InheritanceName = Literal["shape", "none"]
+ComputeDtype = Literal["float32", "bfloat16"]
 ExecutorName = Literal["local", "ray"]
 
 
@@ -72,6 +73,10 @@ class Settings:
     """Flip training images left to right at random. Default: by data set."""
     evaluation_batch_size: int = 500
     """Images in a batch of validation or test."""
+    compute_dtype: ComputeDtype = "float32"
+    """What networks compute in. bfloat16, for accelerators (on CPU it is slow): half the width for convolutions,
+    normalised activations and the classifier's product. Parameters, momentum, running statistics, logits and the loss
+    are float32 either way."""
 
     snapshot_interval: int | None = None
     """Events between two snapshots of the evolution state. Default: as many as the population has individuals, at least
@@ -94,6 +99,7 @@ class Settings:
             )
         _choice("selection", self.selection, SelectionName)
         _choice("inheritance", self.inheritance, InheritanceName)
+        _choice("compute_dtype", self.compute_dtype, ComputeDtype)
         for name in ("sample_size", "train_steps", "batch_size", "evaluation_batch_size", "ensemble_size"):
             _check(name, getattr(self, name), getattr(self, name) >= 1, "1 or more")
         for name in ("max_parameters", "max_flops_per_image", "max_memory", "snapshot_interval"):

@@ -34,7 +34,7 @@ NUMBERS_FROM_0 = ("birth_overhead", "weight_decay")
 DECAYS = ("momentum", "batch_norm_decay")
 NUMBERS = (*NUMBERS_ABOVE_0, *NUMBERS_FROM_0, *DECAYS)
 SWITCHES = ("wall_clock", "flip")
-TEXTS = ("dataset", "selection", "inheritance")
+TEXTS = ("dataset", "selection", "inheritance", "compute_dtype")
 MAY_BE_NONE = ("num_workers", "snapshot_interval", *BUDGETS, "crop_padding", "flip")
 
 
@@ -129,6 +129,7 @@ def test_a_negative_crop_padding_is_refused():
     [
         ("selection", "roulette", ("tournament", "aging", "random")),
         ("inheritance", "all", ("shape", "none")),
+        ("compute_dtype", "float16", ("float32", "bfloat16")),
     ],
 )
 def test_an_unknown_choice_is_refused_and_the_known_ones_are_named(name, value, choices):
