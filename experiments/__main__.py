@@ -24,13 +24,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--dataset", help="a data set in place of the experiment's, such as a .npz file")
     parser.add_argument("--lanes", type=int, help="individuals to train at once; never shapes the result")
     parser.add_argument("--devices-per-lane", type=int, default=1, help="devices that share a training; default: 1")
+    parser.add_argument("--lanes-per-device", type=int, help="lanes that share each device, instead of --lanes")
     given = parser.parse_args(arguments)
     experiment = load(given.name)
     if given.dataset is not None:
         experiment = dataclasses.replace(
             experiment, settings=dataclasses.replace(experiment.settings, dataset=given.dataset)
         )
-    execution = Execution(given.lanes, given.devices_per_lane)
+    execution = Execution(given.lanes, given.devices_per_lane, given.lanes_per_device)
     prepare_process(execution)
     results = {
         seed: run_seed(experiment, seed, given.folder / f"{given.name}-{seed}", execution) for seed in given.seeds

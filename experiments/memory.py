@@ -21,7 +21,7 @@ from jaxevo.settings import Execution, Limits, Settings
 
 _ROWS = 20
 # Small networks, so that what is measured is the engine: neither their arrays nor their compilation.
-_SETTINGS = Settings(dataset="digits", population_size=50, train_steps=20, max_parameters=20_000)
+_SETTINGS = Settings(dataset="digits", population_size=20, train_steps=20, max_parameters=20_000)
 
 
 def main(arguments: list[str] | None = None) -> int:

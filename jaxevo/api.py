@@ -57,11 +57,11 @@ class Network:
 
         Its images are float32 [batch, height, width, channels], normalised: `(pixels / 255 - mean) / deviation`.
         """
-        from jaxevo.phenotype import Phenotype
+        from jaxevo.phenotype import make_phenotype
 
         manifest = self._manifest
         compiled = architecture(self.genotype, manifest.image_shape)
-        return Phenotype(compiled, len(manifest.class_names), manifest.settings.batch_norm_decay)
+        return make_phenotype(compiled, len(manifest.class_names), manifest.settings)
 
     @cached_property
     def variables(self) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from jaxevo.data import Dataset
 from jaxevo.devices import Devices
 from jaxevo.genotype import Architecture
 from jaxevo.inheritance import Variables
-from jaxevo.phenotype import Phenotype, variable_shapes
+from jaxevo.phenotype import make_phenotype, variable_shapes
 from jaxevo.settings import Execution, Settings
 from jaxevo.training import (
     PLAN_AXIS,
@@ -122,7 +122,7 @@ class Compiler:
     def _compile(self, architecture: Architecture) -> Programs:
         began = time.perf_counter()
         classes = len(self._dataset.class_names)
-        phenotype = Phenotype(architecture, classes, self._settings.batch_norm_decay, self._devices.axis_name)
+        phenotype = make_phenotype(architecture, classes, self._settings, self._devices.axis_name)
         shapes = variable_shapes(phenotype)
         train_step = make_train_step(phenotype, self._settings)
         carry, rate, step = carry_shapes(shapes, self._settings), np.float32(0), np.int32(0)

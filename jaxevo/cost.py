@@ -4,6 +4,9 @@ FLOPs of convolutions count the taps that fall inside the image, as XLA's own co
 multiplied. No gradient is counted for an input that depends on no parameter. The terms of convolutions and of the
 classifier's matrix products equal XLA's count exactly; those of single elements (normalising, adding, pooling) are
 estimates of operations an element.
+
+Memory is that of float32, whatever a network computes in: with bfloat16 XLA may keep an activation in both. What it
+compiles for CPU takes from half to 1.4 times as much then, which the estimate covers; an accelerator may need less.
 """
 
 import functools

@@ -10,7 +10,7 @@ import numpy as np
 from jaxevo.checkpoint import WeightStore
 from jaxevo.data import Dataset, Split
 from jaxevo.genotype import architecture
-from jaxevo.phenotype import Phenotype
+from jaxevo.phenotype import make_phenotype
 from jaxevo.population import Individual
 from jaxevo.settings import Settings
 from jaxevo.training import (
@@ -65,7 +65,8 @@ class SavedNetworks:
         if individual.weights is None or individual.weights_sha256 is None:
             raise ValueError(f"individual {individual.id} has no weights: its training failed")
         compiled = architecture(individual.genotype, self._dataset.image_shape)
-        evaluate = jax.jit(make_evaluate(Phenotype(compiled, self._dataset.num_classes)))
+        phenotype = make_phenotype(compiled, self._dataset.num_classes, self._settings)
+        evaluate = jax.jit(make_evaluate(phenotype))
         variables = self._store.load(individual.weights, individual.weights_sha256, individual.genotype)
         size = evaluation_batch_size(self._settings, self._dataset)
         batches = put_evaluation_batches(split, size, self._device)

@@ -1,5 +1,7 @@
 """From an architecture to a Flax module."""
 
+import functools
+
 import chex
 import flax.linen as nn
 import jax
@@ -7,24 +9,29 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxevo.genotype import Activation, Architecture
+from jaxevo.settings import ComputeDtype, Settings
 
 
 class Phenotype(nn.Module):
     """The network that an architecture describes.
 
-    Its parameters are named by position: `convolution_1`, `batch_norm_1`, ..., `classifier`.
+    Its parameters are named by position: `convolution_1`, `batch_norm_1`, ..., `classifier`. They are float32, and so
+    are the running statistics, whatever it computes in.
 
     Attributes:
         architecture: what to compute.
         num_classes: width of the classifier.
         batch_norm_decay: of the running statistics.
         axis_name: of the devices that share a batch, over which its mean and variance are taken; None for one device.
+        compute_dtype: of the activations, and of what convolutions and the classifier multiply. Means and variances
+            of batch normalisation are taken in float32.
     """
 
     architecture: Architecture
     num_classes: int
     batch_norm_decay: float = 0.9
     axis_name: str | None = None
+    compute_dtype: ComputeDtype = "float32"
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool) -> jax.Array:
@@ -38,7 +45,8 @@ class Phenotype(nn.Module):
             Logits, float32 [batch, num_classes].
         """
         chex.assert_shape(images, (None, *self.architecture.image_shape))
-        points = [images]
+        dtype = jnp.dtype(self.compute_dtype)
+        points = [jnp.asarray(images, dtype)]
         for position, layer in enumerate(self.architecture.layers, start=1):
             point = points[-1]
             if layer.filter_shape is not None:
@@ -48,6 +56,7 @@ class Phenotype(nn.Module):
                     strides=(layer.stride, layer.stride),
                     padding="SAME",
                     use_bias=False,
+                    dtype=dtype,
                     name=f"convolution_{position}",
                 )(point)
             for source, target in self.architecture.skips:
@@ -58,11 +67,22 @@ class Phenotype(nn.Module):
                     use_running_average=not train,
                     momentum=self.batch_norm_decay,
                     axis_name=self.axis_name,
+                    dtype=dtype,
                     name=f"batch_norm_{position}",
                 )
                 point = nn.relu(normalisation(point))
             points.append(point)
-        return nn.Dense(self.num_classes, name="classifier")(points[-1].mean(axis=(1, 2)))
+        # Logits rounded to bfloat16 would often tie, and a tie goes to the first class.
+        product = functools.partial(jax.lax.dot_general, preferred_element_type=jnp.float32)
+        classifier = nn.Dense(self.num_classes, dtype=dtype, dot_general=product, name="classifier")
+        return classifier(points[-1].mean(axis=(1, 2)))
+
+
+def make_phenotype(
+    architecture: Architecture, num_classes: int, settings: Settings, axis_name: str | None = None
+) -> Phenotype:
+    """Returns the network that a run with these settings trains and evaluates; for `axis_name` see `Phenotype`."""
+    return Phenotype(architecture, num_classes, settings.batch_norm_decay, axis_name, settings.compute_dtype)
 
 
 def fit(point: jax.Array, shape: tuple[int, ...]) -> jax.Array:

@@ -15,6 +15,7 @@ from jaxevo.randomness import MAX_SEED
 
 SelectionName = Literal["tournament", "aging", "random"]
 InheritanceName = Literal["shape", "none"]
+ComputeDtype = Literal["float32", "bfloat16"]
 ExecutorName = Literal["local", "ray"]
 
 
@@ -72,6 +73,10 @@ class Settings:
     """Flip training images left to right at random. Default: by data set."""
     evaluation_batch_size: int = 500
     """Images in a batch of validation or test."""
+    compute_dtype: ComputeDtype = "float32"
+    """What networks compute in. bfloat16, for accelerators (on CPU it is slow): half the width for convolutions,
+    normalised activations and the classifier's product. Parameters, momentum, running statistics, logits and the loss
+    are float32 either way."""
 
     snapshot_interval: int | None = None
     """Events between two snapshots of the evolution state. Default: as many as the population has individuals, at least
@@ -94,6 +99,7 @@ class Settings:
             )
         _choice("selection", self.selection, SelectionName)
         _choice("inheritance", self.inheritance, InheritanceName)
+        _choice("compute_dtype", self.compute_dtype, ComputeDtype)
         for name in ("sample_size", "train_steps", "batch_size", "evaluation_batch_size", "ensemble_size"):
             _check(name, getattr(self, name), getattr(self, name) >= 1, "1 or more")
         for name in ("max_parameters", "max_flops_per_image", "max_memory", "snapshot_interval"):
@@ -165,11 +171,14 @@ class Execution:
     """On what a session of a run is executed; it shapes no more of what a seed produces than last bits."""
 
     lanes: int | None = None
-    """Individuals to train at once, on each worker of a cluster; it never shapes the result. Default: one a device, on
-    CPU one a core."""
+    """Individuals to train at once, on each worker of a cluster; it never shapes the result. Default: by
+    lanes-per-device."""
     devices_per_lane: int = 1
     """Devices that share the training of an individual, each a part of every batch: it must divide batch-size. It
     shapes the result's last bits, which are the same again with the same number."""
+    lanes_per_device: int | None = None
+    """Lanes that share each device, to use one that a small network leaves idle; it never shapes the result. Instead of
+    lanes, and with one device a lane only. Default: one, on CPU one a core in all."""
     fast: bool = False
     """On GPUs leave deterministic operations and fixed autotuning off. It trains faster, but then the same seed does
     not give the same run again."""
@@ -199,11 +208,12 @@ class Execution:
         """Checks every field; raises `ValueError` with a sentence for the first that will not do."""
         _check_types(self)
         _choice("executor", self.executor, ExecutorName)
-        for name in ("lanes", "devices_per_lane", "programs_in_memory", "max_deaths", "workers"):
+        for name in ("lanes", "devices_per_lane", "lanes_per_device", "programs_in_memory", "max_deaths", "workers"):
             value = getattr(self, name)
             _check(name, value, value is None or value >= 1, "1 or more")
         for name in ("checkpoint_seconds", "lease_seconds"):
             _check(name, getattr(self, name), getattr(self, name) > 0, "above 0")
+        self._check_lanes_per_device()
         self.resources()
         for name in ("ray_address", "workers", "worker_resources"):
             value = getattr(self, name)
@@ -225,6 +235,14 @@ class Execution:
         fits = bool(amounts) and all(name and 0 < amount < math.inf for name, amount in amounts.items())
         _check("worker_resources", self.worker_resources, fits, "such as CPU=2,GPU=1, with amounts above 0")
         return amounts
+
+    def _check_lanes_per_device(self) -> None:
+        given = self.lanes_per_device
+        wanted = f"left out beside lanes {self.lanes}, which counts those of all devices together"
+        _check("lanes_per_device", given, given is None or self.lanes is None, wanted)
+        # They would wait for each other for ever: see `execution.local.lane_devices`.
+        wanted = f"1 with devices_per_lane {self.devices_per_lane}: lanes cannot share several devices"
+        _check("lanes_per_device", given, given is None or given == 1 or self.devices_per_lane == 1, wanted)
 
     def check_batch_size(self, batch_size: int) -> None:
         """Raises `ValueError` where the devices of a lane cannot share a batch evenly."""

@@ -36,18 +36,18 @@ CASES = {
 }
 
 
-def xla_bytes(genotype, shape):
+def xla_bytes(genotype, shape, compute_dtype="float32"):
     """Returns what the compiled training step takes at once."""
-    network, settings = Phenotype(architecture(genotype, shape), CLASSES), Settings()
+    network, settings = Phenotype(architecture(genotype, shape), CLASSES, compute_dtype=compute_dtype), Settings()
     carry = start(variable_shapes(network), settings)
     batch = jax.ShapeDtypeStruct((BATCH, *shape), np.float32), jax.ShapeDtypeStruct((BATCH,), np.int32)
     step = jax.jit(make_train_step(network, settings), donate_argnums=0)
     return needed(step.lower(carry, batch, np.float32(0.1)))
 
 
-def evaluation_xla_bytes(genotype, shape):
+def evaluation_xla_bytes(genotype, shape, compute_dtype="float32"):
     """Returns what the compiled evaluation takes at once."""
-    network = Phenotype(architecture(genotype, shape), CLASSES)
+    network = Phenotype(architecture(genotype, shape), CLASSES, compute_dtype=compute_dtype)
     channels = jax.ShapeDtypeStruct(shape[2:], np.float32)
     pixels, labels = jax.ShapeDtypeStruct((EVALUATED, *shape), np.uint8), jax.ShapeDtypeStruct((EVALUATED,), np.int32)
     evaluate = jax.jit(make_evaluate(network))
@@ -72,3 +72,12 @@ def test_the_estimate_covers_the_evaluation(genotype, shape):
     """Where XLA makes one loop of a whole network, an evaluation takes far less."""
     both = cost(architecture(genotype, shape), CLASSES, BATCH, EVALUATED).memory
     assert both >= LEAST * evaluation_xla_bytes(genotype, shape)
+
+
+@pytest.mark.parametrize("name", ["only identities", "rich", "deep", "linear", "wide", "random 22 on 32 pixels"])
+def test_the_estimate_covers_bfloat16_too(name):
+    genotype, shape = CASES[name]
+    found = architecture(genotype, shape)
+    assert cost(found, CLASSES, BATCH).memory >= xla_bytes(genotype, shape, "bfloat16")
+    both = cost(found, CLASSES, BATCH, EVALUATED).memory
+    assert both >= evaluation_xla_bytes(genotype, shape, "bfloat16")

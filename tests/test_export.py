@@ -8,6 +8,7 @@ import sys
 from fractions import Fraction
 
 import jax
+import jax.export
 import numpy as np
 import pytest
 from genotypes import BN_RELU, INITIAL, RICH, convolution, one_to_one, random_genotype
@@ -18,7 +19,7 @@ from jaxevo.export import export_network
 from jaxevo.export.source import network_source
 from jaxevo.genotype import Genotype, architecture, describe, genotype_from_json
 from jaxevo.inheritance import first_variables
-from jaxevo.phenotype import Phenotype, variable_shapes
+from jaxevo.phenotype import Phenotype, make_phenotype, variable_shapes
 from jaxevo.settings import Limits, Settings
 from jaxevo.workdir import Manifest
 
@@ -58,14 +59,17 @@ CASES = {
     "doubled": (DOUBLED, (6, 5, 3)),
     "rich": (RICH, (9, 9, 2)),
     "random": (random_genotype(28, 25, (12, 10, 3)), (12, 10, 3)),
+    "plain_bfloat16": (INITIAL, (8, 8, 1), "bfloat16"),
+    "rich_bfloat16": (RICH, (9, 9, 2), "bfloat16"),
 }
+"""Genotype, shape of the images, and what it computes in where that is not float32."""
 BATCHES = (2, 7)
 
 
-def manifest_of(image_shape, **changes):
+def manifest_of(image_shape, compute_dtype="float32", **changes):
     generator = np.random.default_rng(5)
     manifest = Manifest(
-        settings=Settings(batch_norm_decay=0.8),
+        settings=Settings(batch_norm_decay=0.8, compute_dtype=compute_dtype),
         limits=Limits(),
         data_fingerprint="0" * 64,
         image_shape=image_shape,
@@ -90,10 +94,10 @@ def images_of(image_shape, batch):
     return np.random.default_rng(batch).integers(256, size=(batch, *image_shape), dtype=np.uint8)
 
 
-def own_outputs(genotype, image_shape):
+def own_outputs(genotype, image_shape, compute_dtype="float32"):
     """Returns jaxevo's logits for every batch, and the running statistics after training on the last."""
-    manifest, variables = manifest_of(image_shape), variables_of(genotype, image_shape)
-    phenotype = Phenotype(architecture(genotype, image_shape), len(NAMES), manifest.settings.batch_norm_decay)
+    manifest, variables = manifest_of(image_shape, compute_dtype), variables_of(genotype, image_shape)
+    phenotype = make_phenotype(architecture(genotype, image_shape), len(NAMES), manifest.settings)
 
     def apply(variables, mean, deviation, pixels, train):
         normalised = (pixels.astype(np.float32) / 255.0 - mean) / deviation
@@ -139,6 +143,7 @@ for folder in map(pathlib.Path, sys.argv[1:]):
     assert pathlib.Path(network.__file__).parent == folder
 
     variables = network.load()
+    assert {array.dtype for array in jax.tree.leaves(variables)} == {np.dtype(np.float32)}
     apply = jax.jit(network.Network().apply, static_argnames=("train", "mutable"))
     program = jax.export.deserialize(bytearray(pathlib.Path("network.stablehlo").read_bytes()))
     batches = dict(np.load(folder.with_suffix(".npz")))
@@ -169,10 +174,10 @@ for folder in map(pathlib.Path, sys.argv[1:]):
 def exported(tmp_path_factory):
     """Returns a folder with every case exported, and what a process without jaxevo made of it."""
     base = tmp_path_factory.mktemp("exported").resolve()
-    for name, (genotype, image_shape) in CASES.items():
+    for name, (genotype, image_shape, *compute_dtype) in CASES.items():
         variables = variables_of(genotype, image_shape)
         facts = {"validation accuracy": 0.98765, "parameters": 12345, "run": "demo"}
-        export_network(genotype, variables, manifest_of(image_shape), facts, base / name)
+        export_network(genotype, variables, manifest_of(image_shape, *compute_dtype), facts, base / name)
         np.savez(base / f"{name}.npz", **{str(batch): images_of(image_shape, batch) for batch in BATCHES})
     environment = os.environ | {
         "JAX_COMPILATION_CACHE_DIR": str(base / "compiled"),  # The README repeats some of what is compared.
@@ -190,9 +195,12 @@ def exported(tmp_path_factory):
     return base
 
 
-def assert_same(actual, expected):
+def assert_same(actual, expected, compute_dtype="float32"):
     """Asserts equality but for rounding: two programs may be fused differently, on accelerators be other kernels."""
     tolerance = 3e-6 if jax.default_backend() == "cpu" else 1e-3
+    if compute_dtype == "bfloat16":
+        tolerance = 2e-2  # Which roundings to eight bits XLA leaves out depends on what it fuses.
+    assert actual.dtype == expected.dtype == np.float32
     np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance * np.abs(expected).max())
 
 
@@ -200,12 +208,13 @@ def assert_same(actual, expected):
 def test_both_forms_give_the_logits_of_jaxevo_where_it_cannot_be_imported(exported, name):
     results = np.load(exported / f"{name}_results.npz")
     logits, batch_stats = own_outputs(*CASES[name])
+    compute_dtype = CASES[name][2:]
     for batch, expected in zip(BATCHES, logits, strict=True):
-        assert_same(results[f"source {batch}"], expected)
-        assert_same(results[f"stablehlo {batch}"], expected)
+        assert_same(results[f"source {batch}"], expected, *compute_dtype)
+        assert_same(results[f"stablehlo {batch}"], expected, *compute_dtype)
     for path, expected in jax.tree_util.tree_leaves_with_path(batch_stats):
         key = "trained " + jax.tree_util.keystr(path, simple=True, separator="/")
-        assert_same(results[key], expected)
+        assert_same(results[key], expected, *compute_dtype)
     assert sum(key.startswith("trained") for key in results) == len(jax.tree.leaves(batch_stats))
 
 
@@ -271,6 +280,14 @@ def test_the_folder_says_what_it_holds(exported):
     assert '5 "Größe 猫"' in readme
     assert genotype_from_json(json.loads((folder / "genotype.json").read_text())) == SKIPS
     assert tuple(json.loads((folder / "class_names.json").read_text())) == NAMES
+
+
+def test_what_a_network_computes_in_is_said(exported):
+    for name, dtype in (("rich", "float32"), ("rich_bfloat16", "bfloat16")):
+        assert f"It computes in {dtype}" in (exported / name / "README.md").read_text(encoding="utf-8")
+        assert ("bfloat16" in (exported / name / "network.py").read_text(encoding="utf-8")) == (dtype == "bfloat16")
+        program = jax.export.deserialize(bytearray((exported / name / "network.stablehlo").read_bytes()))
+        assert ("xbf16>" in program.mlir_module()) == (dtype == "bfloat16")
 
 
 def export_initial(folder):

@@ -4,7 +4,7 @@ import re
 import subprocess
 import sys
 
-INDIVIDUALS = 300
+INDIVIDUALS = 200
 ROW = re.compile(r"\| (\d+) \| [\d.]+ \| (\d+) \| (\d+) MiB \|")
 PROGRAMS_IN_MEMORY = 4
 
@@ -26,8 +26,9 @@ def measured() -> list[tuple[int, int, int]]:
 def test_memory_does_not_grow_by_what_was_compiled():
     rows = measured()
     assert rows[-1][0] == INDIVIDUALS
-    *_, (_, made, memory) = rows
-    first_made, first_memory = next((made, memory) for _, made, memory in rows if made > 4 * PROGRAMS_IN_MEMORY)
-    assert made - first_made >= 50
-    # Programs of that many architectures that were kept would be 5 MB each at least.
-    assert (memory - first_memory) < (made - first_made)
+    # The first compilations in every thread leave memory behind that the next ones use.
+    first_made, first_memory = next((made, memory) for _, made, memory in rows if made > 40)
+    _, made, memory = rows[-1]
+    assert made - first_made >= 40
+    # Programs that were kept would take more than twice as much.
+    assert memory - first_memory < made - first_made

@@ -34,7 +34,7 @@ NUMBERS_FROM_0 = ("birth_overhead", "weight_decay")
 DECAYS = ("momentum", "batch_norm_decay")
 NUMBERS = (*NUMBERS_ABOVE_0, *NUMBERS_FROM_0, *DECAYS)
 SWITCHES = ("wall_clock", "flip")
-TEXTS = ("dataset", "selection", "inheritance")
+TEXTS = ("dataset", "selection", "inheritance", "compute_dtype")
 MAY_BE_NONE = ("num_workers", "snapshot_interval", *BUDGETS, "crop_padding", "flip")
 
 
@@ -129,6 +129,7 @@ def test_a_negative_crop_padding_is_refused():
     [
         ("selection", "roulette", ("tournament", "aging", "random")),
         ("inheritance", "all", ("shape", "none")),
+        ("compute_dtype", "float16", ("float32", "bfloat16")),
     ],
 )
 def test_an_unknown_choice_is_refused_and_the_known_ones_are_named(name, value, choices):
@@ -283,10 +284,21 @@ def test_a_limit_that_is_passed_is_named(name, beyond):
 # Execution.
 
 
-@pytest.mark.parametrize("name", ["lanes", "devices_per_lane"])
+@pytest.mark.parametrize("name", ["lanes", "devices_per_lane", "lanes_per_device"])
 @pytest.mark.parametrize("value", [0, -1, 1.5, "2", True])
 def test_lanes_and_devices_below_1_or_not_whole_are_refused(name, value):
     assert_refused(Execution, name, value)
+
+
+def test_lanes_are_counted_in_all_or_for_each_device():
+    with pytest.raises(ValueError, match="^lanes_per_device is 2, but must be left out beside lanes 4, which counts"):
+        Execution(lanes=4, lanes_per_device=2)
+
+
+def test_lanes_that_share_several_devices_are_refused():
+    with pytest.raises(ValueError, match="^lanes_per_device is 2, but must be 1 with devices_per_lane 4: lanes cannot"):
+        Execution(devices_per_lane=4, lanes_per_device=2)
+    Execution(devices_per_lane=4, lanes_per_device=1)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
 """Lanes of this machine, as threads.
 
 On CPU all lanes share one device and one set of programs, and each step runs in the thread that asks for it. With
-accelerators every device, or group of `devices_per_lane` devices, has a lane of its own. One more thread for each of
-these compiles ahead, in due order.
+accelerators every device has a lane of its own, or `lanes_per_device` that share its data and programs; a group of
+`devices_per_lane` devices has one. One more thread for each of these compiles ahead, in due order.
 """
 
 import os
@@ -61,7 +61,7 @@ class LocalExecutor:
             ValueError: if there are too few devices.
         """
         groups = lane_devices(execution)
-        self.lanes = execution.lanes if execution.lanes is not None else default_lanes(groups)
+        self.lanes = number_of_lanes(execution, groups)
         self._shape = dataset.image_shape
         self._condition = threading.Condition()
         self._session = session
@@ -241,8 +241,15 @@ def lane_devices(execution: Execution) -> list[Devices]:
     return groups
 
 
-def default_lanes(groups: list[Devices]) -> int:
-    """Returns one lane a group of devices; on CPU, where lanes share a device, one a core that this process may use."""
+def number_of_lanes(execution: Execution, groups: list[Devices]) -> int:
+    """Returns how many lanes there are: as many as asked for, in all or on each device.
+
+    By default each group of devices has one; on CPU, where lanes share a device, each core that this process may use.
+    """
+    if execution.lanes is not None:
+        return execution.lanes
+    if execution.lanes_per_device is not None:
+        return execution.lanes_per_device * len(groups)
     shared = groups[0].first.platform == "cpu" and len(groups[0]) == 1
     return len(os.sched_getaffinity(0)) if shared else len(groups)
 

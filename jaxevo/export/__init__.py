@@ -21,7 +21,7 @@ from jaxevo.export.readme import PLATFORMS, readme_text
 from jaxevo.export.source import network_source
 from jaxevo.genotype import Architecture, Genotype, architecture
 from jaxevo.inheritance import Variables
-from jaxevo.phenotype import Phenotype
+from jaxevo.phenotype import make_phenotype
 from jaxevo.workdir import Manifest
 
 
@@ -83,7 +83,7 @@ def _write(
 
 def _stablehlo(compiled: Architecture, variables: Variables, manifest: Manifest) -> bytes:
     """Returns the serialized function from uint8 images [batch, height, width, channels] to logits."""
-    phenotype = Phenotype(compiled, len(manifest.class_names))
+    phenotype = make_phenotype(compiled, len(manifest.class_names), manifest.settings)
     constants = variables, np.array(manifest.mean, np.float32), np.array(manifest.deviation, np.float32)
 
     def network(images: jax.Array) -> jax.Array:

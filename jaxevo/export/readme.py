@@ -16,6 +16,7 @@ _README = """\
 
 A network that jaxevo evolved. It takes uint8 images [batch, {image_shape}] as they are, normalises them
 itself, and tells {classes} classes apart. Both forms below work without jaxevo and give the same logits.
+{precision}
 
 {facts}
 
@@ -106,6 +107,14 @@ One line a layer; `genotype.json` holds the same for programs.
 {versions}
 """
 
+_PRECISION = {
+    "float32": "It computes in float32.",
+    "bfloat16": (
+        "It computes in bfloat16, as it was trained: the two may differ in rounding. Its weights and statistics are\n"
+        "kept, and its logits given, in float32."
+    ),
+}
+
 
 def readme_text(genotype: Genotype, manifest: Manifest, facts: Mapping[str, float | str]) -> str:
     """Returns the README, in Markdown."""
@@ -113,6 +122,7 @@ def readme_text(genotype: Genotype, manifest: Manifest, facts: Mapping[str, floa
     return _README.format(
         image_shape=", ".join(map(str, manifest.image_shape)),
         classes=len(manifest.class_names),
+        precision=_PRECISION[manifest.settings.compute_dtype],
         facts="\n".join(f"- {name}: {_number(value)}" for name, value in facts.items()),
         learning_rate=float(f"{genotype.learning_rate:.4g}"),
         momentum=manifest.settings.momentum,

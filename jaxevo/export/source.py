@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from jaxevo.genotype import IMAGE, Activation, Architecture
+from jaxevo.settings import Settings
 from jaxevo.workdir import Manifest
 
 _LINE_LENGTH = 110
@@ -79,7 +80,7 @@ def predict(images: jax.Array) -> list[str]:
 
 def network_source(compiled: Architecture, manifest: Manifest) -> str:
     """Returns the Python source of a Flax module for one architecture, formatted as ruff does."""
-    body = list(_body(compiled, manifest.settings.batch_norm_decay))
+    body = list(_body(compiled, manifest.settings))
     image_shape = ", ".join(map(str, compiled.image_shape))
     restored = 'checkpointer.restore(Path(__file__).absolute().parent / "weights")'
     if not _normalises(compiled):
@@ -97,16 +98,20 @@ def network_source(compiled: Architecture, manifest: Manifest) -> str:
     )
 
 
-def _body(compiled: Architecture, batch_norm_decay: float) -> Iterator[str]:
+def _body(compiled: Architecture, settings: Settings) -> Iterator[str]:
     """Yields the lines of the module's `__call__`."""
+    narrow = settings.compute_dtype != "float32"
+    dtype = f", dtype=jnp.{settings.compute_dtype}" if narrow else ""
     sources = {source for source, _ in compiled.skips}
     if any(layer.filter_shape is not None for layer in compiled.layers):
-        yield 'convolution = partial(nn.Conv, padding="SAME", use_bias=False)'
+        yield f'convolution = partial(nn.Conv, padding="SAME", use_bias=False{dtype})'
     if _normalises(compiled):
-        options = f"use_running_average=not train, momentum={batch_norm_decay!r}"
+        options = f"use_running_average=not train, momentum={settings.batch_norm_decay!r}{dtype}"
         yield f"batch_norm = partial(nn.BatchNorm, {options})"
     yield "mean, deviation = np.array(MEAN, np.float32), np.array(DEVIATION, np.float32)"
     yield f"x = (images.astype(jnp.float32) / 255.0 - mean) / deviation  # {_size(compiled, IMAGE)}"
+    if narrow:
+        yield f"x = x.astype(jnp.{settings.compute_dtype})"
     if IMAGE in sources:
         yield f"{_point(IMAGE)} = x"
     yield ""
@@ -116,7 +121,10 @@ def _body(compiled: Architecture, batch_norm_decay: float) -> Iterator[str]:
             yield f"{_point(position)} = x"
         yield ""
     yield "x = x.mean(axis=(1, 2))"
-    yield 'return nn.Dense(len(CLASS_NAMES), name="classifier")(x)'
+    if narrow:
+        yield "product = partial(jax.lax.dot_general, preferred_element_type=jnp.float32)"
+        dtype += ", dot_general=product"
+    yield f'return nn.Dense(len(CLASS_NAMES){dtype}, name="classifier")(x)'
 
 
 def _layer_lines(compiled: Architecture, position: int) -> Iterator[str]:
