@@ -1,34 +1,66 @@
-"""The memory of a run: within a bound, however many architectures it compiles."""
+"""The memory of a run: within a bound, however many individuals it trains and architectures it compiles."""
 
+import gc
 import re
-import subprocess
-import sys
+from pathlib import Path
+
+import jax
+import pytest
+from compile_log import compilations
+from tiny_runs import TINY
+
+from experiments import memory
+from jaxevo.loop import Progress, Watcher
+from jaxevo.run import start_run
+from jaxevo.settings import Execution, Limits, Settings
 
 INDIVIDUALS = 200
-ROW = re.compile(r"\| (\d+) \| [\d.]+ \| (\d+) \| (\d+) MiB \|")
-PROGRAMS_IN_MEMORY = 4
+LANES = 2
+PROGRAMS_IN_MEMORY = 3
 
 
-def measured() -> list[tuple[int, int, int]]:
-    """Returns individuals, programs made, and mebibytes, of every row."""
-    arguments = ["--individuals", str(INDIVIDUALS), "--programs-in-memory", str(PROGRAMS_IN_MEMORY)]
-    done = subprocess.run(
-        [sys.executable, "-m", "experiments.memory", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return [tuple(map(int, row)) for row in ROW.findall(done.stdout)]
+class Counter(Watcher):
+    """Counts what JAX holds, after every event."""
+
+    def __init__(self) -> None:
+        self.executables: list[int] = []
+        self.arrays: list[int] = []
+
+    def progressed(self, progress: Progress) -> None:
+        if progress.state.events > len(self.executables):
+            self.executables.append(len(jax.local_devices()[0].client.live_executables()))
+            self.arrays.append(len(jax.live_arrays()))
 
 
-def test_memory_does_not_grow_by_what_was_compiled():
-    rows = measured()
-    assert rows[-1][0] == INDIVIDUALS
-    # The first compilations in every thread leave memory behind that the next ones use.
-    first_made, first_memory = next((made, memory) for _, made, memory in rows if made > 40)
-    _, made, memory = rows[-1]
-    assert made - first_made >= 40
-    # Programs that were kept would take more than twice as much.
-    assert memory - first_memory < made - first_made
+@pytest.fixture(scope="module")
+def counted(tmp_path_factory) -> tuple[Counter, int]:
+    """What a run held after each event, with few programs in memory, and how many programs it made."""
+    gc.collect()
+    counter = Counter()
+    settings = Settings(**{**TINY, "max_parameters": 5_000})
+    execution = Execution(LANES, programs_in_memory=PROGRAMS_IN_MEMORY)
+    with compilations() as compiled:
+        path: Path = tmp_path_factory.mktemp("memory") / "run"
+        start_run(path, settings, Limits(max_individuals=INDIVIDUALS), execution, counter)
+    return counter, len(compiled)
+
+
+def test_executables_stay_within_their_bound(counted):
+    counter, made = counted
+    # Two for each architecture in memory, in a lane, and being compiled ahead, and one that draws batches.
+    bound = 2 * (PROGRAMS_IN_MEMORY + LANES + 1) + 1
+    assert made > 4 * bound
+    assert max(counter.executables) - min(counter.executables) <= bound
+
+
+def test_arrays_on_devices_do_not_pile_up(counted):
+    counter, _ = counted
+    # Where no lane trains at the moment, they are those of the data set.
+    assert min(counter.arrays[-50:]) == min(counter.arrays[:50])
+
+
+def test_the_experiment_prints_what_a_process_holds(capsys):
+    assert memory.main(["--individuals", "20", "--programs-in-memory", "1"]) == 0
+    rows = re.findall(r"^\| (\d+) \| [\d.]+ \| (\d+) \| (\d+) MiB \|$", capsys.readouterr().out, re.MULTILINE)
+    assert [int(individuals) for individuals, _, _ in rows] == list(range(1, 21))
+    assert all(int(mebibytes) > 50 for *_, mebibytes in rows)
