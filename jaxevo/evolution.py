@@ -181,9 +181,7 @@ def evolution(settings: Settings, task: Task) -> Evolution:
 
     def kill(state: EvolutionState, index: int) -> EvolutionState:
         death = {"death": state.population[index].id, "event": state.events}
-        return state._replace(
-            population=state.population.remove(index), fingerprint=_chain(state.fingerprint, death)
-        )
+        return state._replace(population=state.population.remove(index), fingerprint=_chain(state.fingerprint, death))
 
     def send(
         state: EvolutionState, parent: Individual | None, mutation: str | None, genotype: Genotype
