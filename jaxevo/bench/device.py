@@ -12,13 +12,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-import jaxevo
+from jaxevo import __version__
 from jaxevo.bench.extent import Extent
 from jaxevo.bench.timing import Spread, rates, seconds_each, timed
 from jaxevo.execution.machine import describe_machine
 from jaxevo.settings import Execution
 
-_SMALLEST, _LARGEST = 256, 16_384
+_SMALLEST, _LARGEST = 256, 8_192
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def describe() -> dict[str, Any]:
     """Returns what the measurements belong to: versions, kind and number of devices, flags."""
     device = jax.local_devices()[0]
     return {
-        "jaxevo": jaxevo.__version__,
+        "jaxevo": __version__,
         "python": platform.python_version(),
         "platform": device.platform,
         "local devices": jax.local_device_count(),

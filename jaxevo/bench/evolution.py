@@ -32,14 +32,13 @@ class Evolved:
         lanes: that trained.
         individuals: that were told.
         wall_seconds: from the start of the host loop, with data and lanes ready, to the last told event.
-        compile_seconds: of the records of finished individuals. Compiling runs ahead, beside the lanes.
+        compile_seconds: of the records of finished individuals.
         train_seconds: of these records: inheriting, training, evaluating, saving.
         individuals_per_hour: told events by `wall_seconds`.
         compile_share: of `compile_seconds + train_seconds`, in [0, 1].
-        lane_train_share: `train_seconds / (lanes * wall_seconds)`.
-        lane_idle_share: `1 - (compile_seconds + train_seconds) / (lanes * wall_seconds)`, at least 0. Since compiling
-            runs in threads of its own, lanes may wait for it and yet count as busy; what was in training when the
-            last individual was told counts as idle.
+        lane_idle_share: `1 - train_seconds / (lanes * wall_seconds)`, in [0, 1]: lanes waited for a birth, or for its
+            compilation, which runs in a thread beside them. What was still in training when the last individual was
+            told counts as idle too.
         host_cpu_microseconds_per_event: processor time of the host loop's thread, from the first event to the last:
             evolution, journal, snapshots and polls, but no waiting.
         host_cpu_microseconds_median: of single events, which leaves out the few that snapshot or clear up.
@@ -52,7 +51,6 @@ class Evolved:
     train_seconds: float
     individuals_per_hour: float
     compile_share: float
-    lane_train_share: float
     lane_idle_share: float
     host_cpu_microseconds_per_event: float
     host_cpu_microseconds_median: float
@@ -87,10 +85,7 @@ def evolve(individuals: int, lanes: int | None) -> Evolved:
     told = meter.last
     if told is None or told.session_events < individuals:
         raise RuntimeError("the evolution was stopped before its last individual")
-    events = [
-        later - before for before, later in zip(meter.processor_seconds, meter.processor_seconds[1:], strict=False)
-    ]
-    lane_seconds = used * told.session_seconds
+    events = [after - before for before, after in itertools.pairwise(meter.processor_seconds)]
     return Evolved(
         lanes=used,
         individuals=told.session_events,
@@ -99,8 +94,7 @@ def evolve(individuals: int, lanes: int | None) -> Evolved:
         train_seconds=told.train_seconds,
         individuals_per_hour=told.individuals_per_hour,
         compile_share=told.compile_share,
-        lane_train_share=told.train_seconds / lane_seconds,
-        lane_idle_share=max(0.0, 1 - (told.compile_seconds + told.train_seconds) / lane_seconds),
+        lane_idle_share=max(0.0, 1 - told.train_seconds / (used * told.session_seconds)),
         host_cpu_microseconds_per_event=1e6 * sum(events) / len(events),
         host_cpu_microseconds_median=1e6 * spread(events).median,
     )

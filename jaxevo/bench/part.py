@@ -19,6 +19,8 @@ from jaxevo.data.cache import cache_dir
 from jaxevo.environment import prepare_process
 from jaxevo.settings import Execution
 
+_MOST_VIRTUAL_DEVICES = 8
+
 Say = Callable[[str], None]
 
 
@@ -63,10 +65,10 @@ def _ladder(request: Request, cache: Path, say: Say) -> Any:
 
 
 def _evolution(request: Request, cache: Path, say: Say) -> Any:
-    from jaxevo.bench.evolution import evolve
+    from jaxevo.bench.evolution import SETTINGS, evolve
 
     say(f"{request.extent.individuals} individuals")
-    return evolve(request.extent.individuals, request.lanes)
+    return {"settings": SETTINGS, "evolved": evolve(request.extent.individuals, request.lanes)}
 
 
 def _lanes(request: Request, cache: Path, say: Say) -> Any:
@@ -82,8 +84,7 @@ def _devices(request: Request, cache: Path, say: Say) -> Any:
 
     devices = jax.local_devices()
     if len(devices) == 1:
-        where = "this machine has one core" if devices[0].platform == "cpu" else "this machine has one device"
-        return {"not_measured": f"{where}, of the kind {devices[0].device_kind}"}
+        return {"not_measured": f"this machine has one device, of the kind {devices[0].device_kind}"}
     return {"virtual": devices[0].platform == "cpu", "speeds": measure_devices(request.extent, say)}
 
 
@@ -99,7 +100,7 @@ PARTS: dict[str, Callable[[Request, Path, Say], Any]] = {
 def execution_of(request: Request) -> Execution:
     """Returns what JAX is to be started for: on CPU, devices that share an individual are one virtual device a core."""
     if request.part == "devices":
-        return Execution(lanes=1, devices_per_lane=len(os.sched_getaffinity(0)))
+        return Execution(lanes=1, devices_per_lane=min(len(os.sched_getaffinity(0)), _MOST_VIRTUAL_DEVICES))
     return Execution(lanes=request.lanes)
 
 

@@ -39,12 +39,20 @@ def write_document(path: Path, document: dict[str, Any]) -> None:
 
 
 def report_console() -> Console:
-    """Returns where to print: as wide as the terminal, or as the tables where there is none."""
+    """Returns where to print: as wide as every table needs; a narrow terminal breaks lines, but cuts no figure."""
     console = Console()
-    return console if console.is_terminal else Console(width=_WIDTH)
+    return console if console.width >= _WIDTH else Console(width=_WIDTH)
 
 
-def sections(part: str, document: dict[str, Any]) -> list[RenderableType]:
+def print_sections(console: Console, part: str, document: dict[str, Any]) -> None:
+    """Prints a part: a table with its notes, or why there is none."""
+    for section in _sections(part, document):
+        # A terminal breaks notes where it ends.
+        soft_wrap = console.is_terminal and not isinstance(section, Table)
+        console.print(section, soft_wrap=soft_wrap, highlight=False, markup=False)
+
+
+def _sections(part: str, document: dict[str, Any]) -> list[RenderableType]:
     """Returns what is to be printed of a part: a table with its notes, or why there is none."""
     measured = document[part]
     if isinstance(measured, dict) and "not_measured" in measured:
@@ -90,9 +98,9 @@ def _ladder(measured: list[dict[str, Any]], document: dict[str, Any]) -> list[Re
         )
     samples = sorted({rung["step_seconds"]["samples"] for rung in measured if rung["step_seconds"] is not None})
     notes.append(
-        "MFLOP: of training an image, forward and gradient, counted from the architecture; of peak: GFLOP/s by those of "
-        f"the float32 product. Medians of {' or '.join(map(str, samples))} samples, fewer where a step is predicted to "
-        "take long. cold, warm: compiling training and evaluation without and with JAX's cache on disk."
+        "MFLOP: of training an image, forward and gradient, counted from the architecture. of peak: GFLOP/s by those "
+        f"of the float32 product. Medians of {' or '.join(map(str, samples))} samples; fewer where they are predicted "
+        "to take long. cold, warm: compiling training and evaluation without and with JAX's cache on disk."
     )
     return [table, *notes]
 
@@ -103,7 +111,6 @@ def _evolution(measured: dict[str, Any], document: dict[str, Any]) -> list[Rende
     for name, label, percent in (
         ("individuals_per_hour", "individuals an hour", False),
         ("compile_share", "compile share", True),
-        ("lane_train_share", "lanes in training", True),
         ("lane_idle_share", "lanes idle", True),
         ("host_cpu_microseconds_per_event", "host loop, microseconds an event", False),
         ("host_cpu_microseconds_median", "the same, median event", False),
@@ -114,10 +121,10 @@ def _evolution(measured: dict[str, Any], document: dict[str, Any]) -> list[Rende
         else:
             table.add_row(label, _number(value.median), _range(value))
     note = (
-        f"digits, seed 0, {_times(measured['wall_seconds']['samples'])}. compile share: of compiling and training "
-        "together. lanes in training: seconds of training by lanes x wall. lanes idle: 1 - (compiling + training) by "
-        "lanes x wall, at least 0; compiling runs beside the lanes, so one that waits for it is not counted. host "
-        "loop: processor time of its thread, journal and snapshots included, waiting not."
+        f"digits, seed {document['settings']['evolution']['seed']}, {_times(measured['wall_seconds']['samples'])}. "
+        "compile share: of compiling and training together. lanes idle: 1 - seconds of training by lanes x wall; they "
+        "wait for births, or for compiling, which runs beside them. host loop: processor time of its thread, with "
+        "journal and snapshots, without waiting."
     )
     return [table, note]
 
@@ -134,7 +141,8 @@ def _devices(measured: dict[str, Any], document: dict[str, Any]) -> list[Rendera
     table = _table(f"{kind} that share an individual", "network", "devices", "batch", "steps/s", "range", "ratio")
     for speed in measured["speeds"]:
         table.add_row(speed["name"], str(speed["devices"]), str(speed["batch_size"]), *_speed(speed))
-    return [table]
+    note = "They have one thread pool, of a thread each: one of them alone may use more than one core."
+    return [table, note] if measured["virtual"] else [table]
 
 
 _SECTIONS: dict[str, Callable[[Any, dict[str, Any]], list[RenderableType]]] = {
@@ -147,7 +155,7 @@ _SECTIONS: dict[str, Callable[[Any, dict[str, Any]], list[RenderableType]]] = {
 
 
 def _table(title: str, first: str, *others: str) -> Table:
-    table = Table(title=title, title_justify="left", box=rich.box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    table = Table(title=title, title_justify="left", box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column(first, no_wrap=True)
     for name in others:
         table.add_column(name, justify="right", no_wrap=True)

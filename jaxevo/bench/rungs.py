@@ -161,7 +161,6 @@ def _compile_seconds(
 
 def _compile(place: Place, genotype: Genotype, cache: Path) -> float:
     """Returns the seconds that a compiler takes which knows nothing but what a folder holds."""
-    compiler = place.new_compiler()
     reset_cache()  # JAX would keep to the folder that it used first.
     use_persistent_cache(cache)
-    return compiler.programs(architecture(genotype, place.dataset.image_shape)).compile_seconds
+    return place.new_compiler().programs(architecture(genotype, place.dataset.image_shape)).compile_seconds

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, Protocol, TextIO
 
+from jaxevo.bench import ladder
 from jaxevo.bench.extent import Extent
 from jaxevo.bench.part import Request
 from jaxevo.bench.timing import spread
@@ -68,6 +69,7 @@ class Suite:
         document: dict[str, Any] = {
             "schema_version": SCHEMA_VERSION,
             "extent": dataclasses.asdict(self._extent),
+            "settings": {"ladder": dataclasses.asdict(ladder.settings())},
             "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         }
         with tempfile.TemporaryDirectory(prefix="jaxevo-bench-") as folder, wish_to_stop() as interrupted:
@@ -79,7 +81,7 @@ class Suite:
             self._add(document, "device", device["speed"])
             peak = device["speed"]["products"][0]["flops_per_second"]["median"]
             self._add(document, "ladder", self._measure("ladder", "executables", peak_flops=peak))
-            self._add(document, "evolution", self._evolution())
+            self._add(document, "evolution", self._evolution(document["settings"]))
             # Programs of the ladder are there already.
             self._add(document, "lanes", self._measure("lanes", "executables"))
             self._add(document, "devices", self._measure("devices", "executables"))
@@ -91,17 +93,18 @@ class Suite:
         document[part] = measured
         self._listener.measured(part, document)
 
-    def _evolution(self) -> Any:
-        """Evolves several times, each time with an empty cache, and joins what was measured."""
+    def _evolution(self, settings: dict[str, Any]) -> Any:
+        """Evolves several times, each time with an empty cache, and joins what was measured; notes the settings."""
         evolved = []
         for number in range(1, self._extent.evolution_repeats + 1):
-            count = f"{number} of {self._extent.evolution_repeats}: "
-            one = self._measure("evolution", f"evolution-{number}", count)
-            if "not_measured" in one:
-                return one
-            evolved.append(one)
-        # What is a whole number is the same every time.
+            before = f"{number} of {self._extent.evolution_repeats}: "
+            measured = self._measure("evolution", f"evolution-{number}", before)
+            if "not_measured" in measured:
+                return measured
+            settings["evolution"] = measured["settings"]
+            evolved.append(measured["evolved"])
         joined = {name: [one[name] for one in evolved] for name in evolved[0]}
+        # Counts are the same every time.
         return {
             name: values[0] if isinstance(values[0], int) else dataclasses.asdict(spread(values))
             for name, values in joined.items()

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.status import Status
 
-from jaxevo.bench.report import report_console, sections
+from jaxevo.bench.report import print_sections, report_console
 
 _PARTS = ("device", "ladder", "evolution", "lanes", "devices")
 
@@ -31,8 +31,7 @@ class _Report:
             self._status.update(line)
 
     def measured(self, part: str, document: dict[str, Any]) -> None:
-        for section in sections(part, document):
-            self._console.print(section, highlight=False, markup=False)
+        print_sections(self._console, part, document)
 
 
 @contextlib.contextmanager
