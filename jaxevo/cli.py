@@ -108,7 +108,32 @@ class ExportCommand:
     """Export this individual instead of the best; it must be alive."""
 
 
-Command = RunCommand | ResumeCommand | ReplayCommand | VerifyCommand | ShowCommand | TestCommand | ExportCommand
+@dataclass(frozen=True)
+class BenchCommand:
+    """Measure this machine in a few minutes: device, training, compiling, evolution, scaling.
+
+    Tables are printed as they are measured. For example: jaxevo bench --json bench.json
+    """
+
+    json: str | None = None
+    """File to write all figures to, with versions and flags."""
+    quick: bool = False
+    """A quick look, in a minute or less: fewer networks, fewer samples."""
+    lanes: int | None = None
+    """Lanes that evolve, and the most that scaling is measured with. Default: as many as jaxevo run would have, and for
+    scaling on accelerators twice as many."""
+
+
+Command = (
+    RunCommand
+    | ResumeCommand
+    | ReplayCommand
+    | VerifyCommand
+    | ShowCommand
+    | TestCommand
+    | ExportCommand
+    | BenchCommand
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -141,6 +166,7 @@ def parse(arguments: Sequence[str]) -> Command:
         | Annotated[ShowCommand, tyro.conf.subcommand("show")]
         | Annotated[TestCommand, tyro.conf.subcommand("test")]
         | Annotated[ExportCommand, tyro.conf.subcommand("export")]
+        | Annotated[BenchCommand, tyro.conf.subcommand("bench")]
     )
     return tyro.cli(
         commands,
@@ -175,6 +201,8 @@ def _dispatch(command: Command) -> int:
         return _show(command)
     if isinstance(command, TestCommand):
         return _test(command)
+    if isinstance(command, BenchCommand):
+        return _bench(command)
     return _export(command)
 
 
@@ -333,3 +361,26 @@ def _export(command: ExportCommand) -> int:
     export_network(network.genotype, network.variables, run.manifest, facts, Path(command.folder))
     print(f"exported individual {network.individual.id} to {command.folder}; its README.md says how to use it")
     return 0
+
+
+def _bench(command: BenchCommand) -> int:
+    from jaxevo.bench.extent import FULL, QUICK
+    from jaxevo.bench.report import check_writable, write_document
+    from jaxevo.bench.suite import Suite
+    from jaxevo.bench.watching import watch
+
+    Execution(lanes=command.lanes)  # Checks it.
+    path = None if command.json is None else Path(command.json)
+    if path is not None:
+        check_writable(path)
+    try:
+        with watch() as listener:
+            document = Suite(QUICK if command.quick else FULL, command.lanes, listener).run()
+    except KeyboardInterrupt:
+        print("Stopped before the end; nothing was written.")
+        raise
+    print(f"measured in {document['wall_seconds']:.0f} seconds")
+    if path is not None:
+        write_document(path, document)
+        print(f"all figures: {path}")
+    return _FAILED_STATUS if document["failed"] else 0

@@ -192,13 +192,16 @@ def evolution(settings: Settings, task: Task) -> Evolution:
             settings.batch_size,
             task.validation_images,
         )
+        overhead = settings.birth_overhead
+        if parent is not None and (genotype.layers, genotype.skips) != (parent.genotype.layers, parent.genotype.skips):
+            overhead += settings.compile_overhead
         birth = Birth(
             id=state.births,
             parent_id=None if parent is None else parent.id,
             mutation=mutation,
             genotype=genotype,
             inherited=bequest(parent, mutation),
-            due=state.clock + settings.birth_overhead + flops / settings.virtual_rate,
+            due=state.clock + overhead + flops / settings.virtual_rate,
             flops=flops,
         )
         return state._replace(births=state.births + 1, in_flight=state.in_flight.add(birth)), birth

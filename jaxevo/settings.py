@@ -53,7 +53,10 @@ class Settings:
     """Tell outcomes as they really finish instead of in virtual order: no lane ever waits, but the seed alone no longer
     gives the run again."""
     birth_overhead: float = 1.0
-    """Virtual seconds that every birth takes beside its FLOPs (compiling, loading, saving)."""
+    """Virtual seconds that every birth takes beside its FLOPs (loading, saving)."""
+    compile_overhead: float = 2.0
+    """Virtual seconds more for a birth whose layers or skips are not its parent's, since it will have to compile. With
+    many lanes it spares them most of their waiting."""
     virtual_rate: float = 2e9
     """FLOPs a virtual worker trains per virtual second."""
 
@@ -107,7 +110,7 @@ class Settings:
             _check(name, value, value is None or value >= 1, "1 or more")
         for name in ("initial_learning_rate", "virtual_rate"):
             _check(name, getattr(self, name), 0 < getattr(self, name) < math.inf, "a finite number above 0")
-        for name in ("birth_overhead", "weight_decay"):
+        for name in ("birth_overhead", "compile_overhead", "weight_decay"):
             _check(name, getattr(self, name), 0 <= getattr(self, name) < math.inf, "a finite number, 0 or more")
         for name in ("momentum", "batch_norm_decay"):
             _check(name, getattr(self, name), 0 <= getattr(self, name) < 1, "0 or more and below 1")
@@ -306,6 +309,7 @@ _PAPER = Settings(
     num_workers=250,
     train_steps=25_600,
     birth_overhead=10.0,
+    compile_overhead=30.0,
     virtual_rate=5e12,
     snapshot_interval=500,
 )
@@ -316,6 +320,8 @@ PRESETS: dict[str, tuple[Settings, Limits]] = {
             dataset="digits",
             population_size=16,
             num_workers=4,
+            # Two lanes hardly wait without it.
+            compile_overhead=0.0,
             selection="aging",
             sample_size=5,
             train_steps=300,
@@ -327,6 +333,7 @@ PRESETS: dict[str, tuple[Settings, Limits]] = {
             dataset="fashion_mini",
             population_size=16,
             num_workers=8,
+            compile_overhead=0.0,
             selection="aging",
             sample_size=5,
             train_steps=400,

@@ -44,6 +44,7 @@ ORDER = (
     "result",
     "export",
     "progress",
+    "bench",
     "api",
     "cli",
 )

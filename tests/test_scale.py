@@ -147,7 +147,7 @@ def test_with_one_birth_a_lane_lanes_wait_for_the_slowest():
 
 def test_more_births_in_flight_never_leave_lanes_waiting_longer():
     workload = evolved(SETTINGS, DIGITS, 48, 240).drawn(4000, seed=0)
-    virtual, seconds = workload.virtual_seconds(1.0, 2e9).tolist(), workload.seconds(FITTED, 0.3, seed=1).tolist()
+    virtual, seconds = workload.virtual_seconds(1.0, 2.0, 2e9).tolist(), workload.seconds(FITTED, 0.3, seed=1).tolist()
     shares = [idle_share(10, 10 * births, virtual, seconds, Window(500, 3000)) for births in (1, 2, 4, 8)]
     assert shares == sorted(shares, reverse=True)
     assert shares[0] > 0.2
@@ -160,7 +160,8 @@ def test_the_played_through_clock_agrees_with_the_host_loop_and_evolution(tmp_pa
     with host_loop(load, tmp_path, events) as (loop, simulated):
         loop.until_stopped(lambda: False)
     workload = evolved(SETTINGS, DIGITS, 0, events + SETTINGS.workers)
-    virtual = workload.virtual_seconds(SETTINGS.birth_overhead, SETTINGS.virtual_rate).tolist()
+    clock = SETTINGS.birth_overhead, SETTINGS.compile_overhead, SETTINGS.virtual_rate
+    virtual = workload.virtual_seconds(*clock).tolist()
     seconds = [simulated.trained.get(number, 1.0) for number in range(events + SETTINGS.workers)]
     share = idle_share(lanes, SETTINGS.workers, virtual, seconds, Window(0, events))
     assert share == pytest.approx(simulated.waited / (lanes * simulated.now), rel=1e-9)

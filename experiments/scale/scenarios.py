@@ -38,14 +38,14 @@ class Scenario:
         durations: of a training.
         settings: of the evolution whose births are trained.
         task: of that evolution.
-        clocks: settings `(birth_overhead, virtual_rate)`, those to choose from.
+        clocks: settings `(birth_overhead, compile_overhead, virtual_rate)`, those to choose from.
     """
 
     name: str
     durations: Durations
     settings: Settings
     task: Task
-    clocks: tuple[tuple[float, float], ...]
+    clocks: tuple[tuple[float, float, float], ...]
 
     def workload(self, generations: tuple[int, int] = (2, 10)) -> Workload:
         """Returns the births of some generations; the first, which starts the population, is generation 0."""
@@ -56,15 +56,18 @@ class Scenario:
 def cpu(durations: Durations) -> Scenario:
     """CPU lanes: a small network takes the floor, a new architecture several times as much to compile."""
     settings = Settings(population_size=250, train_steps=300)
-    fitted = (durations.floor, durations.rate)
-    clocks = ((settings.birth_overhead, settings.virtual_rate), fitted, (0.0, settings.virtual_rate))
+    clock = settings.birth_overhead, settings.compile_overhead, settings.virtual_rate
+    fitted = durations.floor, durations.compile_seconds, durations.rate
+    without_compiling, without_either = (clock[0], 0.0, clock[2]), (0.0, 0.0, clock[2])
+    clocks = clock, fitted, without_compiling, without_either
     return Scenario("CPU lanes, durations fitted to a run", durations, settings, DIGITS, clocks)
 
 
 def accelerators() -> Scenario:
     """Accelerators, and steps as many as the paper's: FLOPs decide what a training takes."""
     durations = Durations(floor=10.0, compile_seconds=30.0, rate=FLOPS_A_BIRTH / 100)
-    clocks = tuple((overhead, durations.rate) for overhead in (10.0, 25.0, 100.0, 0.0))
+    overheads = ((10.0, 30.0), (10.0, 0.0), (100.0, 0.0), (0.0, 0.0))
+    clocks = tuple((birth, compiling, durations.rate) for birth, compiling in overheads)
     settings = Settings(population_size=250, train_steps=25_600)
     name = "Accelerators: 100 s of FLOPs an average birth, 10 s of overhead, 30 s to compile"
     return Scenario(name, durations, settings, CIFAR10, clocks)

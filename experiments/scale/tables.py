@@ -71,7 +71,7 @@ def idle_table(
 ) -> str:
     """Returns the share of lane time spent waiting: a row for lanes and births a lane, a column for clock and sigma."""
     columns = [(clock, sigma) for clock in scenario.clocks for sigma in sigmas]
-    header = ["lanes", "births a lane", *(f"{overhead:g} s, {rate:.1e}; {s:g}" for (overhead, rate), s in columns)]
+    header = ["lanes", "births a lane", *(f"{birth:g} + {new:g} s, {rate:.1e}; {s:g}" for (birth, new, rate), s in columns)]
     rows = []
     for number in lanes:
         for births_a_lane in births:
@@ -99,7 +99,7 @@ def phases_table(
 
 
 def share_waiting(
-    scenario: Scenario, workload: Workload, lanes: int, workers: int, clock: tuple[float, float], sigma: float
+    scenario: Scenario, workload: Workload, lanes: int, workers: int, clock: tuple[float, float, float], sigma: float
 ) -> float:
     """Returns the share of lane time, in [0, 1], spent waiting, measured over three populations or 3,000 events."""
     first = max(1_000, 2 * workers)

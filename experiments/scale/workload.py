@@ -10,6 +10,8 @@ from jaxevo.evolution import Task, evolution
 from jaxevo.genotype import Architecture, architecture
 from jaxevo.settings import Settings
 
+_SAME_ARCHITECTURE = ("ALTER-LEARNING-RATE", "IDENTITY", "RESET-WEIGHTS")
+
 
 @dataclass(frozen=True)
 class Workload:
@@ -18,32 +20,35 @@ class Workload:
     Attributes:
         flops: of training and validation, float [births].
         new: whether the architecture is the first of its kind, bool [births].
+        changed: whether layers or skips are not the parent's, bool [births].
     """
 
     flops: np.ndarray
     new: np.ndarray
+    changed: np.ndarray
 
     def drawn(self, count: int, seed: int) -> "Workload":
         """Returns `count` births, drawn with replacement."""
         places = np.random.default_rng(seed).integers(len(self.flops), size=count)
-        return Workload(self.flops[places], self.new[places])
+        return Workload(self.flops[places], self.new[places], self.changed[places])
 
     def seconds(self, durations: Durations, sigma: float, seed: int) -> np.ndarray:
         """Returns what the births take on a lane, float [births], with log-normal noise of deviation `sigma`."""
         noise = sigma * np.random.default_rng(seed).standard_normal(len(self.flops))
         return durations.without_noise(self.flops, self.new) * np.exp(noise)
 
-    def virtual_seconds(self, birth_overhead: float, virtual_rate: float) -> np.ndarray:
+    def virtual_seconds(self, birth_overhead: float, compile_overhead: float, virtual_rate: float) -> np.ndarray:
         """Returns what the births take on the virtual clock, float [births]."""
-        return birth_overhead + self.flops / virtual_rate
+        return birth_overhead + compile_overhead * self.changed + self.flops / virtual_rate
 
 
 def evolved(settings: Settings, task: Task, first: int, last: int) -> Workload:
     """Evolves with made-up outcomes and returns the births from the `first` up to the `last`."""
     algorithm = evolution(settings, task)
     state = algorithm.init()
-    flops: list[float] = []
+    flops: list[int] = []
     new: list[bool] = []
+    changed: list[bool] = []
     known: set[Architecture] = set()
     while state.births < last:
         state, births = algorithm.ask(state)
@@ -52,5 +57,6 @@ def evolved(settings: Settings, task: Task, first: int, last: int) -> Workload:
             flops.append(birth.flops)
             new.append(compiled not in known)
             known.add(compiled)
+            changed.append(birth.mutation is not None and birth.mutation not in _SAME_ARCHITECTURE)
         state = algorithm.tell(state, simulated_outcome(state.in_flight[0], settings.seed))
-    return Workload(np.array(flops[first:last], float), np.array(new[first:last]))
+    return Workload(*(np.array(values[first:last]) for values in (flops, new, changed)))

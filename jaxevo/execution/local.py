@@ -26,7 +26,7 @@ from jaxevo.workdir import Workdir
 
 # A lane that waits for the interpreter, while another thread traces a program, must not wait for the default 5 ms: a
 # step of a small net takes a fifth of that.
-_SWITCH_SECONDS = 0.0005
+SWITCH_SECONDS = 0.0005
 # A signal is to be answered within five seconds, and nothing can interrupt a compilation.
 _PATIENCE_SECONDS = 3.0
 
@@ -72,7 +72,7 @@ class LocalExecutor:
         self._closing = False
         self._error: Exception | None = None
         self._finished: queue.SimpleQueue[Record | Exception] = queue.SimpleQueue()
-        sys.setswitchinterval(_SWITCH_SECONDS)
+        sys.setswitchinterval(SWITCH_SECONDS)
         used = groups[: self.lanes]
         data = [DeviceData(settings, dataset, devices) for devices in used]
         self._compilers = [Compiler(settings, dataset, devices, execution.programs_in_memory) for devices in used]

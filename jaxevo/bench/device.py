@@ -1,0 +1,127 @@
+"""What the device of one lane does at its best: matrix products, and arrays read and written.
+
+On CPU a lane has one thread, so that these are one core's numbers; scaling over lanes shows the rest.
+"""
+
+import os
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxevo import __version__
+from jaxevo.bench.extent import Extent
+from jaxevo.bench.timing import Spread, rates, seconds_each, timed
+from jaxevo.execution.machine import describe_machine
+from jaxevo.settings import Execution
+
+_SMALLEST, _LARGEST = 256, 8_192
+
+
+@dataclass(frozen=True)
+class Product:
+    """The fastest product of two square matrices.
+
+    Attributes:
+        dtype: of the matrices. Products of float32 have JAX's default precision, which is what networks train with.
+        size: rows and columns that were the fastest.
+        flops_per_second: 2 size^3 by the seconds of a product.
+    """
+
+    dtype: str
+    size: int
+    flops_per_second: Spread
+
+
+@dataclass(frozen=True)
+class DeviceSpeed:
+    """What the device of one lane does at its best.
+
+    Attributes:
+        products: of matrices, float32 first; on accelerators bfloat16 too.
+        bandwidth_bytes_per_second: read and written by `a = a + 2 b`, three times the bytes of an array.
+        array_bytes: of each array.
+    """
+
+    products: list[Product]
+    bandwidth_bytes_per_second: Spread
+    array_bytes: int
+
+
+def describe() -> dict[str, Any]:
+    """Returns what the measurements belong to: versions, kind and number of devices, flags."""
+    device = jax.local_devices()[0]
+    return {
+        "jaxevo": __version__,
+        "python": platform.python_version(),
+        "platform": device.platform,
+        "local devices": jax.local_device_count(),
+        "cores": len(os.sched_getaffinity(0)),
+        "system": platform.platform(),
+        **describe_machine(Execution()),
+    }
+
+
+def measure_device(extent: Extent, say: Callable[[str], None]) -> DeviceSpeed:
+    """Measures the first device."""
+    accelerated = jax.local_devices()[0].platform != "cpu"
+    products = []
+    # On CPU bfloat16 is emulated, and no network is trained with it.
+    for dtype in ("float32", "bfloat16") if accelerated else ("float32",):
+        say(f"products of {dtype} matrices")
+        products.append(_fastest_product(extent, dtype))
+    say("bandwidth")
+    array_bytes = extent.array_mebibytes * 2**20
+    return DeviceSpeed(products, _bandwidth(extent, array_bytes), array_bytes)
+
+
+def _fastest_product(extent: Extent, dtype: str) -> Product:
+    """Tries sizes, each twice the one before, until a product takes too long."""
+    best: Product | None = None
+    size = _SMALLEST
+    while True:
+        work = _product(size, dtype)
+        work(1)
+        once = timed(lambda work=work: work(1))  # type: ignore[misc]
+        seconds = seconds_each(work, extent.window_seconds, extent.repeats)
+        tried = Product(dtype, size, rates(2.0 * size**3, seconds))
+        if best is None or tried.flops_per_second.median > best.flops_per_second.median:
+            best = tried
+        if size == _LARGEST or 8 * once > extent.matrix_seconds:
+            return best
+        size *= 2
+
+
+def _product(size: int, dtype: str) -> Callable[[int], object]:
+    """Returns what multiplies by a matrix so many times, each product being a factor of the next."""
+    first_key, factor_key = jax.random.split(jax.random.key(0))
+    first = jax.random.normal(first_key, (size, size), dtype)
+    # So that products of products stay of one size: the eigenvalues of this matrix lie in the unit circle.
+    factor = jax.random.normal(factor_key, (size, size), dtype) / size**0.5
+    multiply = jax.jit(jnp.matmul)
+
+    def work(count: int) -> object:
+        product = first
+        for _ in range(count):
+            product = multiply(product, factor)
+        return jax.block_until_ready(product)
+
+    return work
+
+
+def _bandwidth(extent: Extent, array_bytes: int) -> Spread:
+    numbers = array_bytes // 4
+    state = {"array": jnp.ones(numbers, jnp.float32)}
+    other = jnp.ones(numbers, jnp.float32)
+    # In place: fresh memory would be fetched from the system page by page, which is not what is to be measured.
+    add = jax.jit(lambda array, other: array + 2.0 * other, donate_argnums=0)
+
+    def work(count: int) -> object:
+        for _ in range(count):
+            state["array"] = add(state["array"], other)
+        return jax.block_until_ready(state["array"])
+
+    return rates(3.0 * array_bytes, seconds_each(work, extent.window_seconds, extent.repeats))

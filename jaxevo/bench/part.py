@@ -1,0 +1,149 @@
+"""The process that measures one part: `python -m jaxevo.bench.part`, started by `jaxevo.bench.suite`.
+
+A request comes as one line of JSON on standard input, which stays open for as long as someone waits for the answer.
+Lines of JSON go to standard output: {"said": text} for every step, and at last {"result": ...} or {"error": sentence}.
+Nothing is imported here that loads JAX before this process has made JAX's settings.
+"""
+
+import dataclasses
+import json
+import os
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TextIO
+
+from jaxevo.bench.extent import Extent
+from jaxevo.data.cache import cache_dir
+from jaxevo.environment import prepare_process
+from jaxevo.settings import Execution
+
+_MOST_VIRTUAL_DEVICES = 8
+
+Say = Callable[[str], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What to measure.
+
+    Attributes:
+        part: its name, of `PARTS`.
+        extent: how much of it.
+        lanes: the user's; None for as many as a run would have.
+        peak_flops: float32, a second, of a lane; the ladder is compared with it.
+    """
+
+    part: str
+    extent: Extent
+    lanes: int | None = None
+    peak_flops: float | None = None
+
+
+def answer(request: Request, say: Say) -> Any:
+    """Returns what a part measured, as JSON values; JAX's settings must be made."""
+    from jaxevo.compilation import use_persistent_cache
+
+    cache = cache_dir() / "executables"
+    use_persistent_cache(cache)
+    return _plain(PARTS[request.part](request, cache, say))
+
+
+def _device(request: Request, cache: Path, say: Say) -> Any:
+    from jaxevo.bench.device import describe, measure_device
+
+    return {"machine": describe(), "speed": measure_device(request.extent, say)}
+
+
+def _ladder(request: Request, cache: Path, say: Say) -> Any:
+    from jaxevo.bench.rungs import measure_ladder
+
+    if request.peak_flops is None:
+        raise ValueError("peak_flops is None, but the ladder is compared with it: measure the device first")
+    return measure_ladder(request.extent, request.peak_flops, cache, say)
+
+
+def _evolution(request: Request, cache: Path, say: Say) -> Any:
+    from jaxevo.bench.evolution import SETTINGS, evolve
+
+    say(f"{request.extent.individuals} individuals")
+    return {"settings": SETTINGS, "evolved": evolve(request.extent.individuals, request.lanes)}
+
+
+def _lanes(request: Request, cache: Path, say: Say) -> Any:
+    from jaxevo.bench.scaling import measure_lanes
+
+    return measure_lanes(request.extent, request.lanes, say)
+
+
+def _devices(request: Request, cache: Path, say: Say) -> Any:
+    import jax
+
+    from jaxevo.bench.scaling import measure_devices
+
+    devices = jax.local_devices()
+    if len(devices) == 1:
+        return {"not_measured": f"this machine has one device, of the kind {devices[0].device_kind}"}
+    return {"virtual": devices[0].platform == "cpu", "speeds": measure_devices(request.extent, say)}
+
+
+PARTS: dict[str, Callable[[Request, Path, Say], Any]] = {
+    "device": _device,
+    "ladder": _ladder,
+    "evolution": _evolution,
+    "lanes": _lanes,
+    "devices": _devices,
+}
+
+
+def execution_of(request: Request) -> Execution:
+    """Returns what JAX is to be started for: on CPU, devices that share an individual are one virtual device a core."""
+    if request.part == "devices":
+        return Execution(lanes=1, devices_per_lane=min(len(os.sched_getaffinity(0)), _MOST_VIRTUAL_DEVICES))
+    return Execution(lanes=request.lanes)
+
+
+def main() -> int:
+    """Answers the one request; returns 1 where it could not be measured."""
+    fields = json.loads(sys.stdin.readline())
+    request = Request(**{**fields, "extent": Extent(**fields["extent"])})
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    channel = _take_standard_output()
+
+    def send(**fields: Any) -> None:
+        print(json.dumps(fields), file=channel, flush=True)
+
+    prepare_process(execution_of(request))
+    try:
+        send(result=answer(request, lambda text: send(said=text)))
+    except Exception as error:  # Whatever it is, the other parts can still be measured.
+        send(error=f"{type(error).__name__}: {error}".splitlines()[0])
+        return 1
+    return 0
+
+
+def _take_standard_output() -> TextIO:
+    """Returns standard output, which nobody else can write to any more: what libraries print goes to standard error."""
+    channel = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    return channel
+
+
+def _end_with_parent() -> None:
+    """Waits for the end of standard input: nobody waits for an answer any more, however that came about."""
+    sys.stdin.read()
+    os._exit(1)
+
+
+def _plain(value: Any) -> Any:
+    """Returns JSON values of dataclasses, wherever in a tree they are."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    if isinstance(value, dict):
+        return {name: _plain(one) for name, one in value.items()}
+    return [_plain(one) for one in value] if isinstance(value, list) else value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

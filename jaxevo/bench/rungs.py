@@ -1,0 +1,166 @@
+"""What training each genotype of the ladder takes: a step, the share of the device's peak, compiling cold and warm."""
+
+import dataclasses
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+from jax.experimental.compilation_cache.compilation_cache import reset_cache
+
+from jaxevo.bench import ladder
+from jaxevo.bench.extent import Extent
+from jaxevo.bench.timing import Spread, rates, seconds_each, spread
+from jaxevo.bench.trainee import Place, Trainee
+from jaxevo.compilation import use_persistent_cache
+from jaxevo.cost import Cost, cost
+from jaxevo.genotype import Activation, Convolution, Genotype, Identity, Layer, architecture
+from jaxevo.training import evaluation_batch_size
+
+# Of the peak, for predictions: what a network of this ladder reached at least, where a step was not all overhead.
+_PREDICTED_SHARE = 0.25
+_FEWEST_SAMPLES = 2
+
+
+@dataclass(frozen=True)
+class Rung:
+    """What training one genotype takes. Times are those of a lane that has the machine for itself.
+
+    Attributes:
+        name: of the genotype.
+        convolutions: that it has.
+        parameters: trainable numbers.
+        forward_flops_per_image: FLOPs of a forward pass of one image, counted from the architecture (`jaxevo.cost`).
+        training_flops_per_image: FLOPs of a forward pass and its gradient, counted so too.
+        predicted_step_seconds: what a step was expected to take, from its FLOPs and the measured peak.
+        not_measured: why the rest is None; None where it was measured.
+        step_seconds: of one training step: drawing the batch, gradient, update.
+        images_per_second: that are trained.
+        flops_per_second: training FLOPs by seconds.
+        peak_share: `flops_per_second` by the measured float32 peak.
+        evaluated_images_per_second: in batches of validation or test.
+        compile_cold_seconds: to trace and compile the programs of training and evaluation, no cache having them.
+        compile_warm_seconds: the same, with both in JAX's cache on disk.
+    """
+
+    name: str
+    convolutions: int
+    parameters: int
+    forward_flops_per_image: int
+    training_flops_per_image: int
+    predicted_step_seconds: float
+    not_measured: str | None = None
+    step_seconds: Spread | None = None
+    images_per_second: Spread | None = None
+    flops_per_second: Spread | None = None
+    peak_share: Spread | None = None
+    evaluated_images_per_second: Spread | None = None
+    compile_cold_seconds: Spread | None = None
+    compile_warm_seconds: Spread | None = None
+
+
+def measure_ladder(extent: Extent, peak_flops: float, cache: Path, say: Callable[[str], None]) -> list[Rung]:
+    """Measures the rungs of an extent on the first device.
+
+    Args:
+        extent: which rungs, how often.
+        peak_flops: of a lane, a second, float32.
+        cache: folder for executables, where they are left.
+        say: told what is being measured.
+    """
+    place = Place(ladder.settings(), ladder.images(), jax.local_devices()[:1])
+    genotypes = ladder.ladder()
+    # What only the first compilation of a process pays belongs to none of the rungs.
+    place.programs(Genotype(0.1, (Layer(1, Identity(), Activation.BATCH_NORM_RELU),)))
+    rungs = []
+    for number, name in enumerate(extent.rungs, start=1):
+
+        def say_which(text: str, name: str = name, number: int = number) -> None:
+            say(f"{name} ({number} of {len(extent.rungs)}): {text}")
+
+        rungs.append(_measure(extent, place, name, genotypes[name], peak_flops, cache, say_which))
+    return rungs
+
+
+def _measure(
+    extent: Extent,
+    place: Place,
+    name: str,
+    genotype: Genotype,
+    peak_flops: float,
+    cache: Path,
+    say: Callable[[str], None],
+) -> Rung:
+    needed, batch_size = cost_of(genotype, place), place.settings.batch_size
+    flops = needed.forward_flops + needed.backward_flops
+    reached = _PREDICTED_SHARE * peak_flops
+    predicted = flops * batch_size / reached
+    rung = Rung(
+        name=name,
+        convolutions=sum(isinstance(layer.operation, Convolution) for layer in genotype.layers),
+        parameters=needed.parameters,
+        forward_flops_per_image=needed.forward_flops,
+        training_flops_per_image=flops,
+        predicted_step_seconds=predicted,
+    )
+    if predicted > extent.step_seconds:
+        reason = f"a step is predicted to take {predicted:.1f} s, more than {extent.step_seconds:.1f} s"
+        return dataclasses.replace(rung, not_measured=reason)
+    cold, warm = _compile_seconds(extent, place, genotype, cache, say)
+    say("training steps")
+    trainee = Trainee(place, genotype, place.programs(genotype))
+    repeats = _repeats(extent, predicted)
+    step = seconds_each(trainee.train, extent.window_seconds, repeats, most=ladder.PLANNED_STEPS)
+    say("evaluation")
+    evaluated = evaluation_batch_size(place.settings, place.dataset)
+    repeats = _repeats(extent, needed.forward_flops * evaluated / reached)
+    evaluation = seconds_each(trainee.evaluate, extent.window_seconds / 2, repeats, most=64)
+    return dataclasses.replace(
+        rung,
+        step_seconds=step,
+        images_per_second=rates(batch_size, step),
+        flops_per_second=rates(flops * batch_size, step),
+        peak_share=rates(flops * batch_size / peak_flops, step),
+        evaluated_images_per_second=rates(evaluated, evaluation),
+        compile_cold_seconds=cold,
+        compile_warm_seconds=warm,
+    )
+
+
+def _repeats(extent: Extent, predicted_seconds: float) -> int:
+    """Returns the samples to take of something that is predicted to take so long."""
+    return max(_FEWEST_SAMPLES, min(extent.repeats, int(extent.rung_seconds / predicted_seconds)))
+
+
+def cost_of(genotype: Genotype, place: Place) -> Cost:
+    """Returns what a genotype costs in training."""
+    compiled = architecture(genotype, place.dataset.image_shape)
+    return cost(compiled, place.dataset.num_classes, place.settings.batch_size)
+
+
+def _compile_seconds(
+    extent: Extent, place: Place, genotype: Genotype, cache: Path, say: Callable[[str], None]
+) -> tuple[Spread, Spread]:
+    """Returns the seconds of compiling for empty caches, and for one that has everything, which is left in use.
+
+    The first empty one is that of this bench, where no other rung's programs are those of this one.
+    """
+    cold: list[float] = []
+    while len(cold) < extent.compile_repeats and sum(cold) < extent.compile_seconds:
+        say(f"compiling, cold ({len(cold) + 1} of at most {extent.compile_repeats})")
+        if not cold:
+            cold.append(_compile(place, genotype, cache))
+            continue
+        with tempfile.TemporaryDirectory(dir=cache) as empty:
+            cold.append(_compile(place, genotype, Path(empty)))
+    say("compiling, warm")
+    warm = [_compile(place, genotype, cache) for _ in range(extent.repeats)]
+    return spread(cold), spread(warm)
+
+
+def _compile(place: Place, genotype: Genotype, cache: Path) -> float:
+    """Returns the seconds that a compiler takes which knows nothing but what a folder holds."""
+    reset_cache()  # JAX would keep to the folder that it used first.
+    use_persistent_cache(cache)
+    return place.new_compiler().programs(architecture(genotype, place.dataset.image_shape)).compile_seconds

@@ -1,0 +1,45 @@
+"""What a user sees while it is measured: one live line in a terminal, plain lines elsewhere, and each table at once."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from rich.console import Console
+from rich.status import Status
+
+from jaxevo.bench.report import print_sections, report_console
+
+_PARTS = ("device", "ladder", "evolution", "lanes", "devices")
+
+
+class _Report:
+    """Prints tables, and puts progress into words."""
+
+    def __init__(self, console: Console, status: Status | None) -> None:
+        self._console = console
+        self._status = status
+        self._began = time.monotonic()
+
+    def said(self, part: str, text: str) -> None:
+        seconds = int(time.monotonic() - self._began)
+        place = f"{_PARTS.index(part) + 1}/{len(_PARTS)}"
+        line = f"{seconds // 60}:{seconds % 60:02d}  {place} {part}: {text}"
+        if self._status is None:
+            print(line, flush=True)
+        else:
+            self._status.update(line)
+
+    def measured(self, part: str, document: dict[str, Any]) -> None:
+        print_sections(self._console, part, document)
+
+
+@contextlib.contextmanager
+def watch() -> Iterator[_Report]:
+    """Shows progress and tables on standard output for as long as it lasts."""
+    console = report_console()
+    if not console.is_terminal:
+        yield _Report(console, None)
+        return
+    with console.status("starting") as status:
+        yield _Report(console, status)
