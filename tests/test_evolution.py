@@ -18,7 +18,7 @@ from jaxevo.selection import Selection, tournament
 from jaxevo.settings import Settings
 
 TASK = Task(image_shape=(8, 8, 1), num_classes=10, validation_images=180)
-SMALL = Settings(population_size=12, num_workers=3, train_steps=300)
+SMALL = Settings(population_size=12, num_workers=3, train_steps=300, compile_overhead=0.0)
 
 selections = pytest.mark.parametrize("selection", ["tournament", "aging", "random"])
 population_sizes = pytest.mark.parametrize(

@@ -71,7 +71,11 @@ def idle_table(
 ) -> str:
     """Returns the share of lane time spent waiting: a row for lanes and births a lane, a column for clock and sigma."""
     columns = [(clock, sigma) for clock in scenario.clocks for sigma in sigmas]
-    header = ["lanes", "births a lane", *(f"{birth:g} + {new:g} s, {rate:.1e}; {s:g}" for (birth, new, rate), s in columns)]
+    header = [
+        "lanes",
+        "births a lane",
+        *(f"{birth:g} + {new:g} s, {rate:.1e}; {s:g}" for (birth, new, rate), s in columns),
+    ]
     rows = []
     for number in lanes:
         for births_a_lane in births:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jaxevo.bench.timing import spread
-from jaxevo.execution.local import default_lanes, lane_devices
+from jaxevo.execution.local import lane_devices, number_of_lanes
 from jaxevo.loop import Progress, Watcher
 from jaxevo.run import start_run
 from jaxevo.settings import Execution, Limits, Settings
@@ -78,7 +78,7 @@ def evolve(individuals: int, lanes: int | None) -> Evolved:
         lanes: that train; None for as many as a run would have.
     """
     execution = Execution(lanes=lanes)
-    used = lanes if lanes is not None else default_lanes(lane_devices(execution))
+    used = number_of_lanes(execution, lane_devices(execution))
     meter = _Meter()
     with tempfile.TemporaryDirectory() as folder:
         start_run(Path(folder) / "run", SETTINGS, Limits(max_individuals=individuals), execution, meter)

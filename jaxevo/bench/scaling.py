@@ -13,7 +13,7 @@ from jaxevo.bench import ladder
 from jaxevo.bench.extent import Extent
 from jaxevo.bench.timing import Spread, rates, seconds_each, spread, units_in
 from jaxevo.bench.trainee import Place, Trainee
-from jaxevo.execution.local import SWITCH_SECONDS, default_lanes, lane_devices
+from jaxevo.execution.local import SWITCH_SECONDS, lane_devices, number_of_lanes
 from jaxevo.genotype import Genotype
 from jaxevo.settings import Execution
 
@@ -72,7 +72,7 @@ def measure_lanes(extent: Extent, lanes: int | None, say: Callable[[str], None])
     """
     sys.setswitchinterval(SWITCH_SECONDS)  # As where lanes train.
     groups = lane_devices(Execution())
-    shared = default_lanes(groups) if groups[0].first.platform == "cpu" else 2 * len(groups)
+    shared = number_of_lanes(Execution(), groups) if groups[0].first.platform == "cpu" else 2 * len(groups)
     counts = powers_of_two(lanes if lanes is not None else shared)
     settings, dataset = ladder.settings(), ladder.images()
     places = [Place(settings, dataset, tuple(devices)) for devices in groups[: counts[-1]]]
