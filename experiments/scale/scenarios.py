@@ -11,8 +11,8 @@ from jaxevo.workdir import Manifest
 DIGITS = Task(image_shape=(8, 8, 1), num_classes=10, validation_images=180)
 CIFAR10 = Task(image_shape=(32, 32, 3), num_classes=10, validation_images=5_000)
 
-FITTED = Durations(floor=0.91, compile_seconds=3.2, rate=4.9e8)
-"""One of two CPU lanes, on a machine that had other work too. Made by
+FITTED = Durations(floor=0.46, compile_seconds=1.33, rate=4.7e8)
+"""One of two CPU lanes. Made by
 
     python -m jaxevo run --preset demo --max-individuals 150 --workdir runs/scale-fit
     python -m experiments.scale --fit runs/scale-fit
