@@ -52,7 +52,7 @@ class Cell:
 
     @property
     def compile_share(self) -> float:
-        """jaxevo's time on compiling, in [0, 1] of what compiling and training took, median over the rounds."""
+        """What share of its lanes' time jaxevo spent compiling, in [0, 1], median over the rounds."""
         details = [trained.details for trained in self.rounds[JAXEVO]]
         return statistics.median(
             one["compile_seconds"] / (one["compile_seconds"] + one["train_seconds"]) for one in details

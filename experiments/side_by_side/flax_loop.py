@@ -1,19 +1,18 @@
 """A plain Flax and Optax loop: one individual after the other, JAX with its default settings.
 
-It is what one writes, and writes well, who trains many networks without jaxevo: the module is a static argument, so that
-a network that was seen before compiles nothing; the learning rate stands in the optimiser's state for the same reason;
-the state is donated; the images lie on the device, normalised; cropping and flipping is compiled once for all.
+It is what one writes who trains many networks without jaxevo, and writes well. The module is a static argument, so that
+a network that was seen before compiles nothing; the learning rate stands in the optimiser's state for the same reason.
+The state is donated. The images lie on the device, normalised; cropping and flipping is compiled once for all.
 """
 
 import functools
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from flax import struct
 
 from experiments.side_by_side.images import padded_images, validation_batches
 from experiments.side_by_side.work import Trained, Work
@@ -36,8 +35,7 @@ _OPTIMISER = optax.chain(
 )
 
 
-@struct.dataclass
-class TrainState:
+class TrainState(NamedTuple):
     """What a training hands from step to step."""
 
     params: Any
@@ -119,9 +117,7 @@ def train_step(model: Phenotype, state: TrainState, images: jax.Array, labels: j
 
 
 @functools.partial(jax.jit, static_argnames="model")
-def eval_step(
-    model: Phenotype, state: TrainState, images: jax.Array, labels: jax.Array
-) -> tuple[jax.Array, jax.Array]:
+def eval_step(model: Phenotype, state: TrainState, images: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Returns how many images of a batch are classified correctly, and whether all logits are finite."""
     logits = model.apply({"params": state.params, "batch_stats": state.batch_stats}, images, train=False)
     return (logits.argmax(axis=-1) == labels).sum(), jnp.isfinite(logits).all()

@@ -1,4 +1,6 @@
-"""Records the streams of genotypes from real runs. About five and ten minutes on two quiet cores:
+"""Records the streams of genotypes from real runs.
+
+The two runs take five and ten minutes or so on two quiet cores:
 
     python -m jaxevo run --preset demo --seed 0 --workdir runs/demo
     python -m jaxevo run --preset small --seed 0 --train-steps 100 --population-size 32 --num-workers 8 \
@@ -7,7 +9,7 @@
     python -m experiments.side_by_side.record fashion runs/fashion --events 600 --grown 6
 
 A stream holds some individuals of every bucket, evenly over the run, failed ones left out. Every architecture that the
-run trained counts once: in a run siblings and returns share one, which jaxevo need not compile again, so leaving them out
+run trained counts once. In a run siblings and returns share one, which jaxevo need not compile again: leaving them out
 favours those that compile nothing. `--grown` adds large networks, which so short a run does not reach: chains of
 mutations of which only those are taken that lose neither convolutions nor FLOPs.
 """

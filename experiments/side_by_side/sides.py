@@ -37,9 +37,7 @@ _ROOT = Path(__file__).parents[2]
 def check_installed(sides: Iterable[str]) -> None:
     """Raises `ValueError` with a sentence where what a side needs is not installed."""
     missing = [
-        side
-        for side in sides
-        if any(importlib.util.find_spec(module) is None for module in _MODULES.get(side, ()))
+        side for side in sides if any(importlib.util.find_spec(module) is None for module in _MODULES.get(side, ()))
     ]
     if missing:
         left = " ".join(side for side in SIDES if side not in missing)

@@ -43,7 +43,7 @@ def search_table(costs: Mapping[str, Sequence[SearchCost]]) -> str:
 
 
 def verdicts(cells: Iterable[Cell]) -> Iterator[str]:
-    """Yields a sentence for every ratio that misses its target or is below 1, with the reason as far as it is measured."""
+    """Yields a sentence for every ratio that misses its target or is below 1, with what was measured of the reason."""
     for cell in cells:
         for ratio in ratios(cell):
             if ratio.met and ratio.median >= 1:

@@ -31,7 +31,7 @@ class Trainer:
         self._pixels = torch.from_numpy(padded.pixels).permute(0, 3, 1, 2).contiguous()
         self._labels = torch.from_numpy(padded.labels.astype(np.int64))
         self._validation = [
-            (torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(labels))
+            (torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(), torch.tensor(labels))
             for images, labels in validation_batches(dataset, evaluation_batch_size(settings, dataset))
         ]
 
@@ -77,7 +77,7 @@ def make_optimiser(network: TorchNetwork, learning_rate: float, settings: Settin
     filters = network.filters()
     decayed = {id(parameter) for parameter in filters}
     others = [parameter for parameter in network.parameters() if id(parameter) not in decayed]
-    groups = [{"params": others}, {"params": filters, "weight_decay": settings.weight_decay}]
+    groups: list[dict[str, Any]] = [{"params": others}, {"params": filters, "weight_decay": settings.weight_decay}]
     return torch.optim.SGD(
         [group for group in groups if group["params"]], lr=learning_rate, momentum=settings.momentum, fused=True
     )

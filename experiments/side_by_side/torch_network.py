@@ -1,5 +1,6 @@
-"""The network of an architecture as a `torch.nn.Module`: the same numbers as the Flax phenotype's, from the same weights."""
+"""The network of an architecture as a `torch.nn.Module`: from the same weights, the numbers of the Flax phenotype."""
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -142,7 +143,7 @@ def _padding(size: int, filter_size: int, stride: int) -> tuple[int, int]:
 def _nearest(size: int, wanted: int) -> slice | torch.Tensor:
     """Returns the rows of the nearest neighbour by half-pixel centres: a slice where they are evenly spaced."""
     rows = [(2 * row + 1) * size // (2 * wanted) for row in range(wanted)]
-    steps = {after - before for before, after in zip(rows, rows[1:], strict=False)}
+    steps = {after - before for before, after in itertools.pairwise(rows)}
     if len(steps) <= 1:
         return slice(rows[0], rows[-1] + 1, steps.pop() if steps else 1)
     return torch.tensor(rows)
