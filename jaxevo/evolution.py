@@ -316,7 +316,7 @@ def birth_sha256(birth: Birth) -> str:
     Which attempt gave the parent's weights is left out: it decides nothing.
     """
     inherited = None if birth.inherited is None else birth.inherited.weights_sha256
-    return _chain("", {**vars(birth), "genotype": birth.genotype.to_json(), "inherited": inherited})
+    return _chain("", {**vars(birth), "genotype": birth.genotype.sha256, "inherited": inherited})
 
 
 def _event_record(event: int, individual: Individual) -> dict[str, Any]:
@@ -325,7 +325,7 @@ def _event_record(event: int, individual: Individual) -> dict[str, Any]:
         "id": individual.id,
         "parent": individual.parent_id,
         "mutation": individual.mutation,
-        "genotype": individual.genotype.to_json(),
+        "genotype": individual.genotype.sha256,
         "fitness": struct.pack(">d", individual.fitness).hex(),
         "weights": individual.weights_sha256,
     }

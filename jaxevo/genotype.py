@@ -11,10 +11,13 @@ compute nothing. So genotypes that differ in these alone share one program, what
 """
 
 import enum
+import hashlib
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from typing import Any, NamedTuple
 
 IMAGE = 0
@@ -158,6 +161,11 @@ class Genotype:
             "skips": [list(skip) for skip in self.skips],
         }
 
+    @cached_property
+    def sha256(self) -> str:
+        """The hash of its JSON values, in hexadecimal; whoever hashes its birth and its event need not do it again."""
+        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()
+
 
 def genotype_from_json(fields: Any) -> Genotype:
     """Reads what `Genotype.to_json` wrote.
@@ -293,11 +301,11 @@ def _effective_stride(log2_stride: int, size: int) -> int:
 def _layer_to_json(layer: Layer) -> dict[str, Any]:
     operation = layer.operation
     if isinstance(operation, Identity):
-        return {"id": layer.id, "operation": "identity", "activation": layer.activation.value}
+        return {"id": layer.id, "operation": "identity", "activation": str(layer.activation)}
     return {
         "id": layer.id,
         "operation": "convolution",
-        "activation": layer.activation.value,
+        "activation": str(layer.activation),
         "channel_factor": str(operation.channel_factor),
         "half_height": operation.half_height,
         "half_width": operation.half_width,

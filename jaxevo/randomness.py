@@ -6,8 +6,10 @@ depends on which draws were made before it, on which lane, or in which process.
 """
 
 import enum
+from typing import Any
 
 import numpy as np
+from numpy.random.bit_generator import ISeedSequence
 
 MAX_SEED = 2**63 - 1
 
@@ -34,5 +36,17 @@ def keyed_generator(
         index: which of several streams of that purpose (a layer, an epoch).
         sub_index: which of several streams of that index (an array).
     """
+    key = _Key(np.array([seed, individual_id], np.uint64))
     # The lowest counter word is the generator's own: it counts the blocks drawn.
-    return np.random.Generator(np.random.Philox(key=[seed, individual_id], counter=[0, sub_index, index, int(purpose)]))
+    words = [0, sub_index, index, int(purpose)]
+    return np.random.Generator(np.random.Philox(key, counter=words))  # type: ignore[arg-type]  # Not in NumPy's stub.
+
+
+class _Key(ISeedSequence):
+    """Hands Philox its key; given as `key`, it would first seed itself from the system and take three times as long."""
+
+    def __init__(self, words: np.ndarray) -> None:
+        self._words = words
+
+    def generate_state(self, n_words: int, dtype: Any = np.uint32) -> np.ndarray:
+        return self._words

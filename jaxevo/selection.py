@@ -59,7 +59,8 @@ def selection_from(settings: Settings) -> Selection:
 def _draw(generator: np.random.Generator, population: Population, sample_size: int) -> list[int]:
     """Draws indices without replacement, fewer where fewer live."""
     size = min(sample_size, len(population))
-    return [int(index) for index in generator.choice(len(population), size=size, replace=False)]
+    drawn: list[int] = generator.choice(len(population), size=size, replace=False).tolist()
+    return drawn
 
 
 def _best_of(sample_size: int, generator: np.random.Generator, population: Population) -> int:

@@ -54,7 +54,7 @@ class Settings:
     gives the run again."""
     birth_overhead: float = 1.0
     """Virtual seconds that every birth takes beside its FLOPs (loading, saving)."""
-    compile_overhead: float = 2.0
+    compile_overhead: float = 3.0
     """Virtual seconds more for a birth whose layers or skips are not its parent's, since it will have to compile. With
     many lanes it spares them most of their waiting."""
     virtual_rate: float = 2e9
@@ -82,8 +82,8 @@ class Settings:
     are float32 either way."""
 
     snapshot_interval: int | None = None
-    """Events between two snapshots of the evolution state. Default: as many as the population has individuals, at least
-    50: a snapshot holds them all."""
+    """Events between two snapshots of the evolution state, which are told again after a crash. Default: four times as
+    many as the population has individuals, whom a snapshot all holds, and at least 50."""
     ensemble_size: int = 5
     """Members of the majority-vote ensemble, the fittest of the last population."""
 
@@ -129,7 +129,7 @@ class Settings:
     @property
     def events_a_snapshot(self) -> int:
         """Events between two snapshots: `snapshot_interval`, or by population size, at a constant cost an event."""
-        return self.snapshot_interval if self.snapshot_interval is not None else max(50, self.population_size)
+        return self.snapshot_interval if self.snapshot_interval is not None else max(50, 4 * self.population_size)
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,9 @@ def test_the_defaults_are_valid_and_complete():
     assert names == {*WHOLE_NUMBERS, *NUMBERS, *SWITCHES, *TEXTS}
 
 
-@pytest.mark.parametrize(("population_size", "events"), [(2, 50), (50, 50), (1000, 1000), (100_000, 100_000)])
+@pytest.mark.parametrize(
+    ("population_size", "events"), [(2, 50), (12, 50), (50, 200), (1000, 4000), (100_000, 400_000)]
+)
 def test_snapshots_cost_an_event_the_same_in_every_population(population_size, events):
     assert Settings(population_size=population_size).events_a_snapshot == events
     assert Settings(population_size=population_size, snapshot_interval=7).events_a_snapshot == 7
