@@ -19,6 +19,7 @@ TINY: Mapping[str, object] = {
     "seed": 3,
     "population_size": 6,
     "num_workers": 3,
+    "compile_overhead": 0.0,
     "selection": "tournament",
     "train_steps": 6,
     "batch_size": 20,
