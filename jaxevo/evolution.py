@@ -8,7 +8,6 @@ Nothing here trains, and nothing knows JAX or files.
 """
 
 import hashlib
-import json
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -180,8 +179,8 @@ def evolution(settings: Settings, task: Task) -> Evolution:
         return send(state, parent, mutation, genotype)
 
     def kill(state: EvolutionState, index: int) -> EvolutionState:
-        death = {"death": state.population[index].id, "event": state.events}
-        return state._replace(population=state.population.remove(index), fingerprint=_chain(state.fingerprint, death))
+        fingerprint = _chain(state.fingerprint, "death", state.events, state.population[index].id)
+        return state._replace(population=state.population.remove(index), fingerprint=fingerprint)
 
     def send(
         state: EvolutionState, parent: Individual | None, mutation: str | None, genotype: Genotype
@@ -236,7 +235,17 @@ def evolution(settings: Settings, task: Task) -> Evolution:
             in_flight=state.in_flight.remove(birth),
             best=fitter(state.best, individual),
             total_flops=state.total_flops + birth.flops,
-            fingerprint=_chain(state.fingerprint, _event_record(state.events + 1, individual)),
+            fingerprint=_chain(
+                state.fingerprint,
+                "event",
+                state.events + 1,
+                individual.id,
+                individual.parent_id,
+                individual.mutation,
+                individual.genotype.sha256,
+                struct.pack(">d", individual.fitness).hex(),
+                individual.weights_sha256,
+            ),
         )
 
     return Evolution(init, ask, tell)
@@ -316,24 +325,10 @@ def birth_sha256(birth: Birth) -> str:
     Which attempt gave the parent's weights is left out: it decides nothing.
     """
     inherited = None if birth.inherited is None else birth.inherited.weights_sha256
-    return _chain("", {**vars(birth), "genotype": birth.genotype.sha256, "inherited": inherited})
+    decided = birth.id, birth.parent_id, birth.mutation, birth.genotype.sha256, inherited, birth.due, birth.flops
+    return _chain("birth", *decided)
 
 
-def _event_record(event: int, individual: Individual) -> dict[str, Any]:
-    return {
-        "event": event,
-        "id": individual.id,
-        "parent": individual.parent_id,
-        "mutation": individual.mutation,
-        "genotype": individual.genotype.sha256,
-        "fitness": struct.pack(">d", individual.fitness).hex(),
-        "weights": individual.weights_sha256,
-    }
-
-
-def _chain(fingerprint: str, record: dict[str, Any]) -> str:
-    """Returns the fingerprint of a history that goes on with a record."""
-    return hashlib.sha256((fingerprint + _canonical(record)).encode()).hexdigest()
-
-
-_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+def _chain(fingerprint: str, *facts: str | float | None) -> str:
+    """Returns the fingerprint of a history that goes on with some facts: numbers, names and hashes, without spaces."""
+    return hashlib.sha256(" ".join(map(str, (fingerprint, *facts))).encode()).hexdigest()
