@@ -5,7 +5,7 @@ import bisect
 import numpy as np
 
 BIRTHS_A_LANE = 4
-"""Births in flight a lane with which up to 250 lanes hardly wait."""
+"""Births in flight a lane with which up to 1,000 lanes hardly wait."""
 
 # Measured by `python -m experiments.scale` (experiments/README.md): CPU lanes, log-normal noise of sigma 0.3, the
 # default virtual clock. A row a number of lanes, a column a number of births in flight a lane; shares in [0, 1].
@@ -13,12 +13,12 @@ _LANES = (1, 2, 10, 62, 250, 1_000, 10_000)
 _BIRTHS = (1, 2, 3, 4, 8)
 _SHARES = (
     (0.0, 0.0, 0.0, 0.0, 0.0),
-    (0.196, 0.020, 0.001, 0.0, 0.0),
-    (0.455, 0.092, 0.008, 0.001, 0.0),
-    (0.580, 0.238, 0.034, 0.001, 0.0),
-    (0.651, 0.352, 0.098, 0.013, 0.0),
-    (0.704, 0.461, 0.288, 0.078, 0.0),
-    (0.752, 0.628, 0.422, 0.149, 0.0),
+    (0.155, 0.011, 0.0, 0.0, 0.0),
+    (0.381, 0.046, 0.006, 0.0, 0.0),
+    (0.534, 0.17, 0.026, 0.008, 0.0),
+    (0.617, 0.3, 0.128, 0.0, 0.0),
+    (0.628, 0.387, 0.064, 0.003, 0.0),
+    (0.785, 0.525, 0.403, 0.146, 0.0),
 )
 
 
