@@ -6,7 +6,6 @@ arguments, so that a child with a known architecture compiles nothing.
 
 import collections
 import concurrent.futures
-import functools
 import threading
 import time
 from collections.abc import Callable
@@ -25,6 +24,7 @@ from jaxevo.inheritance import Variables
 from jaxevo.phenotype import make_phenotype, variable_shapes
 from jaxevo.settings import Execution, Settings
 from jaxevo.training import (
+    BATCHES_DRAWN,
     PLAN_AXIS,
     Carry,
     Evaluation,
@@ -39,9 +39,6 @@ from jaxevo.training import (
 )
 
 _CACHE_BYTES = 512 * 2**20
-# Batches that one call draws on CPU. A call for each takes half as long as a step of the smallest network; more at once
-# than these leave the processor's cache before they are used.
-_DRAWN = 4
 
 
 @dataclass(frozen=True)
@@ -143,7 +140,7 @@ class Compiler:
 
         def train(carry: Carry, images: Images, plan: Plan, learning_rate: Any, first: int, end: int) -> Carry:
             rate = jax.device_put(learning_rate, everywhere)  # Once instead of at every step.
-            for step in range(first, end, _DRAWN):
+            for step in range(first, end, BATCHES_DRAWN):
                 for batch in draw(images, plan, np.int32(step))[: end - step]:
                     carry = compiled_step(carry, batch, rate)
             return carry
@@ -152,8 +149,7 @@ class Compiler:
 
     def _compile_draw_batches(self) -> Callable[..., Any]:
         arguments = self._images(), self._plan(), np.int32(0)
-        draw = functools.partial(draw_batches, count=_DRAWN)
-        return self._devices.compile(draw, arguments, (None, PLAN_AXIS, None), out_axis=0)
+        return self._devices.compile(draw_batches, arguments, (None, PLAN_AXIS, None), out_axis=0)
 
     def _images(self) -> Images:
         dataset = self._dataset

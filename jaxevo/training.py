@@ -50,6 +50,9 @@ class Plan(NamedTuple):
     flips: Any
 
 
+BATCHES_DRAWN = 4
+"""Batches that one call draws where each step is a call. Drawing each alone takes half as long as a step of the smallest
+network; more at once than these leave the processor's cache before they are used."""
 PLAN_AXIS = 1
 """The axis of a plan's arrays along which devices that share a batch split it."""
 
@@ -116,10 +119,10 @@ def draw_batch(images: Images, plan: Plan, step: jax.Array) -> Batch:
     return _normalise(pixels, images.mean, images.deviation), images.labels[order]
 
 
-def draw_batches(images: Images, plan: Plan, first: jax.Array, count: int) -> list[Batch]:
-    """Returns the batches of `count` steps from `first` on; those beyond the plan's end are of no use."""
-    pixels, labels = jax.vmap(lambda step: draw_batch(images, plan, step))(first + jnp.arange(count))
-    return [(pixels[number], labels[number]) for number in range(count)]
+def draw_batches(images: Images, plan: Plan, first: jax.Array) -> list[Batch]:
+    """Returns the batches of `BATCHES_DRAWN` steps from `first` on; those beyond the plan's end are of no use."""
+    pixels, labels = jax.vmap(lambda step: draw_batch(images, plan, step))(first + jnp.arange(BATCHES_DRAWN))
+    return [(pixels[number], labels[number]) for number in range(BATCHES_DRAWN)]
 
 
 def optimiser(settings: Settings) -> optax.GradientTransformation:
