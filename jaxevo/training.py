@@ -51,7 +51,7 @@ class Plan(NamedTuple):
 
 
 BATCHES_DRAWN = 4
-"""Batches that one call draws where each step is a call. Drawing each alone takes half as long as a step of the smallest
+"""Batches that one call draws where each step is a call. A call for each takes half as long as a step of the smallest
 network; more at once than these leave the processor's cache before they are used."""
 PLAN_AXIS = 1
 """The axis of a plan's arrays along which devices that share a batch split it."""
