@@ -183,8 +183,8 @@ def test_over_fifty_births_nothing_compiles_but_the_programs_of_new_architecture
     run = jaxevo.open(tmp_path / "run")
     architectures = {architecture(run.individual(number).genotype, (8, 8, 1)) for number in range(50)}
     assert len(architectures) >= 10
-    # And one program that draws batches for all.
-    assert len(compiled) == 2 * len(architectures) + 1
+    # And one that draws batches for all, which this process may have had before.
+    assert len(compiled) - 2 * len(architectures) in (0, 1)
 
 
 def test_the_time_is_billed_once(compiler):
