@@ -1,8 +1,16 @@
-"""How an experiment's program ends."""
+"""How an experiment's program begins and ends."""
 
+import argparse
 import sys
 from collections.abc import Callable
 from typing import NoReturn
+
+
+def program(module: str, about: str | None) -> argparse.ArgumentParser:
+    """Returns the parser of a program, `python -m MODULE`, whose help shows a docstring as it is written."""
+    return argparse.ArgumentParser(
+        prog=f"python -m {module}", description=about, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
 
 
 def exit_with(main: Callable[[], int]) -> NoReturn:

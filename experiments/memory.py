@@ -8,46 +8,36 @@ process holds as it goes. Expected: once as many programs are held as may be, me
 What was measured stands in experiments/README.md.
 """
 
-import argparse
 import os
 import resource
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.entry import exit_with
+from experiments.entry import exit_with, program
 from jaxevo.environment import prepare_process
 from jaxevo.loop import Progress, Watcher
 from jaxevo.settings import Execution, Limits, Settings
 
 _ROWS = 20
 # Small networks, so that what is measured is the engine: neither their arrays nor their compilation.
-_SETTINGS = Settings(dataset="digits", population_size=20, train_steps=20, max_parameters=20_000)
+_SETTINGS = Settings(dataset="digits", population_size=50, train_steps=20, max_parameters=20_000)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the evolution and prints the table; returns 0."""
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.memory", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = program("experiments.memory", __doc__)
     parser.add_argument("--individuals", type=int, default=2_000, help="default: 2000")
     parser.add_argument("--programs-in-memory", type=int, default=Execution.programs_in_memory, help="as `jaxevo run`")
     given = parser.parse_args(arguments)
     prepare_process()
     # They load JAX, which must find the process prepared.
-    import jax
-
+    from experiments.compile_log import compilations
     from jaxevo.run import start_run
 
-    compiled: list[float] = []
-
-    def note(event: str, duration_secs: float, **_: str | int) -> None:
-        if event == "/jax/core/compile/backend_compile_duration":
-            compiled.append(duration_secs)
-
-    jax.monitoring.register_event_duration_secs_listener(note)
     print("| individuals | layers of the living | programs made or read | memory |\n| --- | --- | --- | --- |")
     execution = Execution(programs_in_memory=given.programs_in_memory)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, compilations() as compiled:
         watcher = _Reader(max(1, given.individuals // _ROWS), compiled)
         start_run(Path(folder) / "run", _SETTINGS, Limits(max_individuals=given.individuals), execution, watcher)
     # Linux counts the peak in kibibytes.
@@ -58,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
 class _Reader(Watcher):
     """Prints what the process holds, after every so many events."""
 
-    def __init__(self, every: int, compiled: list[float]) -> None:
+    def __init__(self, every: int, compiled: Sequence[object]) -> None:
         self._next = self._every = every
         self._compiled = compiled
 

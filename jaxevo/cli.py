@@ -365,9 +365,10 @@ def _export(command: ExportCommand) -> int:
 
 def _bench(command: BenchCommand) -> int:
     from jaxevo.bench.extent import FULL, QUICK
-    from jaxevo.bench.report import check_writable, write_document
+    from jaxevo.bench.report import check_writable
     from jaxevo.bench.suite import Suite
     from jaxevo.bench.watching import watch
+    from jaxevo.workdir import write_json
 
     Execution(lanes=command.lanes)  # Checks it.
     path = None if command.json is None else Path(command.json)
@@ -381,6 +382,6 @@ def _bench(command: BenchCommand) -> int:
         raise
     print(f"measured in {document['wall_seconds']:.0f} seconds")
     if path is not None:
-        write_document(path, document)
+        write_json(path, document)
         print(f"all figures: {path}")
     return _FAILED_STATUS if document["failed"] else 0

@@ -192,7 +192,7 @@ def evolution(settings: Settings, task: Task) -> Evolution:
             task.validation_images,
         )
         overhead = settings.birth_overhead
-        if parent is not None and (genotype.layers, genotype.skips) != (parent.genotype.layers, parent.genotype.skips):
+        if parent is not None and not genotype.computes_as(parent.genotype):
             overhead += settings.compile_overhead
         birth = Birth(
             id=state.births,

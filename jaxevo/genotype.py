@@ -141,6 +141,11 @@ class Genotype:
         return (IMAGE, *(layer.id for layer in self.layers))
 
     @property
+    def convolutions(self) -> int:
+        """How many layers are convolutions."""
+        return sum(isinstance(layer.operation, Convolution) for layer in self.layers)
+
+    @property
     def fresh_id(self) -> int:
         """An id that no layer of this genotype has."""
         return max(self.points) + 1
@@ -160,6 +165,10 @@ class Genotype:
             "layers": [_layer_to_json(layer) for layer in self.layers],
             "skips": [list(skip) for skip in self.skips],
         }
+
+    def computes_as(self, other: "Genotype") -> bool:
+        """Returns whether layers and skips are those of the other: only the learning rate may differ."""
+        return (self.layers, self.skips) == (other.layers, other.skips)
 
     @cached_property
     def sha256(self) -> str:

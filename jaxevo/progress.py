@@ -9,7 +9,6 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from jaxevo.genotype import Convolution
 from jaxevo.loop import Progress, Watcher
 from jaxevo.population import Individual
 
@@ -42,8 +41,7 @@ class _Report:
         if best is None or best == self._best:
             return None
         self._best = best
-        layers = best.genotype.layers
-        convolutions = sum(isinstance(layer.operation, Convolution) for layer in layers)
+        convolutions = best.genotype.convolutions
         made = f"child of {best.parent_id} by {best.mutation}" if best.mutation is not None else "initial"
         return (
             f"{_clock(progress.session_seconds):>6}  individual {best.id}: {best.fitness:.1%}, "

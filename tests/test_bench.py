@@ -10,10 +10,10 @@ import time
 
 import jax
 import pytest
-from compile_log import compilations
 from rich.console import Console
 from tiny_runs import command
 
+from experiments.compile_log import compilations
 from jaxevo.bench import ladder, rungs
 from jaxevo.bench.evolution import SETTINGS
 from jaxevo.bench.extent import FULL, QUICK, Extent

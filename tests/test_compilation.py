@@ -13,11 +13,11 @@ import chex
 import jax
 import numpy as np
 import pytest
-from compile_log import compilations
 from genotypes import BN_RELU, LINEAR, convolution, one_to_one
 from tiny_runs import start as start_run
 
 import jaxevo
+from experiments.compile_log import compilations
 from jaxevo import compilation
 from jaxevo.compilation import Compiler
 from jaxevo.data.dataset import make_dataset

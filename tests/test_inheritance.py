@@ -6,7 +6,6 @@ from fractions import Fraction
 import jax
 import numpy as np
 import pytest
-from compile_log import compilations
 from genotypes import (
     BN_RELU,
     EXAMPLES,
@@ -23,6 +22,7 @@ from genotypes import (
 )
 from numpy_network import arrays_by_layer, random_variables
 
+from experiments.compile_log import compilations
 from jaxevo.evolution import Outcome, Task, evolution
 from jaxevo.genotype import Convolution, Genotype, architecture
 from jaxevo.inheritance import first_variables

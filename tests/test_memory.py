@@ -6,10 +6,10 @@ from pathlib import Path
 
 import jax
 import pytest
-from compile_log import compilations
 from tiny_runs import TINY
 
 from experiments import memory
+from experiments.compile_log import compilations
 from jaxevo.loop import Progress, Watcher
 from jaxevo.run import start_run
 from jaxevo.settings import Execution, Limits, Settings

@@ -17,7 +17,7 @@ from experiments.side_by_side.__main__ import Extent, main, report
 from experiments.side_by_side.comparison import LONG, SHORT, Cell, ratios, target
 from experiments.side_by_side.images import padded_images, validation_batches
 from experiments.side_by_side.search import Search, SearchCost
-from experiments.side_by_side.streams import NAMES, Bucket, bucket_of, convolutions, evenly, read_stream, write_stream
+from experiments.side_by_side.streams import NAMES, Bucket, bucket_of, evenly, read_stream, write_stream
 from experiments.side_by_side.tables import accuracy_table, search_table, speed_table, verdicts
 from experiments.side_by_side.work import Trained, Work, trained_from_json, work_from_json
 from jaxevo.data import load
@@ -74,7 +74,7 @@ def test_a_stream_says_where_it_is_from_and_its_buckets_are_what_they_promise(na
     assert stream.provenance["run"]["individuals"] >= len(stream.samples)
     assert len(stream.provenance["run"]["fingerprint"]) == 64
     assert load(stream.dataset).image_shape == stream.image_shape
-    sizes = {bucket: [convolutions(genotype) for genotype in stream.bucket(bucket)] for bucket in Bucket}
+    sizes = {bucket: [genotype.convolutions for genotype in stream.bucket(bucket)] for bucket in Bucket}
     assert max(sizes[Bucket.SMALL]) <= 2
     assert set(sizes[Bucket.MID]) <= {3, 4}
     assert min(sizes[Bucket.DEEP], default=5) >= 5

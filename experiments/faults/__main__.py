@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from experiments.entry import exit_with
 from experiments.faults import clock, damage, disk, hosts, kills, preemption
 from experiments.faults.account import Cost, UnexpectedError
 from experiments.faults.scene import Scene
@@ -95,4 +96,4 @@ def _line(name: str, cost: Cost, seconds: float) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_with(main)

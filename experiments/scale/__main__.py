@@ -1,12 +1,11 @@
 """The entry point: see the package."""
 
-import argparse
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import experiments.scale
-from experiments.entry import exit_with
+from experiments.entry import exit_with, program
 from experiments.scale.durations import Durations, fit
 from experiments.scale.scenarios import DIGITS, FITTED, accelerators, cpu
 from experiments.scale.tables import fit_table, idle_table, phases_table, throughput_table
@@ -56,11 +55,7 @@ QUICK = Extent(
 
 def main(arguments: list[str] | None = None) -> int:
     """Prints the tables that the arguments ask for; returns 0."""
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.scale",
-        description=experiments.scale.__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = program("experiments.scale", experiments.scale.__doc__)
     parser.add_argument("--quick", action="store_true", help="a few rows of every table")
     parser.add_argument("--fit", type=Path, metavar="WORKDIR", help="a run to fit the CPU lanes' times to")
     given = parser.parse_args(arguments)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from experiments.scale.durations import Durations
 from jaxevo.evolution import Birth, Outcome
-from jaxevo.genotype import Architecture, Convolution, Genotype, ImageShape, architecture
+from jaxevo.genotype import Architecture, Genotype, ImageShape, architecture
 from jaxevo.journal import Record
 
 _NORMAL = statistics.NormalDist()
@@ -137,8 +137,7 @@ def simulated_fitness(genotype: Genotype, luck: float) -> float:
         genotype: what is said to have been trained.
         luck: in [0, 1].
     """
-    layers = sum(isinstance(layer.operation, Convolution) for layer in genotype.layers)
-    learned = 1 - math.exp(-(1 + layers) / _LAYERS_TO_LEARN)
+    learned = 1 - math.exp(-(1 + genotype.convolutions) / _LAYERS_TO_LEARN)
     missed = abs(math.log2(genotype.learning_rate / 0.1)) / 50
     return min(1.0, max(0.0, 0.1 + 0.8 * learned - missed + 0.05 * (luck - 0.5)))
 

@@ -7,10 +7,8 @@ import numpy as np
 from experiments.scale.durations import Durations
 from experiments.scale.executor import simulated_outcome
 from jaxevo.evolution import Task, evolution
-from jaxevo.genotype import Architecture, architecture
+from jaxevo.genotype import Architecture, Genotype, architecture
 from jaxevo.settings import Settings
-
-_SAME_ARCHITECTURE = ("ALTER-LEARNING-RATE", "IDENTITY", "RESET-WEIGHTS")
 
 
 @dataclass(frozen=True)
@@ -50,6 +48,7 @@ def evolved(settings: Settings, task: Task, first: int, last: int) -> Workload:
     new: list[bool] = []
     changed: list[bool] = []
     known: set[Architecture] = set()
+    genotypes: list[Genotype] = []
     while state.births < last:
         state, births = algorithm.ask(state)
         for birth in births:
@@ -57,6 +56,8 @@ def evolved(settings: Settings, task: Task, first: int, last: int) -> Workload:
             flops.append(birth.flops)
             new.append(compiled not in known)
             known.add(compiled)
-            changed.append(birth.mutation is not None and birth.mutation not in _SAME_ARCHITECTURE)
+            genotypes.append(birth.genotype)
+            parent = birth.parent_id
+            changed.append(parent is not None and not birth.genotype.computes_as(genotypes[parent]))
         state = algorithm.tell(state, simulated_outcome(state.in_flight[0], settings.seed))
     return Workload(*(np.array(values[first:last]) for values in (flops, new, changed)))

@@ -1,6 +1,5 @@
 """The entry point: see the package."""
 
-import argparse
 import dataclasses
 import json
 import os
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import experiments.side_by_side
-from experiments.entry import exit_with
+from experiments.entry import exit_with, program
 from experiments.side_by_side import sides as running
 from experiments.side_by_side.comparison import LONG, SHORT, Cell, ratios
 from experiments.side_by_side.search import Search, SearchCost
@@ -73,11 +72,7 @@ QUICK = Extent(
 
 def main(arguments: list[str] | None = None) -> int:
     """Measures what the arguments ask for and prints the tables; returns 0."""
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.side_by_side",
-        description=experiments.side_by_side.__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = program("experiments.side_by_side", experiments.side_by_side.__doc__)
     parser.add_argument("--quick", action="store_true", help="few individuals, few steps, one round")
     parser.add_argument("--streams", nargs="+", choices=NAMES, default=list(NAMES), help="default: all")
     parser.add_argument("--regimes", nargs="+", choices=REGIMES, help="default: all, with --quick short")

@@ -14,7 +14,6 @@ favours those that compile nothing. `--grown` adds large networks, which so shor
 mutations of which only those are taken that lose neither convolutions nor FLOPs.
 """
 
-import argparse
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 import jaxevo
-from experiments.entry import exit_with
+from experiments.entry import exit_with, program
 from experiments.side_by_side.streams import (
     FOLDER,
     NAMES,
@@ -30,7 +29,6 @@ from experiments.side_by_side.streams import (
     Sample,
     Stream,
     bucket_of,
-    convolutions,
     evenly,
     write_stream,
 )
@@ -47,11 +45,7 @@ _CHAIN_LENGTH = 60
 
 def main(arguments: list[str] | None = None) -> int:
     """Records what the arguments name; returns 0."""
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.side_by_side.record",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = program("experiments.side_by_side.record", __doc__)
     parser.add_argument("name", choices=NAMES)
     parser.add_argument("workdir", type=Path, help="the run to record")
     parser.add_argument("--events", type=int, help="individuals of the run to take from; default: all")
@@ -113,7 +107,7 @@ def _chain(seed: int, shape: ImageShape) -> Genotype | None:
         parent = genotype
 
         def grows(child: Genotype, parent: Genotype = parent) -> bool:
-            kept = convolutions(child) >= convolutions(parent)
+            kept = child.convolutions >= parent.convolutions
             return kept and _flops(parent, shape) <= _flops(child, shape) <= high
 
         _, genotype = mutate(generator, parent, shape, grows)

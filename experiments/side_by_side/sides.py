@@ -1,5 +1,6 @@
 """The sides, what they need, and each of them in a fresh process."""
 
+import dataclasses
 import importlib.util
 import json
 import os
@@ -54,12 +55,7 @@ def train(side: str, work: Work) -> Trained:
 
 def search(side: str, wanted: Search) -> SearchCost:
     """Has a side search in a fresh process."""
-    fields = {
-        "individuals": wanted.individuals,
-        "population_size": wanted.population_size,
-        "sample_size": wanted.sample_size,
-    }
-    return SearchCost(**_in_process(side, fields))
+    return SearchCost(**_in_process(side, dataclasses.asdict(wanted)))
 
 
 def _in_process(side: str, fields: Any) -> Any:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from jaxevo.cost import cost
-from jaxevo.genotype import Architecture, Convolution, Genotype, ImageShape, architecture, genotype_from_json
+from jaxevo.genotype import Architecture, Genotype, ImageShape, architecture, genotype_from_json
 
 FOLDER = Path(__file__).parent / "streams"
 NAMES = ("demo", "fashion")
@@ -85,17 +85,11 @@ class Stream:
         return architecture(genotype, self.image_shape)
 
 
-def convolutions(genotype: Genotype) -> int:
-    """Returns how many convolutions a genotype has."""
-    return sum(isinstance(layer.operation, Convolution) for layer in genotype.layers)
-
-
 def bucket_of(genotype: Genotype) -> Bucket:
     """Returns the bucket that a genotype belongs to."""
-    number = convolutions(genotype)
-    if number >= _DEEP_CONVOLUTIONS:
+    if genotype.convolutions >= _DEEP_CONVOLUTIONS:
         return Bucket.DEEP
-    return Bucket.MID if number >= _MID_CONVOLUTIONS else Bucket.SMALL
+    return Bucket.MID if genotype.convolutions >= _MID_CONVOLUTIONS else Bucket.SMALL
 
 
 def evenly(items: tuple[T, ...], count: int) -> tuple[T, ...]:

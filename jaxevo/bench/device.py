@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from jaxevo import __version__
 from jaxevo.bench.extent import Extent
-from jaxevo.bench.timing import Spread, rates, seconds_each, timed
+from jaxevo.bench.timing import Spread, rates, seconds_each
 from jaxevo.execution.machine import describe_machine
 from jaxevo.settings import Execution
 
@@ -83,14 +83,11 @@ def _fastest_product(extent: Extent, dtype: str) -> Product:
     best: Product | None = None
     size = _SMALLEST
     while True:
-        work = _product(size, dtype)
-        work(1)
-        once = timed(lambda work=work: work(1))  # type: ignore[misc]
-        seconds = seconds_each(work, extent.window_seconds, extent.repeats)
+        seconds = seconds_each(_product(size, dtype), extent.window_seconds, extent.repeats)
         tried = Product(dtype, size, rates(2.0 * size**3, seconds))
         if best is None or tried.flops_per_second.median > best.flops_per_second.median:
             best = tried
-        if size == _LARGEST or 8 * once > extent.matrix_seconds:
+        if size == _LARGEST or 8 * seconds.median > extent.matrix_seconds:
             return best
         size *= 2
 

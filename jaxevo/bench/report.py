@@ -1,4 +1,4 @@
-"""What was measured, as tables; and the file that holds all of it."""
+"""What was measured, as tables; and whether a file can hold all of it."""
 
 import tempfile
 from collections.abc import Callable
@@ -10,7 +10,6 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 
 from jaxevo.bench.timing import Spread
-from jaxevo.workdir import write_json
 
 _WIDTH = 120
 # Of the machine, what the first line says; the document holds all.
@@ -31,11 +30,6 @@ def check_writable(path: Path) -> None:
             f"json is {str(path)!r}, but {str(path.parent)!r} cannot be written to ({error.strerror}): "
             "name a file in a folder that can be"
         ) from error
-
-
-def write_document(path: Path, document: dict[str, Any]) -> None:
-    """Writes a document so that a reader finds either the old one or the whole new one."""
-    write_json(path, document)
 
 
 def report_console() -> Console:

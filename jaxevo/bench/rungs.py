@@ -15,7 +15,7 @@ from jaxevo.bench.timing import Spread, rates, seconds_each, spread
 from jaxevo.bench.trainee import Place, Trainee
 from jaxevo.compilation import use_persistent_cache
 from jaxevo.cost import Cost, cost
-from jaxevo.genotype import Activation, Convolution, Genotype, Identity, Layer, architecture
+from jaxevo.genotype import Activation, Genotype, Identity, Layer, architecture
 from jaxevo.training import evaluation_batch_size
 
 # Of the peak, for predictions: what a network of this ladder reached at least, where a step was not all overhead.
@@ -98,7 +98,7 @@ def _measure(
     predicted = flops * batch_size / reached
     rung = Rung(
         name=name,
-        convolutions=sum(isinstance(layer.operation, Convolution) for layer in genotype.layers),
+        convolutions=genotype.convolutions,
         parameters=needed.parameters,
         forward_flops_per_image=needed.forward_flops,
         training_flops_per_image=flops,

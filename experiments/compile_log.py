@@ -1,16 +1,18 @@
 """Notes what JAX compiles."""
 
 import contextlib
+from collections.abc import Iterator
+from typing import Any
 
 import jax
 
 
 @contextlib.contextmanager
-def compilations():
-    """Collects a name for every program that is compiled, or read from a cache, inside the block."""
-    compiled = []
+def compilations() -> Iterator[list[dict[str, Any]]]:
+    """Collects what JAX says of every program that is compiled, or read from a cache, inside the block."""
+    compiled: list[dict[str, Any]] = []
 
-    def note(event, seconds, **details):
+    def note(event: str, duration_secs: float, **details: str | int) -> None:
         if event == "/jax/core/compile/backend_compile_duration":
             compiled.append(details)
 
