@@ -46,14 +46,14 @@ class Programs:
     """What trains and evaluates one architecture on the devices of a lane.
 
     Attributes:
-        shapes: of the variables.
+        shapes: of what a training hands from step to step.
         train: `(carry, images, plan, learning_rate, first, end) -> carry`, the steps from `first` up to `end`.
-        evaluate: `(variables, mean, deviation, pixels, labels) -> evaluation`, on the first device alone, because it is
-            a small part of what a training takes.
+        evaluate: what `make_evaluate` returns, on the first device alone, because it is a small part of what a training
+            takes.
         compile_seconds: what making them took.
     """
 
-    shapes: Variables
+    shapes: Carry
     train: Callable[..., Carry]
     evaluate: Callable[..., Evaluation]
     compile_seconds: float
@@ -116,22 +116,30 @@ class Compiler:
         with self._lock:
             return architecture in self._known
 
+    def has(self, architecture: Architecture) -> bool:
+        """Returns whether the architecture is compiled, so that `programs` returns at once."""
+        with self._lock:
+            future = self._known.get(architecture)
+            return future is not None and future.done()
+
     def _compile(self, architecture: Architecture) -> Programs:
         began = time.perf_counter()
         classes = len(self._dataset.class_names)
         phenotype = make_phenotype(architecture, classes, self._settings, self._devices.axis_name)
-        shapes = variable_shapes(phenotype)
+        shapes = carry_shapes(variable_shapes(phenotype), self._settings)
         train_step = make_train_step(phenotype, self._settings)
-        carry, rate, step = carry_shapes(shapes, self._settings), np.float32(0), np.int32(0)
+        rate, step = np.float32(0), np.int32(0)
         compile_for_all = self._devices.compile
         if self._step_by_step:
-            arguments: tuple[Any, ...] = carry, self._batch(), rate
+            arguments: tuple[Any, ...] = shapes, self._batch(), rate
             train = self._stepping(compile_for_all(train_step, arguments, (None, 0, None), donate=(0,)))
         else:
             chunk, axes = make_train_chunk(train_step), (None, None, PLAN_AXIS, None, None, None)
-            arguments = carry, self._images(), self._plan(), rate, step, step
+            arguments = shapes, self._images(), self._plan(), rate, step, step
             train = compile_for_all(chunk, arguments, axes, donate=(0,))
-        evaluate = self._devices.compile_on_first(make_evaluate(phenotype), self._evaluation_arguments(shapes))
+        evaluate = self._devices.compile_on_first(
+            make_evaluate(phenotype), self._evaluation_arguments(shapes.variables)
+        )
         return Programs(shapes, train, evaluate, time.perf_counter() - began)
 
     def _stepping(self, compiled_step: Callable[..., Carry]) -> Callable[..., Carry]:
@@ -168,12 +176,12 @@ class Compiler:
         images = jax.ShapeDtypeStruct((size, *self._dataset.image_shape), jnp.float32)
         return images, jax.ShapeDtypeStruct((size,), jnp.int32)
 
-    def _evaluation_arguments(self, shapes: Variables) -> Any:
+    def _evaluation_arguments(self, variables: Variables) -> Any:
         size = evaluation_batch_size(self._settings, self._dataset)
         channels = jax.ShapeDtypeStruct((self._dataset.image_shape[2],), jnp.float32)
         pixels = jax.ShapeDtypeStruct((size, *self._dataset.image_shape), jnp.uint8)
         labels = jax.ShapeDtypeStruct((size,), jnp.int32)
-        return shapes, channels, channels, pixels, labels
+        return variables, channels, channels, pixels, labels, np.int32(0)
 
 
 def use_persistent_cache(folder: Path) -> None:

@@ -39,11 +39,11 @@ def accuracy(
         batches: the split.
         count: images in the split.
     """
-    evaluations = [evaluate(variables, images.mean, images.deviation, *batch) for batch in batches]
-    counts = jax.device_get([(evaluation.correct, evaluation.finite) for evaluation in evaluations])
-    if not all(finite for _, finite in counts):
-        return None
-    return sum(int(correct) for correct, _ in counts) / count
+    correct: Any = np.int32(0)
+    for batch in batches:
+        correct = evaluate(variables, images.mean, images.deviation, *batch, correct).correct
+    counted = int(correct)  # All that a split transfers from the device.
+    return None if counted < 0 else counted / count
 
 
 class SavedNetworks:
@@ -71,7 +71,8 @@ class SavedNetworks:
         size = evaluation_batch_size(self._settings, self._dataset)
         batches = put_evaluation_batches(split, size, self._device)
         predicted = [
-            evaluate(variables, self._dataset.mean, self._dataset.std, *batch).predictions for batch in batches
+            evaluate(variables, self._dataset.mean, self._dataset.std, *batch, np.int32(0)).predictions
+            for batch in batches
         ]
         return np.concatenate(jax.device_get(predicted))[: len(split.labels)]
 

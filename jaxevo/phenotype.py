@@ -113,8 +113,25 @@ def _nearest(point: jax.Array, axis: int, size: int) -> jax.Array:
 
 
 def variable_shapes(phenotype: Phenotype) -> dict[str, dict[str, dict[str, jax.ShapeDtypeStruct]]]:
-    """Returns the shapes of all arrays, as {"params": ..., "batch_stats": ...}, without computing anything."""
-    height, width, channels = phenotype.architecture.image_shape
-    image = jax.ShapeDtypeStruct((1, height, width, channels), jnp.float32)
-    shapes = jax.eval_shape(lambda x: phenotype.init(jax.random.key(0), x, train=False), image)
-    return {"params": dict(shapes["params"]), "batch_stats": dict(shapes.get("batch_stats", {}))}
+    """Returns the shapes of all arrays, as {"params": ..., "batch_stats": ...}.
+
+    By the architecture alone: asking Flax would trace the network once more, a tenth of what compiling it takes.
+    """
+    layers, points = phenotype.architecture.layers, phenotype.architecture.shapes
+    params: dict[str, dict[str, jax.ShapeDtypeStruct]] = {}
+    batch_stats: dict[str, dict[str, jax.ShapeDtypeStruct]] = {}
+    for position, layer in enumerate(layers, start=1):
+        if layer.filter_shape is not None:
+            kernel = _float32(*layer.filter_shape, points[position - 1][2], layer.channels)
+            params[f"convolution_{position}"] = {"kernel": kernel}
+        if layer.activation is Activation.BATCH_NORM_RELU:
+            channels = _float32(layer.channels)
+            params[f"batch_norm_{position}"] = {"scale": channels, "bias": channels}
+            batch_stats[f"batch_norm_{position}"] = {"mean": channels, "var": channels}
+    classes = phenotype.num_classes
+    params["classifier"] = {"kernel": _float32(points[-1][2], classes), "bias": _float32(classes)}
+    return {"params": params, "batch_stats": batch_stats}
+
+
+def _float32(*shape: int) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(shape, jnp.float32)

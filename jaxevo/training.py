@@ -72,6 +72,11 @@ class Carry(NamedTuple):
     optimiser: Any
     finite: Any
 
+    @property
+    def variables(self) -> dict[str, Any]:
+        """The network's arrays, as it is applied with."""
+        return {"params": self.params, "batch_stats": self.batch_stats}
+
 
 Batch = tuple[jax.Array, jax.Array]
 """Normalised images, float32 [batch, height, width, channels], and labels, int32 [batch]."""
@@ -142,13 +147,12 @@ def carry_shapes(variables: Any, settings: Settings) -> Carry:
     return Carry(variables["params"], variables["batch_stats"], momentum, jax.ShapeDtypeStruct((), bool))
 
 
-def start(variables: Any, settings: Settings) -> Carry:
-    """Returns what the first step is handed: the first variables, momentum from zero.
+def start(variables: Any, shapes: Carry) -> Carry:
+    """Returns what the first step is handed: the first variables, momentum from zero; `shapes` are `carry_shapes`.
 
     Zeros are made on the host: on the device they would compile a program for every shape.
     """
-    momentum = carry_shapes(variables, settings).optimiser
-    zeros = jax.tree.map(lambda shape: np.zeros(shape.shape, shape.dtype), momentum)
+    zeros = jax.tree.map(lambda shape: np.zeros(shape.shape, shape.dtype), shapes.optimiser)
     return Carry(variables["params"], variables["batch_stats"], zeros, np.asarray(True))
 
 
@@ -165,7 +169,7 @@ def make_train_step(phenotype: Phenotype, settings: Settings) -> TrainStep:
         chex.assert_equal_shape_prefix([images, labels], 1)
 
         def mean_loss(params: Any) -> tuple[jax.Array, Any]:
-            variables = {"params": params, "batch_stats": carry.batch_stats}
+            variables = carry._replace(params=params).variables
             logits, updates = phenotype.apply(variables, images, train=True, mutable=["batch_stats"])
             losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
             return losses.mean(), updates.get("batch_stats", {})
@@ -202,25 +206,34 @@ class Evaluation(NamedTuple):
 
     Attributes:
         predictions: int32 [batch], classes.
-        correct: int32 [], predictions that equal their label.
-        finite: bool [], whether all logits are finite numbers.
+        correct: int32 [], predictions that equal their label, of this batch and of those before; -1 once a logit was
+            not a finite number. So one number says all of a split, however many batches it has.
     """
 
     predictions: jax.Array
     correct: jax.Array
-    finite: jax.Array
 
 
 def make_evaluate(phenotype: Phenotype) -> Callable[..., Evaluation]:
-    """Returns what evaluates a batch, `(variables, mean, deviation, pixels, labels) -> evaluation`, to be compiled."""
+    """Returns what evaluates a batch, to be compiled.
+
+    It is a function `(variables, mean, deviation, pixels, labels, correct_before) -> evaluation`, where the last is
+    `Evaluation.correct` of the batch before, 0 for the first.
+    """
 
     def evaluate(
-        variables: Any, mean: jax.Array, deviation: jax.Array, pixels: jax.Array, labels: jax.Array
+        variables: Any,
+        mean: jax.Array,
+        deviation: jax.Array,
+        pixels: jax.Array,
+        labels: jax.Array,
+        correct_before: jax.Array,
     ) -> Evaluation:
         logits = phenotype.apply(variables, _normalise(pixels, mean, deviation), train=False)
         finite = jnp.isfinite(logits).all(axis=-1) | (labels < 0)
         predictions = logits.argmax(axis=-1).astype(jnp.int32)
-        return Evaluation(predictions, (predictions == labels).sum(dtype=jnp.int32), finite.all())
+        correct = correct_before + (predictions == labels).sum(dtype=jnp.int32)
+        return Evaluation(predictions, jnp.where(finite.all() & (correct_before >= 0), correct, -1))
 
     return evaluate
 

@@ -15,7 +15,7 @@ from jaxevo.history import History
 from jaxevo.phenotype import Phenotype, make_phenotype, variable_shapes
 from jaxevo.result import ensemble_test_accuracy, write_result
 from jaxevo.settings import Settings
-from jaxevo.training import Carry, make_evaluate, make_train_chunk, make_train_step
+from jaxevo.training import Carry, carry_shapes, make_evaluate, make_train_chunk, make_train_step
 from jaxevo.training import start as first_carry
 from jaxevo.verify import verify_run
 from jaxevo.workdir import Workdir
@@ -39,7 +39,8 @@ def batch_of(size=BATCH):
 
 
 def carry_of(network):
-    return first_carry(random_variables(variable_shapes(network), 3), Settings())
+    shapes = variable_shapes(network)
+    return first_carry(random_variables(shapes, 3), carry_shapes(shapes, Settings()))
 
 
 def lowered(genotype, compute_dtype):
@@ -47,7 +48,7 @@ def lowered(genotype, compute_dtype):
     network = network_of(genotype, compute_dtype)
     step = jax.jit(make_train_step(network, Settings()))
     channels, pixels = np.zeros(SHAPE[2], np.float32), np.zeros((BATCH, *SHAPE), np.uint8)
-    evaluation = variable_shapes(network), channels, channels, pixels, np.zeros(BATCH, np.int32)
+    evaluation = variable_shapes(network), channels, channels, pixels, np.zeros(BATCH, np.int32), np.int32(0)
     return (
         step.lower(carry_of(network), batch_of(), np.float32(0.1)).as_text(),
         jax.jit(make_evaluate(network)).lower(*evaluation).as_text(),

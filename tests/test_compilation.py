@@ -124,13 +124,13 @@ def test_only_what_computes_something_else_has_other_programs(compiler):
 
 def test_the_learning_rate_is_an_argument(dataset, device, compiler):
     programs = compiler.programs(compiled_of(NETWORK))
-    variables = first_variables(0, 1, NETWORK, programs.shapes, None)
+    variables = first_variables(0, 1, NETWORK, programs.shapes.variables, None)
     plan = jax.device_put(plan_training(0, 1, SETTINGS, dataset), device)
     images = put_images(dataset, device)
     moved = []
     with compilations() as compiled:
         for rate in (0.0, 0.01, 0.02):
-            carry = jax.device_put(start(variables, SETTINGS), device)
+            carry = jax.device_put(start(variables, programs.shapes), device)
             carry = programs.train(carry, images, plan, np.float32(rate), np.int32(0), np.int32(1))
             kernel = np.asarray(carry.params["classifier"]["kernel"])
             moved.append(kernel - variables["params"]["classifier"]["kernel"])
@@ -145,7 +145,9 @@ def test_one_call_a_chunk_as_on_accelerators_agrees_with_one_call_a_step(
 ):
     def trained(compiler, *ends):
         programs = compiler.programs(compiled_of(NETWORK))
-        carry = jax.device_put(start(first_variables(0, 1, NETWORK, programs.shapes, None), SETTINGS), device)
+        carry = jax.device_put(
+            start(first_variables(0, 1, NETWORK, programs.shapes.variables, None), programs.shapes), device
+        )
         plan = jax.device_put(plan_training(0, 1, SETTINGS, dataset), device)
         for first, end in itertools.pairwise((0, *ends)):
             numbers = np.float32(0.1), np.int32(first), np.int32(end)
@@ -164,10 +166,10 @@ def test_validation_and_test_share_one_program(dataset, device, devices, compile
     data = DeviceData(SETTINGS, dataset, devices)
     assert (len(data.validation), len(data.test)) == (1, 3)
     programs = compiler.programs(compiled_of(NETWORK))
-    variables = jax.device_put(first_variables(0, 1, NETWORK, programs.shapes, None), device)
+    variables = jax.device_put(first_variables(0, 1, NETWORK, programs.shapes.variables, None), device)
     with compilations() as compiled:
         for batch in (*data.validation, *data.test):
-            programs.evaluate(variables, data.images.mean, data.images.deviation, *batch)
+            programs.evaluate(variables, data.images.mean, data.images.deviation, *batch, np.int32(0))
     assert compiled == []
 
 

@@ -9,7 +9,7 @@ from jaxevo.cost import cost
 from jaxevo.genotype import Genotype, architecture
 from jaxevo.phenotype import Phenotype, variable_shapes
 from jaxevo.settings import Settings
-from jaxevo.training import make_evaluate, make_train_step, start
+from jaxevo.training import carry_shapes, make_evaluate, make_train_step
 
 BATCH, EVALUATED = 50, 500
 CLASSES = 10
@@ -39,7 +39,7 @@ CASES = {
 def xla_bytes(genotype, shape, compute_dtype="float32"):
     """Returns what the compiled training step takes at once."""
     network, settings = Phenotype(architecture(genotype, shape), CLASSES, compute_dtype=compute_dtype), Settings()
-    carry = start(variable_shapes(network), settings)
+    carry = carry_shapes(variable_shapes(network), settings)
     batch = jax.ShapeDtypeStruct((BATCH, *shape), np.float32), jax.ShapeDtypeStruct((BATCH,), np.int32)
     step = jax.jit(make_train_step(network, settings), donate_argnums=0)
     return needed(step.lower(carry, batch, np.float32(0.1)))
@@ -51,7 +51,7 @@ def evaluation_xla_bytes(genotype, shape, compute_dtype="float32"):
     channels = jax.ShapeDtypeStruct(shape[2:], np.float32)
     pixels, labels = jax.ShapeDtypeStruct((EVALUATED, *shape), np.uint8), jax.ShapeDtypeStruct((EVALUATED,), np.int32)
     evaluate = jax.jit(make_evaluate(network))
-    return needed(evaluate.lower(variable_shapes(network), channels, channels, pixels, labels))
+    return needed(evaluate.lower(variable_shapes(network), channels, channels, pixels, labels, np.int32(0)))
 
 
 def needed(lowered):

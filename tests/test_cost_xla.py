@@ -12,7 +12,7 @@ from jaxevo.cost import cost
 from jaxevo.genotype import Genotype, architecture
 from jaxevo.phenotype import Phenotype, variable_shapes
 from jaxevo.settings import Settings
-from jaxevo.training import make_train_step, start
+from jaxevo.training import carry_shapes, make_train_step
 
 BATCH = 3
 CLASSES = 4
@@ -107,7 +107,7 @@ def training_flops(genotype, shape):
         jax.ShapeDtypeStruct((BATCH, *shape), np.float32),
         jax.ShapeDtypeStruct((BATCH,), np.int32),
     )
-    carry = start(variable_shapes(network), settings)
+    carry = carry_shapes(variable_shapes(network), settings)
     return matrix_flops(make_train_step(network, settings), carry, batch, np.float32(0.1))
 
 
@@ -137,7 +137,7 @@ def test_the_equations_counted_are_all_there():
     # Forward and filter gradient of the first convolution; all three of the second and of the classifier.
     genotype = drawn(convolution(1, 2), convolution(2))
     network, settings = Phenotype(architecture(genotype, EVEN), CLASSES), Settings()
-    carry = start(variable_shapes(network), settings)
+    carry = carry_shapes(variable_shapes(network), settings)
     batch = np.zeros((BATCH, *EVEN), np.float32), np.zeros(BATCH, np.int32)
     jaxpr = jax.make_jaxpr(make_train_step(network, settings))(carry, batch, np.float32(0.1)).jaxpr
     names = [equation.primitive.name for equation in equations(jaxpr)]

@@ -4,6 +4,7 @@ import dataclasses
 import math
 from fractions import Fraction
 
+import chex
 import jax
 import numpy as np
 import pytest
@@ -184,6 +185,16 @@ def test_the_arrays_of_a_network_are_those_of_its_layers():
     for module, statistics in shapes["batch_stats"].items():
         assert statistics == {"mean": (6,), "var": (6,)}
         assert shapes["params"][module] == {"scale": (6,), "bias": (6,)}
+
+
+@over_genotypes
+def test_the_shapes_are_those_that_flax_itself_makes(genotype, shape):
+    network = phenotype_of(genotype, shape)
+    image = jax.ShapeDtypeStruct((1, *shape), np.float32)
+    made = jax.eval_shape(lambda x: network.init(jax.random.key(0), x, train=False), image)
+    expected = {"params": dict(made["params"]), "batch_stats": dict(made.get("batch_stats", {}))}
+    chex.assert_trees_all_equal_shapes_and_dtypes(variable_shapes(network), expected)
+    assert jax.tree.structure(variable_shapes(network)) == jax.tree.structure(expected)
 
 
 def test_convolutions_have_no_bias():

@@ -24,7 +24,15 @@ from jaxevo.data import load
 from jaxevo.genotype import architecture
 from jaxevo.phenotype import Phenotype, variable_shapes
 from jaxevo.settings import Settings
-from jaxevo.training import draw_batch, make_evaluate, make_train_step, plan_training, put_images, start
+from jaxevo.training import (
+    carry_shapes,
+    draw_batch,
+    make_evaluate,
+    make_train_step,
+    plan_training,
+    put_images,
+    start,
+)
 
 needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="PyTorch is not installed")
 SETTINGS = Settings(dataset="digits", train_steps=3)
@@ -53,7 +61,7 @@ def after_two_steps(name, shape):
     """Returns what jaxevo's training hands on after two steps on one batch; the second has momentum."""
     phenotype, variables, images, labels = stepped(name, shape)
     step = jax.jit(make_train_step(phenotype, SETTINGS))
-    carry = start(variables, SETTINGS)
+    carry = start(variables, carry_shapes(variables, SETTINGS))
     for _ in range(2):
         carry = step(carry, (images, labels), np.float32(RATE))
     return carry
@@ -139,7 +147,7 @@ def test_the_plain_flax_loop_gives_the_logits_and_the_step_that_jaxevo_gives(nam
     state = flax_loop.first_state(variables["params"], variables["batch_stats"], RATE)
     correct, finite = flax_loop.eval_step(phenotype, state, images, labels)
     pixels = np.zeros(shape[2], np.float32), np.full(shape[2], 1 / 255, np.float32), images
-    ours = make_evaluate(phenotype)(variables, *pixels, labels)
+    ours = make_evaluate(phenotype)(variables, *pixels, labels, np.int32(0))
     assert (int(correct), bool(finite)) == (int(ours.correct), True)
     for _ in range(2):
         state = flax_loop.train_step(phenotype, state, images, labels)

@@ -41,8 +41,8 @@ class Trainee:
     def __init__(self, place: Place, genotype: Genotype, programs: Programs, individual_id: int = 0) -> None:
         """Puts its first weights and its plan on the devices; both are those of the individual of that id."""
         settings, devices = place.settings, place.data.devices
-        variables = first_variables(settings.seed, individual_id, genotype, programs.shapes, None)
-        self._carry = jax.device_put(start(variables, settings), devices.everywhere)
+        variables = first_variables(settings.seed, individual_id, genotype, programs.shapes.variables, None)
+        self._carry = jax.device_put(start(variables, programs.shapes), devices.everywhere)
         plan = plan_training(settings.seed, individual_id, settings, place.dataset)
         self._plan = devices.put_split(plan, PLAN_AXIS)
         self._rate = np.float32(genotype.learning_rate)
@@ -59,13 +59,9 @@ class Trainee:
     def evaluate(self, batches: int) -> None:
         """Evaluates so many batches of images, and waits until the device has done them."""
         images = self._data.devices.on_first(self._data.images)
-        variables = self._data.devices.on_first(self._variables)
+        variables = self._data.devices.on_first(self._carry.variables)
         batch = self._data.test[0]
-        said = [
-            self._programs.evaluate(variables, images.mean, images.deviation, *batch).correct for _ in range(batches)
-        ]
-        jax.block_until_ready(said)
-
-    @property
-    def _variables(self) -> Any:
-        return {"params": self._carry.params, "batch_stats": self._carry.batch_stats}
+        correct: Any = np.int32(0)
+        for _ in range(batches):
+            correct = self._programs.evaluate(variables, images.mean, images.deviation, *batch, correct).correct
+        jax.block_until_ready(correct)

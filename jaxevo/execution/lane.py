@@ -144,11 +144,11 @@ class Lane:
             if time.perf_counter() - saved >= self._checkpoint_seconds and first < settings.train_steps:
                 self._trainings.save(birth.id, attempt, first, jax.device_get(jax.tree.leaves(carry)))
                 saved = time.perf_counter()
-        return devices.on_first({"params": carry.params, "batch_stats": carry.batch_stats})
+        return devices.on_first(carry.variables)
 
     def _go_on_from(self, programs: Programs, birth: Birth) -> tuple[int, Carry]:
         """Returns the step to go on from, and what it is handed: of an earlier attempt's checkpoint, or the first."""
-        carry = start(self._first_variables(programs, birth), self._settings)
+        carry = start(self._first_variables(programs, birth), programs.shapes)
         checkpoint = self._trainings.load(birth.id)
         if checkpoint is None:
             return 0, carry
@@ -161,7 +161,7 @@ class Lane:
             inherited = birth.inherited
             loaded = self._store.load(inherited.weights, inherited.weights_sha256, inherited.genotype)
             parent = (inherited.genotype, loaded)
-        return first_variables(self._settings.seed, birth.id, birth.genotype, programs.shapes, parent)
+        return first_variables(self._settings.seed, birth.id, birth.genotype, programs.shapes.variables, parent)
 
     def _accuracy(self, programs: Programs, variables: Any, batches: EvaluationBatches, split: Split) -> float | None:
         images = self._data.devices.on_first(self._data.images)

@@ -2,7 +2,8 @@
 
 On CPU all lanes share one device and one set of programs, and each step runs in the thread that asks for it. With
 accelerators every device has a lane of its own, or `lanes_per_device` that share its data and programs; a group of
-`devices_per_lane` devices has one. One more thread for each of these compiles ahead, in due order.
+`devices_per_lane` devices has one. More threads compile ahead for each of these, in due order: as many as there are
+spare cores, and one at least.
 """
 
 import os
@@ -18,7 +19,7 @@ from jaxevo.data import Dataset
 from jaxevo.devices import Devices, device_groups
 from jaxevo.evolution import Birth
 from jaxevo.execution.lane import CancelledError, DeviceData, Lane
-from jaxevo.genotype import architecture
+from jaxevo.genotype import Architecture, architecture
 from jaxevo.in_flight import by_due
 from jaxevo.journal import Record
 from jaxevo.settings import Execution, Settings
@@ -27,6 +28,8 @@ from jaxevo.workdir import Workdir
 # A lane that waits for the interpreter, while another thread traces a program, must not wait for the default 5 ms: a
 # step of a small net takes a fifth of that.
 SWITCH_SECONDS = 0.0005
+# More would wait: a lane has about four births in flight.
+_MOST_COMPILING_AHEAD = 4
 # A signal is to be answered within five seconds, and nothing can interrupt a compilation.
 _PATIENCE_SECONDS = 3.0
 
@@ -76,9 +79,11 @@ class LocalExecutor:
         used = groups[: self.lanes]
         data = [DeviceData(settings, dataset, devices) for devices in used]
         self._compilers = [Compiler(settings, dataset, devices, execution.programs_in_memory) for devices in used]
+        self._compiling_ahead: list[Architecture] = []
         self._threads = [
             threading.Thread(target=self._compile_ahead, args=(compiler,), name="compiler", daemon=True)
             for compiler in self._compilers
+            for _ in range(_threads_ahead(self.lanes, len(used)))
         ]
         for number in range(self.lanes):
             place = number % len(used)
@@ -184,15 +189,28 @@ class LocalExecutor:
             return None
 
     def _next_waiting(self, compiler: Compiler) -> Birth | None:
-        """Returns the first waiting birth in due order that is compiled for the device, or else the first.
+        """Returns the birth that a lane is to train, or None where it must wait.
 
         One whose training killed the process before is trained alone, so that the next death blames no other.
         """
         if not self._waiting or any(map(self._attempts.suspicious, self._in_training)):
             return None
-        ready = (birth for birth in self._waiting if compiler.knows(architecture(birth.genotype, self._shape)))
-        birth = next(ready, self._waiting[0])
+        birth = self._first_compiled(compiler)
         return None if self._in_training and self._attempts.suspicious(birth.id) else birth
+
+    def _first_compiled(self, compiler: Compiler) -> Birth:
+        """Returns the first waiting birth in due order that is compiled, or else the first that nothing compiles yet.
+
+        For a lane that compiles it keeps a core busy; one that waits for what another thread compiles does not.
+        """
+        unknown = None
+        for birth in self._waiting:
+            compiled = architecture(birth.genotype, self._shape)
+            if compiler.has(compiled):
+                return birth
+            if unknown is None and not compiler.knows(compiled):
+                unknown = birth
+        return unknown or self._waiting[0]
 
     def _end(self, birth: Birth) -> None:
         with self._condition:
@@ -201,24 +219,34 @@ class LocalExecutor:
 
     def _compile_ahead(self, compiler: Compiler) -> None:
         while (birth := self._next_unknown()) is not None:
+            compiled = architecture(birth.genotype, self._shape)
             try:
-                compiler.programs(architecture(birth.genotype, self._shape))
+                compiler.programs(compiled)
             except Exception as error:
                 self._finished.put(_explained(error, birth))
                 return
+            finally:
+                with self._condition:
+                    self._compiling_ahead.remove(compiled)
 
     def _next_unknown(self) -> Birth | None:
-        """Returns the first waiting birth that no device has compiled, or None when the lanes end.
+        """Returns the first waiting birth that nothing has compiled or compiles, or None when the lanes end.
+
+        Its architecture is noted as being compiled ahead.
 
         Nothing is compiled ahead as long as a birth has killed the process: it might be the compilation that did.
         """
         with self._condition:
             while not self._closing:
-                known = [*(birth.id for birth in self._waiting), *self._in_training]
-                if not any(map(self._attempts.suspicious, known)):
+                births = [*(birth.id for birth in self._waiting), *self._in_training]
+                if not any(map(self._attempts.suspicious, births)):
                     for birth in self._waiting:
                         compiled = architecture(birth.genotype, self._shape)
-                        if not any(compiler.knows(compiled) for compiler in self._compilers):
+                        known = compiled in self._compiling_ahead or any(
+                            compiler.knows(compiled) for compiler in self._compilers
+                        )
+                        if not known:
+                            self._compiling_ahead.append(compiled)
                             return birth
                 self._condition.wait()
             return None
@@ -252,6 +280,12 @@ def number_of_lanes(execution: Execution, groups: list[Devices]) -> int:
         return execution.lanes_per_device * len(groups)
     shared = groups[0].first.platform == "cpu" and len(groups[0]) == 1
     return len(os.sched_getaffinity(0)) if shared else len(groups)
+
+
+def _threads_ahead(lanes: int, groups: int) -> int:
+    """Returns how many threads compile ahead for a group of devices: they share the cores that lanes leave."""
+    spare = len(os.sched_getaffinity(0)) - lanes
+    return max(1, min(spare // groups, _MOST_COMPILING_AHEAD))
 
 
 def _explained(error: Exception, birth: Birth) -> LaneError:
