@@ -16,6 +16,7 @@ import pytest
 from genotypes import BN_RELU, convolution
 from numpy_network import forward
 
+from jaxevo import compilation
 from jaxevo.attempts import Attempts
 from jaxevo.checkpoint import CheckpointError, WeightStore, weight_names
 from jaxevo.data import load
@@ -25,6 +26,7 @@ from jaxevo.execution.lane import Lane
 from jaxevo.execution.local import LocalExecutor
 from jaxevo.genotype import Genotype, genotype_from_json
 from jaxevo.journal import Journal, read_journal
+from jaxevo.phenotype import variable_shapes
 from jaxevo.settings import Execution, Settings
 from jaxevo.workdir import Workdir
 
@@ -460,3 +462,23 @@ def test_a_process_prepared_for_fewer_devices_cannot_have_more():
 def test_a_users_own_number_of_devices_is_kept():
     flag = "--xla_force_host_platform_device_count=5"
     assert run_fresh(COUNT.format(execution="Execution(1, 2)", later=""), XLA_FLAGS=flag)[2] == "5"
+
+
+# Compiling ahead.
+
+
+def test_spare_cores_compile_ahead_side_by_side_and_nothing_twice(executor_of, monkeypatch):
+    """Each of four architectures waits, in its compilation, until all four are being compiled."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)))
+    together, asked = threading.Barrier(4, timeout=60), []
+
+    def meeting(phenotype):
+        asked.append(phenotype.architecture)
+        together.wait()
+        return variable_shapes(phenotype)
+
+    monkeypatch.setattr(compilation, "variable_shapes", meeting)
+    births = [birth_of(number, Genotype(0.1, (convolution(1, number + 2),))) for number in range(4)]
+    records = finish(executor_of(lanes=1), *births)
+    assert sorted(records) == [0, 1, 2, 3]
+    assert len(asked) == len(set(asked)) == 4
