@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxevo.convolution import convolve_on
 from jaxevo.data import Dataset
 from jaxevo.devices import Devices
 from jaxevo.genotype import Architecture
@@ -125,7 +126,8 @@ class Compiler:
     def _compile(self, architecture: Architecture) -> Programs:
         began = time.perf_counter()
         classes = len(self._dataset.class_names)
-        phenotype = make_phenotype(architecture, classes, self._settings, self._devices.axis_name)
+        convolve = convolve_on(self._devices.first.platform, self._settings)
+        phenotype = make_phenotype(architecture, classes, self._settings, self._devices.axis_name, convolve)
         shapes = carry_shapes(variable_shapes(phenotype), self._settings)
         train_step = make_train_step(phenotype, self._settings)
         rate, step = np.float32(0), np.int32(0)

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxevo.convolution import Convolve
 from jaxevo.genotype import Activation, Architecture
 from jaxevo.settings import ComputeDtype, Settings
 
@@ -25,6 +26,7 @@ class Phenotype(nn.Module):
         axis_name: of the devices that share a batch, over which its mean and variance are taken; None for one device.
         compute_dtype: of the activations, and of what convolutions and the classifier multiply. Means and variances
             of batch normalisation are taken in float32.
+        convolve: how it convolves. All ways agree but for rounding.
     """
 
     architecture: Architecture
@@ -32,6 +34,7 @@ class Phenotype(nn.Module):
     batch_norm_decay: float = 0.9
     axis_name: str | None = None
     compute_dtype: ComputeDtype = "float32"
+    convolve: Convolve = jax.lax.conv_general_dilated
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool) -> jax.Array:
@@ -57,6 +60,7 @@ class Phenotype(nn.Module):
                     padding="SAME",
                     use_bias=False,
                     dtype=dtype,
+                    conv_general_dilated=self.convolve,
                     name=f"convolution_{position}",
                 )(point)
             for source, target in self.architecture.skips:
@@ -79,10 +83,14 @@ class Phenotype(nn.Module):
 
 
 def make_phenotype(
-    architecture: Architecture, num_classes: int, settings: Settings, axis_name: str | None = None
+    architecture: Architecture,
+    num_classes: int,
+    settings: Settings,
+    axis_name: str | None = None,
+    convolve: Convolve = jax.lax.conv_general_dilated,
 ) -> Phenotype:
-    """Returns the network that a run with these settings trains and evaluates; for `axis_name` see `Phenotype`."""
-    return Phenotype(architecture, num_classes, settings.batch_norm_decay, axis_name, settings.compute_dtype)
+    """Returns the network that a run with these settings trains; for `axis_name` and `convolve` see `Phenotype`."""
+    return Phenotype(architecture, num_classes, settings.batch_norm_decay, axis_name, settings.compute_dtype, convolve)
 
 
 def fit(point: jax.Array, shape: tuple[int, ...]) -> jax.Array:

@@ -24,6 +24,7 @@ ORDER = (
     "evolution",
     "environment",
     "data",
+    "convolution",
     "phenotype",
     "inheritance",
     "training",
