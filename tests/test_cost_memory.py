@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from genotypes import BN_RELU, EXAMPLES, convolution, random_genotype
 
+from jaxevo.convolution import convolve_on
 from jaxevo.cost import cost
 from jaxevo.genotype import Genotype, architecture
 from jaxevo.phenotype import Phenotype, variable_shapes
@@ -36,18 +37,18 @@ CASES = {
 }
 
 
-def xla_bytes(genotype, shape, compute_dtype="float32"):
+def xla_bytes(genotype, shape, **options):
     """Returns what the compiled training step takes at once."""
-    network, settings = Phenotype(architecture(genotype, shape), CLASSES, compute_dtype=compute_dtype), Settings()
+    network, settings = Phenotype(architecture(genotype, shape), CLASSES, **options), Settings()
     carry = carry_shapes(variable_shapes(network), settings)
     batch = jax.ShapeDtypeStruct((BATCH, *shape), np.float32), jax.ShapeDtypeStruct((BATCH,), np.int32)
     step = jax.jit(make_train_step(network, settings), donate_argnums=0)
     return needed(step.lower(carry, batch, np.float32(0.1)))
 
 
-def evaluation_xla_bytes(genotype, shape, compute_dtype="float32"):
+def evaluation_xla_bytes(genotype, shape, **options):
     """Returns what the compiled evaluation takes at once."""
-    network = Phenotype(architecture(genotype, shape), CLASSES, compute_dtype=compute_dtype)
+    network = Phenotype(architecture(genotype, shape), CLASSES, **options)
     channels = jax.ShapeDtypeStruct(shape[2:], np.float32)
     pixels, labels = jax.ShapeDtypeStruct((EVALUATED, *shape), np.uint8), jax.ShapeDtypeStruct((EVALUATED,), np.int32)
     evaluate = jax.jit(make_evaluate(network))
@@ -78,6 +79,19 @@ def test_the_estimate_covers_the_evaluation(genotype, shape):
 def test_the_estimate_covers_bfloat16_too(name):
     genotype, shape = CASES[name]
     found = architecture(genotype, shape)
-    assert cost(found, CLASSES, BATCH).memory >= xla_bytes(genotype, shape, "bfloat16")
+    assert cost(found, CLASSES, BATCH).memory >= xla_bytes(genotype, shape, compute_dtype="bfloat16")
     both = cost(found, CLASSES, BATCH, EVALUATED).memory
-    assert both >= evaluation_xla_bytes(genotype, shape, "bfloat16")
+    assert both >= evaluation_xla_bytes(genotype, shape, compute_dtype="bfloat16")
+
+
+ROWS = Genotype(0.1, (convolution(1, 2, (2, 2), activation=BN_RELU), convolution(2, 1, (1, 1), 1, BN_RELU)))
+
+
+@pytest.mark.parametrize(("genotype", "shape"), [(ROWS, DIGITS), (ROWS, CIFAR), CASES["random 21 on 32 pixels"]])
+def test_what_convolutions_by_rows_take_more_is_bounded(genotype, shape):
+    by_rows = convolve_on("cpu", Settings(train_steps=2**20))
+    found = architecture(genotype, shape)
+    rows = sum(height for height, _, _ in found.shapes[1:])
+    assert xla_bytes(genotype, shape, convolve=by_rows) <= cost(found, CLASSES, BATCH).memory + 8192 * BATCH * rows
+    both = cost(found, CLASSES, BATCH, EVALUATED).memory
+    assert evaluation_xla_bytes(genotype, shape, convolve=by_rows) <= both + 8192 * EVALUATED * max(found.shapes[0])
