@@ -7,15 +7,13 @@ of a run: by XLA, by rows (a banded matrix) and by pixels (filters of one pixel)
 last column is what that module chooses where trainings are long. What was measured stands in experiments/README.md.
 """
 
-import functools
 import statistics
 import time
 from collections.abc import Callable
 from typing import Any
 
-from experiments.entry import exit_with, program
-from experiments.scale.tables import table
-from jaxevo.environment import prepare_process
+from experiments.entry import exit_with, prepare, program
+from experiments.markdown import table
 from jaxevo.settings import Settings
 
 _BATCH = 50
@@ -47,7 +45,7 @@ _CASES = (
 def main(arguments: list[str] | None = None) -> int:
     """Measures every case and prints the table; returns 0."""
     program("experiments.convolutions", __doc__).parse_args(arguments)
-    prepare_process()
+    prepare()
     header = ("image", "filter", "products a position", "XLA (compiling)", "ours (compiling)", "over XLA", "chosen")
     print(table(header, map(_row, _CASES)))
     return 0
@@ -63,13 +61,20 @@ def _row(case: tuple[int, int, int, int, int]) -> tuple[str, ...]:
     generator = np.random.default_rng(0)
     images = generator.standard_normal((_BATCH, size, size, channels)).astype(np.float32)
     kernel = generator.standard_normal((filter_size, filter_size, channels, out_channels)).astype(np.float32)
-    xla = functools.partial(jax.lax.conv_general_dilated, padding="SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
-    ours = by_pixels if filter_size == 1 else by_rows
-    chosen = functools.partial(convolve_on("cpu", _LONG), padding="SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
-    lowered = jax.jit(functools.partial(chosen, strides=(stride, stride))).lower(images, kernel).as_text()
-    (xla_seconds, xla_compiling), (our_seconds, our_compiling) = (
-        _measured(functools.partial(convolve, strides=(stride, stride)), images, kernel) for convolve in (xla, ours)
-    )
+    strides, layout = (stride, stride), ("NHWC", "HWIO", "NHWC")
+
+    def xla(images: Any, kernel: Any) -> Any:
+        return jax.lax.conv_general_dilated(images, kernel, strides, "SAME", dimension_numbers=layout)
+
+    def ours(images: Any, kernel: Any) -> Any:
+        return (by_pixels if filter_size == 1 else by_rows)(images, kernel, strides)
+
+    def chosen(images: Any, kernel: Any) -> Any:
+        return convolve_on("cpu", _LONG)(images, kernel, strides, "SAME", dimension_numbers=layout)
+
+    lowered = jax.jit(chosen).lower(images, kernel).as_text()
+    xla_seconds, xla_compiling = _measured(xla, images, kernel)
+    our_seconds, our_compiling = _measured(ours, images, kernel)
     products = filter_size * (1 if filter_size == 1 else size) * channels * out_channels
     return (
         f"{size} x {size} x {channels}",

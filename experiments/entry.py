@@ -5,6 +5,9 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
+from jaxevo.environment import prepare_process
+from jaxevo.settings import Execution
+
 
 def program(module: str, about: str | None) -> argparse.ArgumentParser:
     """Returns the parser of a program, `python -m MODULE`, whose help shows a docstring as it is written."""
@@ -21,3 +24,9 @@ def exit_with(main: Callable[[], int]) -> NoReturn:
         sys.exit(130)
     except ValueError as error:
         sys.exit(f"error: {error}")
+
+
+def prepare(execution: Execution | None = None) -> None:
+    """Has JAX start in this process as a run needs it; raises `RuntimeError` where it was loaded before."""
+    if not prepare_process(execution):
+        raise RuntimeError("JAX was loaded before its settings were made: what is measured would be no run's")

@@ -26,10 +26,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments.entry import exit_with, program
-from experiments.scale.tables import table
+from experiments.entry import exit_with, prepare, program
+from experiments.markdown import table
 from jaxevo.bench.timing import spread
-from jaxevo.environment import prepare_process
 from jaxevo.settings import PRESETS, Execution
 
 
@@ -88,7 +87,7 @@ def _in_process(lanes: int, individuals: int) -> Session:
 def _session(lanes: int, individuals: int) -> Session:
     """Runs the demo in this process."""
     execution = Execution(lanes)
-    prepare_process(execution)
+    prepare(execution)
     from jaxevo.data import load
     from jaxevo.execution.lane import Lane
     from jaxevo.genotype import architecture

@@ -14,8 +14,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.entry import exit_with, program
-from jaxevo.environment import prepare_process
+from experiments.entry import exit_with, prepare, program
 from jaxevo.loop import Progress, Watcher
 from jaxevo.settings import Execution, Limits, Settings
 
@@ -30,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--individuals", type=int, default=2_000, help="default: 2000")
     parser.add_argument("--programs-in-memory", type=int, default=Execution.programs_in_memory, help="as `jaxevo run`")
     given = parser.parse_args(arguments)
-    prepare_process()
+    prepare()
     # They load JAX, which must find the process prepared.
     from experiments.compile_log import compilations
     from jaxevo.run import start_run

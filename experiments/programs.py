@@ -25,10 +25,9 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
 
-from experiments.entry import exit_with, program
-from experiments.scale.tables import table
+from experiments.entry import exit_with, prepare, program
+from experiments.markdown import table
 from experiments.side_by_side.streams import NAMES, Stream, evenly, read_stream
-from jaxevo.environment import prepare_process
 from jaxevo.genotype import Activation, Convolution, Genotype, Layer
 from jaxevo.settings import Settings
 
@@ -93,7 +92,7 @@ def _in_process(measure: Callable[..., Measured], dataset: str, genotypes: tuple
 
 def _jaxevo(dataset: str, genotypes: Sequence[Genotype], flags: str = "") -> Measured:
     os.environ["XLA_FLAGS"] = flags
-    prepare_process()
+    prepare()
     import jax
 
     from jaxevo.bench.trainee import Place, Trainee

@@ -15,9 +15,8 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
-from experiments.entry import exit_with, program
-from experiments.scale.tables import table
-from jaxevo.environment import prepare_process
+from experiments.entry import exit_with, prepare, program
+from experiments.markdown import table
 from jaxevo.genotype import Activation, Convolution, Genotype, Layer
 from jaxevo.settings import Settings
 
@@ -34,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = program("experiments.steps", __doc__)
     parser.add_argument("--turns", type=int, default=15, help="of each side; default: 15")
     given = parser.parse_args(arguments)
-    prepare_process()
+    prepare()
     rows = [
         (dataset, str(convolutions), *_measured(dataset, _genotype(convolutions), given.turns))
         for dataset in _DATASETS

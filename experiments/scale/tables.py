@@ -2,17 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 
+from experiments.markdown import table
 from experiments.scale.durations import Fit
 from experiments.scale.idle import Window, idle_share
 from experiments.scale.scenarios import Scenario
 from experiments.scale.throughput import Load, Throughput
 from experiments.scale.workload import Workload
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Returns a Markdown table."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def fit_table(fit: Fit) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from experiments.scale.tables import table
+from experiments.markdown import table
 from experiments.side_by_side.comparison import Cell, Ratio, ratios
 from experiments.side_by_side.search import SearchCost, median
 from experiments.side_by_side.sides import FLAX, JAXEVO
