@@ -333,6 +333,7 @@ PRESETS: dict[str, tuple[Settings, Limits]] = {
             dataset="fashion_mini",
             population_size=16,
             num_workers=8,
+            compile_overhead=0.0,
             selection="aging",
             sample_size=5,
             train_steps=400,
