@@ -126,10 +126,11 @@ class Compiler:
     def _compile(self, architecture: Architecture) -> Programs:
         began = time.perf_counter()
         classes = len(self._dataset.class_names)
-        convolve = convolve_on(self._devices.first.platform, self._settings)
-        phenotype = make_phenotype(architecture, classes, self._settings, self._devices.axis_name, convolve)
+        phenotype = make_phenotype(architecture, classes, self._settings, self._devices.axis_name)
         shapes = carry_shapes(variable_shapes(phenotype), self._settings)
-        train_step = make_train_step(phenotype, self._settings)
+        # Evaluation, which has no gradients and is short, would not make up for a longer compilation.
+        trained = phenotype.clone(convolve=convolve_on(self._devices.first.platform, self._settings))
+        train_step = make_train_step(trained, self._settings)
         rate, step = np.float32(0), np.int32(0)
         compile_for_all = self._devices.compile
         if self._step_by_step:

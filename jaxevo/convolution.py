@@ -29,7 +29,7 @@ _LEAST_POSITIONS = 2**20
 
 
 def convolve_on(platform: str, settings: Settings) -> Convolve:
-    """Returns how a device convolves.
+    """Returns how a device convolves in training.
 
     Args:
         platform: of the device, as JAX names it.

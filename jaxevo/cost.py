@@ -7,8 +7,8 @@ estimates of operations an element.
 
 Memory is that of float32, whatever a network computes in: with bfloat16 XLA may keep an activation in both. What it
 compiles for CPU takes from half to 1.4 times as much then, which the estimate covers; an accelerator may need less.
-It is that of XLA's own convolutions too: on CPU, one that is computed by rows (`jaxevo.convolution`) takes up to 8 KiB
-more for each row of each image of a batch.
+It is that of XLA's own convolutions too: in training on CPU, one that is computed by rows (`jaxevo.convolution`) takes
+up to 8 KiB more for each row of each image of a batch.
 """
 
 import functools

@@ -8,7 +8,6 @@ import jax
 import numpy as np
 
 from jaxevo.checkpoint import WeightStore
-from jaxevo.convolution import convolve_on
 from jaxevo.data import Dataset, Split
 from jaxevo.genotype import architecture
 from jaxevo.phenotype import make_phenotype
@@ -66,8 +65,7 @@ class SavedNetworks:
         if individual.weights is None or individual.weights_sha256 is None:
             raise ValueError(f"individual {individual.id} has no weights: its training failed")
         compiled = architecture(individual.genotype, self._dataset.image_shape)
-        convolve = convolve_on(self._device.platform, self._settings)  # As in the run, whose accuracies it repeats.
-        phenotype = make_phenotype(compiled, self._dataset.num_classes, self._settings, convolve=convolve)
+        phenotype = make_phenotype(compiled, self._dataset.num_classes, self._settings)
         evaluate = jax.jit(make_evaluate(phenotype))
         variables = self._store.load(individual.weights, individual.weights_sha256, individual.genotype)
         size = evaluation_batch_size(self._settings, self._dataset)

@@ -83,14 +83,10 @@ class Phenotype(nn.Module):
 
 
 def make_phenotype(
-    architecture: Architecture,
-    num_classes: int,
-    settings: Settings,
-    axis_name: str | None = None,
-    convolve: Convolve = jax.lax.conv_general_dilated,
+    architecture: Architecture, num_classes: int, settings: Settings, axis_name: str | None = None
 ) -> Phenotype:
-    """Returns the network that a run with these settings trains; for `axis_name` and `convolve` see `Phenotype`."""
-    return Phenotype(architecture, num_classes, settings.batch_norm_decay, axis_name, settings.compute_dtype, convolve)
+    """Returns the network that a run with these settings trains and evaluates; for `axis_name` see `Phenotype`."""
+    return Phenotype(architecture, num_classes, settings.batch_norm_decay, axis_name, settings.compute_dtype)
 
 
 def fit(point: jax.Array, shape: tuple[int, ...]) -> jax.Array:
