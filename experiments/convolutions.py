@@ -8,10 +8,10 @@ last column is what that module chooses where trainings are long. What was measu
 """
 
 import statistics
-import time
 from collections.abc import Callable
 from typing import Any
 
+from experiments.apart import processor_seconds
 from experiments.entry import exit_with, prepare, program
 from experiments.markdown import table
 from jaxevo.settings import Settings
@@ -99,15 +99,14 @@ def _measured(convolve: Callable[..., Any], images: Any, kernel: Any) -> tuple[f
         return value, gradients(cotangent)
 
     arguments = jax.device_put((images, kernel, cotangent))
-    began = time.process_time()
-    compiled = jax.jit(forward_and_gradients).lower(*arguments).compile()
-    compiling = time.process_time() - began
+    compiled, compiling = processor_seconds(lambda: jax.jit(forward_and_gradients).lower(*arguments).compile())
+
+    def call(times: int) -> None:
+        for _ in range(times):
+            jax.block_until_ready(compiled(*arguments))
 
     def seconds_of(calls: int) -> float:
-        began = time.process_time()
-        for _ in range(calls):
-            jax.block_until_ready(compiled(*arguments))
-        return (time.process_time() - began) / calls
+        return processor_seconds(lambda: call(calls))[1] / calls
 
     seconds_of(2)
     calls = max(2, round(_SAMPLE_SECONDS / seconds_of(2)))

@@ -15,9 +15,7 @@ Expected: the default, a lane for each core, is as fast as any other number, and
 waits. What was measured stands in experiments/README.md.
 """
 
-import concurrent.futures
 import dataclasses
-import multiprocessing
 import os
 import tempfile
 import time
@@ -26,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from experiments.apart import in_fresh_process
 from experiments.entry import exit_with, prepare, program
 from experiments.markdown import table
 from jaxevo.bench.timing import spread
@@ -60,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
     found: dict[int, list[Session]] = {lanes: [] for lanes in given.lanes}
     for number in range(given.rounds):
         for lanes in given.lanes:
-            found[lanes].append(_in_process(lanes, given.individuals))
+            found[lanes].append(in_fresh_process(_session, lanes, given.individuals))
             print(f"round {number + 1}: {lanes} lanes, {found[lanes][-1].seconds:.0f} s", flush=True)
     if len({session.fingerprint for sessions in found.values() for session in sessions}) != 1:
         raise RuntimeError("the runs differ, though lanes must not shape a result")
@@ -77,11 +76,6 @@ def _cells(sessions: Sequence[Session]) -> tuple[str, ...]:
         f"{seconds.median:.0f} ({seconds.min:.0f} to {seconds.max:.0f})",
         *(f"{share.median:.1%} ({share.min:.1%} to {share.max:.1%})" for share in (busy, waited)),
     )
-
-
-def _in_process(lanes: int, individuals: int) -> Session:
-    with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(_session, lanes, individuals).result()
 
 
 def _session(lanes: int, individuals: int) -> Session:

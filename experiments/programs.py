@@ -15,16 +15,14 @@ Expected: jaxevo compiles in at most half of flax's time, and its steps take no 
 experiments/README.md.
 """
 
-import concurrent.futures
 import functools
-import multiprocessing
 import os
 import statistics
-import time
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
 
+from experiments.apart import in_fresh_process, processor_seconds
 from experiments.entry import exit_with, prepare, program
 from experiments.markdown import table
 from experiments.side_by_side.streams import NAMES, Stream, evenly, read_stream
@@ -57,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
     for name in given.streams:
         stream = read_stream(name)
         genotypes = evenly(_one_of_each_architecture(stream), given.architectures)
-        found = {side: _in_process(measure, stream.dataset, genotypes) for side, measure in SIDES.items()}
+        found = {side: in_fresh_process(measure, stream.dataset, genotypes) for side, measure in SIDES.items()}
         rows += [(name, side, *_cells(measured, found["flax"])) for side, measured in found.items()]
     print(table(("stream", "side", "compiling (least to most)", "over flax", "a step", "over flax"), rows))
     return 0
@@ -82,12 +80,6 @@ def _cells(measured: Measured, flax: Measured) -> tuple[str, ...]:
         f"{1e6 * step:,.0f} us",
         f"{step / flax_step:.2f}",
     )
-
-
-def _in_process(measure: Callable[..., Measured], dataset: str, genotypes: tuple[Genotype, ...]) -> Measured:
-    """Has a fresh process measure."""
-    with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(measure, dataset, genotypes).result()
 
 
 def _jaxevo(dataset: str, genotypes: Sequence[Genotype], flags: str = "") -> Measured:
@@ -155,19 +147,12 @@ def _measured(
     trainee(_FIRST, compiled(_FIRST))(1)
     found: Measured = []
     for genotype in genotypes:
-        made, seconds = _processor_seconds(functools.partial(compiled, genotype))
+        made, seconds = processor_seconds(functools.partial(compiled, genotype))
         train = trainee(genotype, made)
         train(1)
-        steps = [_processor_seconds(functools.partial(train, _SAMPLE_STEPS))[1] for _ in range(_SAMPLES)]
+        steps = [processor_seconds(functools.partial(train, _SAMPLE_STEPS))[1] for _ in range(_SAMPLES)]
         found.append((seconds, statistics.median(steps) / _SAMPLE_STEPS))
     return found
-
-
-def _processor_seconds(work: Callable[[], Any]) -> tuple[Any, float]:
-    """Returns what the work returns, and the processor time of all threads that it took."""
-    began = time.process_time()
-    result = work()
-    return result, time.process_time() - began
 
 
 SIDES: dict[str, Callable[[str, tuple[Genotype, ...]], Measured]] = {

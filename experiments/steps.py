@@ -10,11 +10,11 @@ ratios. Expected: a ratio of at most 1.03. What was measured stands in experimen
 
 import functools
 import statistics
-import time
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
+from experiments.apart import processor_seconds
 from experiments.entry import exit_with, prepare, program
 from experiments.markdown import table
 from jaxevo.genotype import Activation, Convolution, Genotype, Layer
@@ -79,6 +79,7 @@ def _by_hand(place: Any, genotype: Genotype) -> Callable[[int], None]:
     import numpy as np
     import optax
 
+    from experiments.side_by_side.flax_loop import is_filter
     from jaxevo.genotype import architecture
     from jaxevo.phenotype import Phenotype
     from jaxevo.training import draw_batch, plan_training
@@ -86,7 +87,7 @@ def _by_hand(place: Any, genotype: Genotype) -> Callable[[int], None]:
     settings, dataset, images = place.settings, place.dataset, place.data.images
     network = Phenotype(architecture(genotype, dataset.image_shape), dataset.num_classes)
     optimiser = optax.chain(
-        optax.add_decayed_weights(settings.weight_decay, mask=_filters),
+        optax.add_decayed_weights(settings.weight_decay, mask=is_filter),
         optax.sgd(genotype.learning_rate, settings.momentum),
     )
     plan = jax.device_put(plan_training(settings.seed, 0, settings, dataset))
@@ -119,18 +120,10 @@ def _by_hand(place: Any, genotype: Genotype) -> Callable[[int], None]:
     return train
 
 
-def _filters(params: Any) -> Any:
-    import jax
-
-    return jax.tree_util.tree_map_with_path(lambda path, _: path[0].key.startswith("convolution"), params)
-
-
 def _seconds_each(train: Callable[[int], object], steps: int) -> float:
     """Returns the processor time of a step; the first call of all compiles, and is not counted."""
     train(1)
-    began = time.process_time()
-    train(steps)
-    return (time.process_time() - began) / steps
+    return processor_seconds(lambda: train(steps))[1] / steps
 
 
 if __name__ == "__main__":

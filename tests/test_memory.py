@@ -1,6 +1,7 @@
 """The memory of a run: within a bound, however many individuals it trains and architectures it compiles."""
 
 import gc
+import os
 import re
 from pathlib import Path
 
@@ -39,7 +40,9 @@ def counted(tmp_path_factory) -> tuple[Counter, int]:
     counter = Counter()
     settings = Settings(**{**TINY, "max_parameters": 5_000})
     execution = Execution(LANES, programs_in_memory=PROGRAMS_IN_MEMORY)
-    with compilations() as compiled:
+    # Two cores, whatever this machine has: with more to spare, more would be compiled ahead at once.
+    with compilations() as compiled, pytest.MonkeyPatch.context() as patched:
+        patched.setattr(os, "sched_getaffinity", lambda process: {0, 1})
         path: Path = tmp_path_factory.mktemp("memory") / "run"
         start_run(path, settings, Limits(max_individuals=INDIVIDUALS), execution, counter)
     return counter, len(compiled)

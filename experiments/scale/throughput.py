@@ -1,15 +1,14 @@
 """What the host does in a second: the real loop, evolution, journal and snapshots around a simulated trainer."""
 
 import contextlib
-import multiprocessing
 import resource
 import tempfile
 import time
 from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from experiments.apart import in_fresh_process
 from experiments.scale.durations import Durations
 from experiments.scale.executor import SimulatedExecutor
 from experiments.scale.scenarios import manifest_of
@@ -77,9 +76,7 @@ class Throughput:
 
 def measure(load: Load) -> Throughput:
     """Measures in a process of its own, whose memory is that of the run."""
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context) as pool:
-        return pool.submit(measure_here, load).result()
+    return in_fresh_process(measure_here, load)
 
 
 def measure_here(load: Load) -> Throughput:

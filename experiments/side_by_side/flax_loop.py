@@ -25,12 +25,13 @@ from jaxevo.training import evaluation_batch_size, plan_training
 _DEFAULTS = Settings()
 
 
-def _is_filter(params: Any) -> Any:
+def is_filter(params: Any) -> Any:
+    """Returns which parameters are filters of convolutions, the only ones that decay."""
     return jax.tree_util.tree_map_with_path(lambda path, _: path[0].key.startswith("convolution"), params)
 
 
 _OPTIMISER = optax.chain(
-    optax.add_decayed_weights(_DEFAULTS.weight_decay, mask=_is_filter),
+    optax.add_decayed_weights(_DEFAULTS.weight_decay, mask=is_filter),
     optax.inject_hyperparams(optax.sgd, static_args="momentum")(learning_rate=0.0, momentum=_DEFAULTS.momentum),
 )
 

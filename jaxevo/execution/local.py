@@ -218,8 +218,8 @@ class LocalExecutor:
             self._condition.notify_all()
 
     def _compile_ahead(self, compiler: Compiler) -> None:
-        while (birth := self._next_unknown()) is not None:
-            compiled = architecture(birth.genotype, self._shape)
+        while (unknown := self._next_unknown()) is not None:
+            birth, compiled = unknown
             try:
                 compiler.programs(compiled)
             except Exception as error:
@@ -229,10 +229,10 @@ class LocalExecutor:
                 with self._condition:
                     self._compiling_ahead.remove(compiled)
 
-    def _next_unknown(self) -> Birth | None:
+    def _next_unknown(self) -> tuple[Birth, Architecture] | None:
         """Returns the first waiting birth that nothing has compiled or compiles, or None when the lanes end.
 
-        Its architecture is noted as being compiled ahead.
+        Its architecture, which is returned too, is noted as being compiled ahead.
 
         Nothing is compiled ahead as long as a birth has killed the process: it might be the compilation that did.
         """
@@ -247,7 +247,7 @@ class LocalExecutor:
                         )
                         if not known:
                             self._compiling_ahead.append(compiled)
-                            return birth
+                            return birth, compiled
                 self._condition.wait()
             return None
 

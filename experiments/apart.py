@@ -1,0 +1,22 @@
+"""Work in a process of its own, and the processor time that work takes."""
+
+import multiprocessing
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def in_fresh_process(function: Callable[..., T], *arguments: object) -> T:
+    """Returns what a function returns in a new process, which has loaded nothing yet."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def processor_seconds(work: Callable[[], T]) -> tuple[T, float]:
+    """Returns what the work returns, and the processor time that all threads of this process took meanwhile."""
+    began = time.process_time()
+    result = work()
+    return result, time.process_time() - began
