@@ -109,7 +109,8 @@ def _by_hand(place: Any, genotype: Genotype) -> Callable[[int], None]:
 
     variables = network.init(jax.random.key(0), np.zeros((1, *dataset.image_shape), np.float32), train=False)
     params = variables["params"]
-    state = params, variables.get("batch_stats", {}), optimiser.init(params)
+    # Committed to the device as the images are, and as the step returns it: else the second step would compile again.
+    state = jax.device_put((params, variables.get("batch_stats", {}), optimiser.init(params)), jax.local_devices()[0])
 
     def train(steps: int) -> None:
         nonlocal state

@@ -50,9 +50,9 @@ class Plan(NamedTuple):
     flips: Any
 
 
-BATCHES_DRAWN = 4
+BATCHES_DRAWN = 8
 """Batches that one call draws where each step is a call. A call for each takes half as long as a step of the smallest
-network; more at once than these leave the processor's cache before they are used."""
+network; more at once than these leave the processor's cache before they are used (`python -m experiments.steps`)."""
 PLAN_AXIS = 1
 """The axis of a plan's arrays along which devices that share a batch split it."""
 
