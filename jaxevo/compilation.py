@@ -21,12 +21,12 @@ from jaxevo.convolution import convolve_on
 from jaxevo.data import Dataset
 from jaxevo.devices import Devices
 from jaxevo.genotype import Architecture
-from jaxevo.inheritance import Variables
 from jaxevo.phenotype import make_phenotype, variable_shapes
 from jaxevo.settings import Execution, Settings
 from jaxevo.training import (
     BATCHES_DRAWN,
     PLAN_AXIS,
+    Batch,
     Carry,
     Evaluation,
     Images,
@@ -37,6 +37,7 @@ from jaxevo.training import (
     make_evaluate,
     make_train_chunk,
     make_train_step,
+    normalise,
 )
 
 _CACHE_BYTES = 512 * 2**20
@@ -49,8 +50,9 @@ class Programs:
     Attributes:
         shapes: of what a training hands from step to step.
         train: `(carry, images, plan, learning_rate, first, end) -> carry`, the steps from `first` up to `end`.
-        evaluate: what `make_evaluate` returns, on the first device alone, because it is a small part of what a training
-            takes.
+        evaluate: `(variables, images, batch, correct_before) -> evaluation`: `make_evaluate` of a batch that is first
+            normalised as the training images are. On the first device alone, because it is a small part of what a
+            training takes.
         compile_seconds: what making them took.
     """
 
@@ -69,7 +71,7 @@ class Compiler:
     def __init__(
         self, settings: Settings, dataset: Dataset, devices: Devices, capacity: int = Execution.programs_in_memory
     ) -> None:
-        """Prepares the one program that all architectures share."""
+        """Prepares the programs that all architectures share."""
         self._settings = settings
         self._dataset = dataset
         self._devices = devices
@@ -78,8 +80,10 @@ class Compiler:
         self._known = collections.OrderedDict()
         self._unbilled: dict[Architecture, float] = {}
         self._lock = threading.Lock()
+        self._evaluated = evaluation_batch_size(settings, dataset)
         self._step_by_step = devices.first.platform == "cpu"
         self._draw_batches = self._compile_draw_batches()
+        self._normalise = self._compile_normalise()
 
     def programs(self, architecture: Architecture) -> Programs:
         """Returns an architecture's programs, compiling them where they are not known."""
@@ -134,15 +138,14 @@ class Compiler:
         rate, step = np.float32(0), np.int32(0)
         compile_for_all = self._devices.compile
         if self._step_by_step:
-            arguments: tuple[Any, ...] = shapes, self._batch(), rate
+            arguments: tuple[Any, ...] = shapes, self._batch(self._settings.batch_size), rate
             train = self._stepping(compile_for_all(train_step, arguments, (None, 0, None), donate=(0,)))
         else:
             chunk, axes = make_train_chunk(train_step), (None, None, PLAN_AXIS, None, None, None)
             arguments = shapes, self._images(), self._plan(), rate, step, step
             train = compile_for_all(chunk, arguments, axes, donate=(0,))
-        evaluate = self._devices.compile_on_first(
-            make_evaluate(phenotype), self._evaluation_arguments(shapes.variables)
-        )
+        arguments = shapes.variables, *self._batch(self._evaluated), np.int32(0)
+        evaluate = self._normalising(self._devices.compile_on_first(make_evaluate(phenotype), arguments))
         return Programs(shapes, train, evaluate, time.perf_counter() - began)
 
     def _stepping(self, compiled_step: Callable[..., Carry]) -> Callable[..., Carry]:
@@ -158,9 +161,25 @@ class Compiler:
 
         return train
 
+    def _normalising(self, compiled_evaluate: Callable[..., Evaluation]) -> Callable[..., Evaluation]:
+        """Returns what evaluates a batch of uint8 images; normalising them is compiled once for all architectures."""
+        normalise = self._normalise
+
+        def evaluate(variables: Any, images: Images, batch: Batch, correct_before: Any) -> Evaluation:
+            pixels, labels = batch
+            normalised = normalise(pixels, images.mean, images.deviation)
+            return compiled_evaluate(variables, normalised, labels, correct_before)
+
+        return evaluate
+
     def _compile_draw_batches(self) -> Callable[..., Any]:
         arguments = self._images(), self._plan(), np.int32(0)
         return self._devices.compile(draw_batches, arguments, (None, PLAN_AXIS, None), out_axis=0)
+
+    def _compile_normalise(self) -> Callable[..., jax.Array]:
+        pixels = jax.ShapeDtypeStruct((self._evaluated, *self._dataset.image_shape), jnp.uint8)
+        images = self._images()
+        return self._devices.compile_on_first(normalise, (pixels, images.mean, images.deviation))
 
     def _images(self) -> Images:
         dataset = self._dataset
@@ -174,17 +193,9 @@ class Compiler:
             jax.ShapeDtypeStruct((steps, size), jnp.bool_),
         )
 
-    def _batch(self) -> Any:
-        size = self._settings.batch_size
+    def _batch(self, size: int) -> Any:
         images = jax.ShapeDtypeStruct((size, *self._dataset.image_shape), jnp.float32)
         return images, jax.ShapeDtypeStruct((size,), jnp.int32)
-
-    def _evaluation_arguments(self, variables: Variables) -> Any:
-        size = evaluation_batch_size(self._settings, self._dataset)
-        channels = jax.ShapeDtypeStruct((self._dataset.image_shape[2],), jnp.float32)
-        pixels = jax.ShapeDtypeStruct((size, *self._dataset.image_shape), jnp.uint8)
-        labels = jax.ShapeDtypeStruct((size,), jnp.int32)
-        return variables, channels, channels, pixels, labels, np.int32(0)
 
 
 def use_persistent_cache(folder: Path) -> None:

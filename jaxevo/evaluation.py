@@ -19,6 +19,7 @@ from jaxevo.training import (
     Images,
     evaluation_batch_size,
     make_evaluate,
+    normalise,
     put_evaluation_batches,
 )
 
@@ -41,7 +42,7 @@ def accuracy(
     """
     correct: Any = np.int32(0)
     for batch in batches:
-        correct = evaluate(variables, images.mean, images.deviation, *batch, correct).correct
+        correct = evaluate(variables, images, batch, correct).correct
     counted = int(correct)  # All that a split transfers from the device.
     return None if counted < 0 else counted / count
 
@@ -55,6 +56,7 @@ class SavedNetworks:
         self._dataset = dataset
         self._store = WeightStore(weights)
         self._device = jax.local_devices()[0]
+        self._normalise = jax.jit(normalise)
 
     def predictions(self, individual: Individual, split: Split) -> np.ndarray:
         """Returns the classes that an individual predicts, int32 [images].
@@ -71,10 +73,11 @@ class SavedNetworks:
         size = evaluation_batch_size(self._settings, self._dataset)
         batches = put_evaluation_batches(split, size, self._device)
         predicted = [
-            evaluate(variables, self._dataset.mean, self._dataset.std, *batch, np.int32(0)).predictions
-            for batch in batches
+            evaluate(variables, self._normalise(pixels, self._dataset.mean, self._dataset.std), labels, np.int32(0))
+            for pixels, labels in batches
         ]
-        return np.concatenate(jax.device_get(predicted))[: len(split.labels)]
+        classes = [evaluation.predictions for evaluation in predicted]
+        return np.concatenate(jax.device_get(classes))[: len(split.labels)]
 
 
 def ensemble_members(living: Sequence[Individual], best: Individual, size: int) -> list[Individual]:

@@ -47,8 +47,7 @@ def lowered(genotype, compute_dtype):
     """Returns the text of the programs that train and evaluate a network."""
     network = network_of(genotype, compute_dtype)
     step = jax.jit(make_train_step(network, Settings()))
-    channels, pixels = np.zeros(SHAPE[2], np.float32), np.zeros((BATCH, *SHAPE), np.uint8)
-    evaluation = variable_shapes(network), channels, channels, pixels, np.zeros(BATCH, np.int32), np.int32(0)
+    evaluation = variable_shapes(network), *batch_of(), np.int32(0)
     return (
         step.lower(carry_of(network), batch_of(), np.float32(0.1)).as_text(),
         jax.jit(make_evaluate(network)).lower(*evaluation).as_text(),

@@ -49,10 +49,9 @@ def xla_bytes(genotype, shape, **options):
 def evaluation_xla_bytes(genotype, shape, **options):
     """Returns what the compiled evaluation takes at once."""
     network = Phenotype(architecture(genotype, shape), CLASSES, **options)
-    channels = jax.ShapeDtypeStruct(shape[2:], np.float32)
-    pixels, labels = jax.ShapeDtypeStruct((EVALUATED, *shape), np.uint8), jax.ShapeDtypeStruct((EVALUATED,), np.int32)
+    images, labels = jax.ShapeDtypeStruct((EVALUATED, *shape), np.float32), jax.ShapeDtypeStruct((EVALUATED,), np.int32)
     evaluate = jax.jit(make_evaluate(network))
-    return needed(evaluate.lower(variable_shapes(network), channels, channels, pixels, labels, np.int32(0)))
+    return needed(evaluate.lower(variable_shapes(network), images, labels, np.int32(0)))
 
 
 def needed(lowered):

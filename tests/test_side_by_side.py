@@ -146,8 +146,7 @@ def test_the_plain_flax_loop_gives_the_logits_and_the_step_that_jaxevo_gives(nam
     phenotype, variables, images, labels = stepped(name, shape)
     state = flax_loop.first_state(variables["params"], variables["batch_stats"], RATE)
     correct, finite = flax_loop.eval_step(phenotype, state, images, labels)
-    pixels = np.zeros(shape[2], np.float32), np.full(shape[2], 1 / 255, np.float32), images
-    ours = make_evaluate(phenotype)(variables, *pixels, labels, np.int32(0))
+    ours = make_evaluate(phenotype)(variables, images, labels, np.int32(0))
     assert (int(correct), bool(finite)) == (int(ours.correct), True)
     for _ in range(2):
         state = flax_loop.train_step(phenotype, state, images, labels)

@@ -6,6 +6,7 @@ import dataclasses
 import chex
 import jax
 import numpy as np
+import optax
 import pytest
 from genotypes import BN_RELU, INITIAL, ONE_CONVOLUTION, convolution, one_to_one
 from numpy_network import forward, random_variables
@@ -19,11 +20,13 @@ from jaxevo.training import (
     Images,
     Plan,
     carry_shapes,
+    cross_entropy_gradient,
     draw_batch,
     evaluation_batch_size,
     make_evaluate,
     make_train_chunk,
     make_train_step,
+    normalise,
     plan_training,
     put_evaluation_batches,
     put_images,
@@ -336,7 +339,7 @@ def test_devices_that_share_a_batch_all_take_the_step_of_the_whole_batch(shared_
         chex.assert_trees_all_equal(one, jax.tree.map(lambda array: array[0], shared))
 
 
-def test_a_loss_that_is_not_finite_on_one_device_is_noted_on_all(shared_step):
+def test_a_logit_that_is_not_finite_on_one_device_is_noted_on_all(shared_step):
     carry, (images, labels) = started(variables_of(network_of()), settings_of()), batch_of()
     assert shared_step(carry, parted((images, labels)), np.float32(0.1)).finite.all()
     images[5, 0, 0, 0] = np.nan
@@ -344,7 +347,7 @@ def test_a_loss_that_is_not_finite_on_one_device_is_noted_on_all(shared_step):
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_a_loss_that_is_no_finite_number_is_noted(bad):
+def test_a_logit_that_is_no_finite_number_is_noted(bad):
     network, settings = network_of(INITIAL), settings_of()
     step = jax.jit(make_train_step(network, settings))
     images, labels = batch_of()
@@ -355,7 +358,7 @@ def test_a_loss_that_is_no_finite_number_is_noted(bad):
 
 
 def test_a_filter_that_is_no_finite_number_is_noted():
-    """In small batches: in large ones XLA's CPU backend loses it on the way to the loss; there the lane finds it."""
+    """In small batches: in large ones XLA's CPU backend loses it on the way to the logits; there the lane finds it."""
     network, settings = network_of(ONE_CONVOLUTION), settings_of()
     carry = started(spoilt(variables_of(network)), settings)
     assert not bool(jax.jit(make_train_step(network, settings))(carry, batch_of(7), np.float32(0.1)).finite)
@@ -365,6 +368,21 @@ def spoilt(variables):
     """Puts a number that is not finite into every filter of the first convolution."""
     variables["params"]["convolution_1"]["kernel"][0, 0, 0] = np.nan
     return variables
+
+
+@pytest.mark.parametrize("size", [1, 7, 50])
+def test_the_gradient_of_the_loss_is_that_of_optax(size):
+    generator = np.random.default_rng(6)
+    logits = (20 * generator.standard_normal((size, CLASSES))).astype(np.float32)
+    labels = generator.integers(0, CLASSES, size).astype(np.int32)
+    logits[0, labels[0]] = -200  # Its softmax is 0.
+
+    def mean_loss(logits):
+        return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
+
+    expected = jax.grad(mean_loss)(logits)
+    assert (expected != 0).any()
+    np.testing.assert_allclose(cross_entropy_gradient(logits, labels), expected, atol=1e-7)
 
 
 def test_a_training_that_was_not_finite_once_stays_so():
@@ -391,8 +409,8 @@ def evaluations_of(network, variables, split, size, mean, deviation):
     batches = put_evaluation_batches(split, size, jax.local_devices()[0])
     evaluate = jax.jit(make_evaluate(network))
     evaluations, correct = [], np.int32(0)
-    for batch in batches:
-        evaluations.append(evaluate(variables, mean, deviation, *batch, correct))
+    for pixels, labels in batches:
+        evaluations.append(evaluate(variables, normalise(pixels, mean, deviation), labels, correct))
         correct = evaluations[-1].correct
     return jax.device_get(evaluations)
 

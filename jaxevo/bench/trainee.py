@@ -63,5 +63,5 @@ class Trainee:
         batch = self._data.test[0]
         correct: Any = np.int32(0)
         for _ in range(batches):
-            correct = self._programs.evaluate(variables, images.mean, images.deviation, *batch, correct).correct
+            correct = self._programs.evaluate(variables, images, batch, correct).correct
         jax.block_until_ready(correct)
