@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxevo.batch_norm import BatchNorm
 from jaxevo.convolution import convolve_on
 from jaxevo.data import Dataset
 from jaxevo.devices import Devices
@@ -133,7 +134,9 @@ class Compiler:
         phenotype = make_phenotype(architecture, classes, self._settings, self._devices.axis_name)
         shapes = carry_shapes(variable_shapes(phenotype), self._settings)
         # Evaluation, which has no gradients and is short, would not make up for a longer compilation.
-        trained = phenotype.clone(convolve=convolve_on(self._devices.first.platform, self._settings))
+        trained = phenotype.clone(
+            convolve=convolve_on(self._devices.first.platform, self._settings), batch_norm=BatchNorm
+        )
         train_step = make_train_step(trained, self._settings)
         rate, step = np.float32(0), np.int32(0)
         compile_for_all = self._devices.compile

@@ -27,6 +27,7 @@ class Phenotype(nn.Module):
         compute_dtype: of the activations, and of what convolutions and the classifier multiply. Means and variances
             of batch normalisation are taken in float32.
         convolve: how it convolves. All ways agree but for rounding.
+        batch_norm: Flax's module, or one that takes its place and agrees but for rounding.
     """
 
     architecture: Architecture
@@ -35,6 +36,7 @@ class Phenotype(nn.Module):
     axis_name: str | None = None
     compute_dtype: ComputeDtype = "float32"
     convolve: Convolve = jax.lax.conv_general_dilated
+    batch_norm: type[nn.BatchNorm] = nn.BatchNorm
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool) -> jax.Array:
@@ -67,7 +69,7 @@ class Phenotype(nn.Module):
                 if target == position:
                     point = point + fit(points[source], point.shape)
             if layer.activation is Activation.BATCH_NORM_RELU:
-                normalisation = nn.BatchNorm(
+                normalisation = self.batch_norm(
                     use_running_average=not train,
                     momentum=self.batch_norm_decay,
                     axis_name=self.axis_name,

@@ -25,6 +25,7 @@ ORDER = (
     "environment",
     "data",
     "convolution",
+    "batch_norm",
     "phenotype",
     "inheritance",
     "training",
