@@ -64,7 +64,7 @@ class Carry(NamedTuple):
         params: trainable arrays.
         batch_stats: running statistics of batch normalisation.
         optimiser: Optax's state, the momentum.
-        finite: bool [], whether the sum of the logits was a finite number at every step so far.
+        finite: bool [], whether every gradient of the logits so far was of finite numbers.
     """
 
     params: Any
@@ -175,12 +175,13 @@ def make_train_step(phenotype: Phenotype, settings: Settings) -> TrainStep:
 
         logits, pull_back, batch_stats = jax.vjp(apply, carry.params, has_aux=True)
         (gradients,) = pull_back(cross_entropy_gradient(logits, labels))
-        total = logits.sum()
         if phenotype.axis_name is not None:
-            total, gradients = jax.lax.pmean((total, gradients), phenotype.axis_name)
+            gradients = jax.lax.pmean(gradients, phenotype.axis_name)
+        # Its gradient is the mean of all images': one logit that is no number, or infinite, makes it no number.
+        finite = jnp.isfinite(gradients["classifier"]["bias"]).all()
         steps, state = transformation.update(gradients, carry.optimiser, carry.params)
         params = jax.tree.map(lambda value, step: value - learning_rate * step, carry.params, steps)
-        return Carry(params, batch_stats, state, carry.finite & jnp.isfinite(total))
+        return Carry(params, batch_stats, state, carry.finite & finite)
 
     return train_step
 
@@ -198,7 +199,7 @@ def cross_entropy_gradient(logits: jax.Array, labels: jax.Array) -> jax.Array:
     Returns:
         float32 [batch, classes].
     """
-    by_class = logits.T
+    by_class = jax.lax.optimization_barrier(logits.T)  # Else XLA would transpose later.
     powers = jnp.exp(by_class - by_class.max(axis=0))
     one_hot = jnp.arange(len(by_class))[:, None] == labels
     return ((powers / powers.sum(axis=0) - one_hot) / len(labels)).T
@@ -226,8 +227,9 @@ class Evaluation(NamedTuple):
 
     Attributes:
         predictions: int32 [batch], classes.
-        correct: int32 [], predictions that equal their label, of this batch and of those before; -1 once the sum of
-            the logits was not a finite number. So one number says all of a split, however many batches it has.
+        correct: int32 [], predictions that equal their label, of this batch and of those before; -1 once the largest
+            logit of an image was not a finite number, as it is where one of them is NaN. So one number says all of a
+            split, however many batches it has.
     """
 
     predictions: jax.Array
@@ -243,10 +245,10 @@ def make_evaluate(phenotype: Phenotype) -> Callable[..., Evaluation]:
 
     def evaluate(variables: Any, images: jax.Array, labels: jax.Array, correct_before: jax.Array) -> Evaluation:
         logits = phenotype.apply(variables, images, train=False)
-        finite = jnp.isfinite(jnp.where(labels < 0, 0, logits.T).sum()) & (correct_before >= 0)
+        finite = jnp.isfinite(logits.max(axis=-1)) | (labels < 0)
         predictions = logits.argmax(axis=-1).astype(jnp.int32)
         correct = correct_before + (predictions == labels).sum(dtype=jnp.int32)
-        return Evaluation(predictions, jnp.where(finite, correct, -1))
+        return Evaluation(predictions, jnp.where(finite.all() & (correct_before >= 0), correct, -1))
 
     return evaluate
 

@@ -109,7 +109,7 @@ class Lane:
         """Returns the outcome, and the test accuracy, which goes into the record only: selection never sees it."""
         variables = self._train(programs, birth, attempt, cancelled)
         trained = jax.device_get(variables)
-        # The logits alone do not tell: where XLA's CPU backend fuses ReLU and mean, NaN becomes 0 on its way to it.
+        # Gradients alone do not tell: where XLA's CPU backend fuses ReLU and mean, NaN becomes 0 on its way.
         if not all(np.isfinite(array).all() for array in jax.tree.leaves(trained)):
             raise DivergedError("a trained weight is not a finite number")
         fitness = self._accuracy(programs, variables, self._data.validation, self._dataset.validation)
@@ -122,7 +122,7 @@ class Lane:
         return Outcome(birth.id, fitness, name, sha256), test_accuracy
 
     def _train(self, programs: Programs, birth: Birth, attempt: int, cancelled: Callable[[], bool]) -> Any:
-        """Returns the trained variables on the first device; raises `DivergedError` where a logit was not finite."""
+        """Returns the trained variables on the first device; raises `DivergedError` where a gradient was not finite."""
         settings, devices = self._settings, self._data.devices
         first, before = self._go_on_from(programs, birth)
         carry: Carry = jax.device_put(before, devices.everywhere)
@@ -137,7 +137,7 @@ class Lane:
             end = min(first + chunk, settings.train_steps)
             carry = programs.train(carry, self._data.images, plan, rate, np.int32(first), np.int32(end))
             if not bool(carry.finite):
-                raise DivergedError("a logit in training is not a finite number")
+                raise DivergedError("a gradient is not a finite number")
             # How many steps a call makes decides only how soon a cancellation is seen.
             chunk = max(1, int(chunk * min(2.0, _CHUNK_SECONDS / (time.perf_counter() - began))))
             first = end
