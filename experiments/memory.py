@@ -13,10 +13,13 @@ import resource
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from experiments.entry import exit_with, prepare, program
-from jaxevo.loop import Progress, Watcher
 from jaxevo.settings import Execution, Limits, Settings
+
+if TYPE_CHECKING:
+    from jaxevo.loop import Progress, Watcher
 
 _ROWS = 20
 # Small networks, so that what is measured is the engine: neither their arrays nor their compilation.
@@ -37,27 +40,31 @@ def main(arguments: list[str] | None = None) -> int:
     print("| individuals | layers of the living | programs made or read | memory |\n| --- | --- | --- | --- |")
     execution = Execution(programs_in_memory=given.programs_in_memory)
     with tempfile.TemporaryDirectory() as folder, compilations() as compiled:
-        watcher = _Reader(max(1, given.individuals // _ROWS), compiled)
+        watcher = _reader(max(1, given.individuals // _ROWS), compiled)
         start_run(Path(folder) / "run", _SETTINGS, Limits(max_individuals=given.individuals), execution, watcher)
     # Linux counts the peak in kibibytes.
     print(f"\npeak: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:,.0f} MiB")
     return 0
 
 
-class _Reader(Watcher):
-    """Prints what the process holds, after every so many events."""
+def _reader(every: int, compiled: Sequence[object]) -> "Watcher":
+    """Returns what prints, after every so many events, what the process holds."""
+    from jaxevo.loop import Watcher
 
-    def __init__(self, every: int, compiled: Sequence[object]) -> None:
-        self._next = self._every = every
-        self._compiled = compiled
+    class Reader(Watcher):
+        """Waits for the next multiple of `every`."""
 
-    def progressed(self, progress: Progress) -> None:
-        events, living = progress.state.events, progress.state.population
-        if events < self._next:
-            return
-        self._next += self._every
-        layers = sum(len(individual.genotype.layers) for individual in living) / max(1, len(living))
-        print(f"| {events} | {layers:.1f} | {len(self._compiled)} | {_resident_mebibytes():.0f} MiB |", flush=True)
+        due = every
+
+        def progressed(self, progress: "Progress") -> None:
+            events, living = progress.state.events, progress.state.population
+            if events < self.due:
+                return
+            self.due += every
+            layers = sum(len(individual.genotype.layers) for individual in living) / max(1, len(living))
+            print(f"| {events} | {layers:.1f} | {len(compiled)} | {_resident_mebibytes():.0f} MiB |", flush=True)
+
+    return Reader()
 
 
 def _resident_mebibytes() -> float:

@@ -1,6 +1,9 @@
 """The experiments' configs load, and the entry point runs one and prints its table."""
 
 import dataclasses
+import os
+import subprocess
+import sys
 
 import pytest
 from tiny_runs import TINY
@@ -38,3 +41,24 @@ def test_a_seed_is_run_once_and_then_read(tmp_path):
     text = table({5: first})
     assert f"| 5 | 7 | {first['best_validation_accuracy']:.1%}" in text
     assert f"median test accuracy {first['best_test_accuracy']:.1%}" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "heading", "rows"),
+    [
+        (("memory", "--individuals", "20", "--programs-in-memory", "2"), "| individuals | layers of the living |", 20),
+        (("lanes", "--lanes", "1", "2", "--individuals", "6", "--rounds", "1"), "| lanes | seconds |", 2),
+        (("programs", "--streams", "demo", "--architectures", "1"), "| stream | side |", 4),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+def test_what_is_measured_is_printed_as_a_table(arguments, heading, rows, tmp_path):
+    """In a process of its own: each must find JAX unloaded, so that it starts as a run needs it."""
+    environment = {**os.environ, "JAXEVO_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, "-m", f"experiments.{arguments[0]}", *arguments[1:]]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    printed = done.stdout[done.stdout.index(heading) :].strip().splitlines()
+    table_lines = [line for line in printed if line.startswith("|")]
+    assert len(table_lines) == 2 + rows
+    assert all(line.count("|") == table_lines[0].count("|") for line in table_lines)
