@@ -72,12 +72,12 @@ class SavedNetworks:
         variables = self._store.load(individual.weights, individual.weights_sha256, individual.genotype)
         size = evaluation_batch_size(self._settings, self._dataset)
         batches = put_evaluation_batches(split, size, self._device)
+        mean, deviation = self._dataset.mean, self._dataset.std
         predicted = [
-            evaluate(variables, self._normalise(pixels, self._dataset.mean, self._dataset.std), labels, np.int32(0))
+            evaluate(variables, self._normalise(pixels, mean, deviation), labels, np.int32(0)).predictions
             for pixels, labels in batches
         ]
-        classes = [evaluation.predictions for evaluation in predicted]
-        return np.concatenate(jax.device_get(classes))[: len(split.labels)]
+        return np.concatenate(jax.device_get(predicted))[: len(split.labels)]
 
 
 def ensemble_members(living: Sequence[Individual], best: Individual, size: int) -> list[Individual]:

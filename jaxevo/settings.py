@@ -78,8 +78,8 @@ class Settings:
     """Images in a batch of validation or test."""
     compute_dtype: ComputeDtype = "float32"
     """What networks compute in. bfloat16, for accelerators (on CPU it is slow): half the width for convolutions,
-    normalised activations and the classifier's product. Parameters, momentum, running statistics, logits and the loss
-    are float32 either way."""
+    normalised activations and the classifier's product. Parameters, momentum, running statistics, logits and their
+    gradient are float32 either way."""
 
     snapshot_interval: int | None = None
     """Events between two snapshots of the evolution state, which are told again after a crash. Default: four times as

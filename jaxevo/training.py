@@ -52,7 +52,7 @@ class Plan(NamedTuple):
 
 BATCHES_DRAWN = 8
 """Batches that one call draws where each step is a call. A call for each takes half as long as a step of the smallest
-network; more at once than these leave the processor's cache before they are used (`python -m experiments.steps`)."""
+network; more at once than these leave the processor's cache before they are used."""
 PLAN_AXIS = 1
 """The axis of a plan's arrays along which devices that share a batch split it."""
 
@@ -177,7 +177,7 @@ def make_train_step(phenotype: Phenotype, settings: Settings) -> TrainStep:
         (gradients,) = pull_back(cross_entropy_gradient(logits, labels))
         if phenotype.axis_name is not None:
             gradients = jax.lax.pmean(gradients, phenotype.axis_name)
-        # Its gradient is the mean of all images': one logit that is no number, or infinite, makes it no number.
+        # It is the mean over all images: one logit that is NaN or plus infinity makes it NaN.
         finite = jnp.isfinite(gradients["classifier"]["bias"]).all()
         steps, state = transformation.update(gradients, carry.optimiser, carry.params)
         params = jax.tree.map(lambda value, step: value - learning_rate * step, carry.params, steps)

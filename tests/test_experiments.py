@@ -50,7 +50,7 @@ def test_a_seed_is_run_once_and_then_read(tmp_path):
         (("lanes", "--lanes", "1", "2", "--individuals", "6", "--rounds", "1"), "| lanes | seconds |", 2),
         (("programs", "--streams", "demo", "--architectures", "1"), "| stream | side |", 4),
     ],
-    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+    ids=["memory", "lanes", "programs"],
 )
 def test_what_is_measured_is_printed_as_a_table(arguments, heading, rows, tmp_path):
     """In a process of its own: each must find JAX unloaded, so that it starts as a run needs it."""
