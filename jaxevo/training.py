@@ -227,9 +227,8 @@ class Evaluation(NamedTuple):
 
     Attributes:
         predictions: int32 [batch], classes.
-        correct: int32 [], predictions that equal their label, of this batch and of those before; -1 once the largest
-            logit of an image was not a finite number, as it is where one of them is NaN. So one number says all of a
-            split, however many batches it has.
+        correct: int32 [], predictions that equal their label, of this batch and of those before; -1 once a logit of an
+            image was not a finite number. So one number says all of a split, however many batches it has.
     """
 
     predictions: jax.Array
@@ -245,7 +244,7 @@ def make_evaluate(phenotype: Phenotype) -> Callable[..., Evaluation]:
 
     def evaluate(variables: Any, images: jax.Array, labels: jax.Array, correct_before: jax.Array) -> Evaluation:
         logits = phenotype.apply(variables, images, train=False)
-        finite = jnp.isfinite(logits.max(axis=-1)) | (labels < 0)
+        finite = jnp.isfinite(jnp.abs(logits).max(axis=-1)) | (labels < 0)
         predictions = logits.argmax(axis=-1).astype(jnp.int32)
         correct = correct_before + (predictions == labels).sum(dtype=jnp.int32)
         return Evaluation(predictions, jnp.where(finite.all() & (correct_before >= 0), correct, -1))

@@ -442,6 +442,15 @@ def test_filler_rows_count_for_nothing_whatever_is_predicted(favourite):
     ]
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_one_logit_that_is_no_finite_number_spoils_the_count_of_a_split(bad):
+    dataset, network = dataset_of(), network_of(INITIAL)
+    variables = variables_of(network)
+    variables["params"]["classifier"]["bias"][CLASSES - 1] = bad
+    found = evaluations_of(network, variables, dataset.test, 33, dataset.mean, dataset.std)
+    assert [evaluation.correct for evaluation in found] == [-1, -1]
+
+
 def overflowing_on_black():
     """Returns a network, and variables with which black images, and no bright ones, give infinite logits."""
     network = network_of(Genotype(0.1, (one_to_one(1, BN_RELU),)))
