@@ -3,11 +3,13 @@
     python -m experiments.memory
     python -m experiments.memory --individuals 300 --programs-in-memory 8
 
-Runs an evolution of `digits` with trainings so short that thousands of individuals pass in minutes, and prints what the
-process holds as it goes. Expected: once as many programs are held as may be, memory grows no faster than the networks.
-What was measured stands in experiments/README.md.
+Runs an evolution of `digits` with trainings so short that thousands of individuals pass in minutes, and prints as it
+goes what the process holds: its memory, and how much of it is allocated; the rest is program code, and what the
+allocator, glibc's, keeps of memory that was freed. Expected: once as many programs are held as may be, what is
+allocated grows no faster than the networks. What was measured stands in experiments/README.md.
 """
 
+import ctypes
 import os
 import resource
 import tempfile
@@ -37,7 +39,8 @@ def main(arguments: list[str] | None = None) -> int:
     from experiments.compile_log import compilations
     from jaxevo.run import start_run
 
-    print("| individuals | layers of the living | programs made or read | memory |\n| --- | --- | --- | --- |")
+    print("| individuals | layers of the living | programs made or read | memory | allocated |")
+    print("| --- | --- | --- | --- | --- |")
     execution = Execution(programs_in_memory=given.programs_in_memory)
     with tempfile.TemporaryDirectory() as folder, compilations() as compiled:
         watcher = _reader(max(1, given.individuals // _ROWS), compiled)
@@ -62,7 +65,8 @@ def _reader(every: int, compiled: Sequence[object]) -> "Watcher":
                 return
             self.due += every
             layers = sum(len(individual.genotype.layers) for individual in living) / max(1, len(living))
-            print(f"| {events} | {layers:.1f} | {len(compiled)} | {_resident_mebibytes():.0f} MiB |", flush=True)
+            memory = f"{_resident_mebibytes():.0f} MiB | {_allocated_mebibytes():.0f} MiB"
+            print(f"| {events} | {layers:.1f} | {len(compiled)} | {memory} |", flush=True)
 
     return Reader()
 
@@ -70,6 +74,25 @@ def _reader(every: int, compiled: Sequence[object]) -> "Watcher":
 def _resident_mebibytes() -> float:
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+class _Allocations(ctypes.Structure):
+    """glibc's `struct mallinfo2`."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_size_t)
+        for name in (
+            *("arena", "ordblks", "smblks", "hblks", "hblkhd"),
+            *("usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"),
+        )
+    )
+
+
+def _allocated_mebibytes() -> float:
+    mallinfo2 = ctypes.CDLL(None).mallinfo2
+    mallinfo2.restype = _Allocations
+    found = mallinfo2()
+    return float(found.uordblks + found.hblkhd) / 2**20
 
 
 if __name__ == "__main__":

@@ -64,6 +64,8 @@ def test_arrays_on_devices_do_not_pile_up(counted):
 
 def test_the_experiment_prints_what_a_process_holds(capsys):
     assert memory.main(["--individuals", "20", "--programs-in-memory", "1"]) == 0
-    rows = re.findall(r"^\| (\d+) \| [\d.]+ \| (\d+) \| (\d+) MiB \|$", capsys.readouterr().out, re.MULTILINE)
-    assert [int(individuals) for individuals, _, _ in rows] == list(range(1, 21))
-    assert all(int(mebibytes) > 50 for *_, mebibytes in rows)
+    rows = re.findall(
+        r"^\| (\d+) \| [\d.]+ \| (\d+) \| (\d+) MiB \| (\d+) MiB \|$", capsys.readouterr().out, re.MULTILINE
+    )
+    assert [int(individuals) for individuals, *_ in rows] == list(range(1, 21))
+    assert all(50 < int(allocated) < int(memory) for *_, memory, allocated in rows)
