@@ -79,16 +79,12 @@ def _resident_mebibytes() -> float:
 class _Allocations(ctypes.Structure):
     """glibc's `struct mallinfo2`."""
 
-    _fields_ = tuple(
-        (name, ctypes.c_size_t)
-        for name in (
-            *("arena", "ordblks", "smblks", "hblks", "hblkhd"),
-            *("usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"),
-        )
-    )
+    _NAMES = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost"
+    _fields_ = tuple((name, ctypes.c_size_t) for name in _NAMES.split())
 
 
 def _allocated_mebibytes() -> float:
+    """Returns what is allocated of the arenas of all threads, and in mappings of its own."""
     mallinfo2 = ctypes.CDLL(None).mallinfo2
     mallinfo2.restype = _Allocations
     found = mallinfo2()
