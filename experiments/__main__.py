@@ -14,6 +14,8 @@ from experiments.experiment import Experiment, load, names
 from jaxevo.environment import prepare_process
 from jaxevo.settings import Execution
 
+_ACCURACIES = ("initial_test", "best_validation", "best_test", "ensemble_test")
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs what the arguments name; returns 0."""
@@ -41,7 +43,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def run_seed(experiment: Experiment, seed: int, path: Path, execution: Execution) -> dict[str, Any]:
-    """Evolves one seed, or goes on with it; returns its result."""
+    """Evolves one seed, or goes on with it; returns its result, with the initial individuals' median test accuracy."""
+    import jaxevo
     from jaxevo.loop import INTERRUPTED
     from jaxevo.progress import watch
     from jaxevo.result import write_result
@@ -59,17 +62,18 @@ def run_seed(experiment: Experiment, seed: int, path: Path, execution: Execution
     result = write_result(path)
     if result is None:
         raise RuntimeError(f"seed {seed} trained no individual successfully: see {path}")
-    return result
+    history = jaxevo.open(path).history
+    return result | {"initial_test_accuracy": history[history.parent_id.isna()].test_accuracy.median()}
 
 
 def table(results: dict[int, dict[str, Any]]) -> str:
     """Returns a Markdown table of all seeds, with the median test accuracy below."""
     rows = [
-        "| seed | individuals | validation accuracy | test accuracy | ensemble | parameters |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| seed | individuals | initial | validation | test | ensemble | parameters |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for seed, result in results.items():
-        accuracies = (result[f"{name}_accuracy"] for name in ("best_validation", "best_test", "ensemble_test"))
+        accuracies = (result[f"{name}_accuracy"] for name in _ACCURACIES)
         cells = [
             str(seed),
             str(result["individuals"]),

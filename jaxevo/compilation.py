@@ -6,6 +6,8 @@ arguments, so that a child with a known architecture compiles nothing.
 
 import collections
 import concurrent.futures
+import ctypes
+import gc
 import threading
 import time
 from collections.abc import Callable
@@ -77,6 +79,7 @@ class Compiler:
         self._dataset = dataset
         self._devices = devices
         self._capacity = capacity
+        self._dropped = 0
         self._known: collections.OrderedDict[Architecture, concurrent.futures.Future[Programs]]
         self._known = collections.OrderedDict()
         self._unbilled: dict[Architecture, float] = {}
@@ -88,15 +91,7 @@ class Compiler:
 
     def programs(self, architecture: Architecture) -> Programs:
         """Returns an architecture's programs, compiling them where they are not known."""
-        with self._lock:
-            future = self._known.get(architecture)
-            mine = future is None
-            if future is None:
-                future = concurrent.futures.Future()
-                self._known[architecture] = future
-                if len(self._known) > self._capacity:
-                    self._known.popitem(last=False)
-            self._known.move_to_end(architecture)
+        future, mine = self._entry(architecture)
         if not mine:
             return future.result()
         try:
@@ -127,6 +122,24 @@ class Compiler:
         with self._lock:
             future = self._known.get(architecture)
             return future is not None and future.done()
+
+    def _entry(self, architecture: Architecture) -> tuple[concurrent.futures.Future[Programs], bool]:
+        """Returns where an architecture's programs are, or are going to be, and whether the caller is to make them."""
+        with self._lock:
+            known = self._known.get(architecture)
+            if known is not None:
+                self._known.move_to_end(architecture)
+                return known, False
+            mine = self._known[architecture] = concurrent.futures.Future()
+            full = len(self._known) > self._capacity
+            if full:
+                self._known.popitem(last=False)
+                self._dropped += 1
+            dropped = self._dropped
+        # Not at every one: it takes a tenth of a second, which is little beside as many compilations as are held.
+        if full and dropped % self._capacity == 0:
+            _give_back_memory()
+        return mine, True
 
     def _compile(self, architecture: Architecture) -> Programs:
         began = time.perf_counter()
@@ -199,6 +212,17 @@ class Compiler:
     def _batch(self, size: int) -> Any:
         images = jax.ShapeDtypeStruct((size, *self._dataset.image_shape), jnp.float32)
         return images, jax.ShapeDtypeStruct((size,), jnp.int32)
+
+
+def _give_back_memory() -> None:
+    """Gives back to the system what dropped programs leave.
+
+    Python's collector reaches their cycles ever more seldom as a run's history grows; glibc keeps what was freed.
+    """
+    gc.collect()
+    malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if malloc_trim is not None:  # Other C libraries have none.
+        malloc_trim(0)
 
 
 def use_persistent_cache(folder: Path) -> None:

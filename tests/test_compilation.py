@@ -2,12 +2,14 @@
 
 import concurrent.futures
 import dataclasses
+import gc
 import itertools
 import json
 import subprocess
 import sys
 import textwrap
 import threading
+import weakref
 
 import chex
 import jax
@@ -304,6 +306,25 @@ def test_the_least_recently_used_architecture_is_forgotten(dataset, devices, sta
     compiler.programs(wide[1])
     assert len(stand_in.asked) == 5
     assert [compiler.knows(compiled) for compiled in wide] == [True, True, False, True, False]
+
+
+def test_what_dropped_programs_leave_is_collected_once_there_are_as_many_as_are_held(dataset, devices, stand_in):
+    compiler = Compiler(SETTINGS, dataset, devices, capacity=2)
+    wide = [compiled_of(Genotype(0.1, (convolution(1, factor),))) for factor in range(1, 6)]
+    left = []
+    gc.collect()
+    gc.disable()
+    try:
+        for compiled in wide:
+            programs = compiler.programs(compiled)
+            object.__setattr__(programs, "shapes", [programs])  # A cycle, as JAX leaves them.
+            left.append(weakref.ref(programs))
+            del programs
+            if len(left) == 3:
+                assert left[0]() is not None
+    finally:
+        gc.enable()
+    assert [programs() is None for programs in left] == [True, True, False, False, False]
 
 
 # Across processes.

@@ -8,6 +8,7 @@ import sys
 import pytest
 from tiny_runs import TINY
 
+import jaxevo
 from experiments.__main__ import run_seed, table
 from experiments.experiment import Experiment, load, names
 from jaxevo.settings import Execution, Limits, Settings
@@ -39,7 +40,10 @@ def test_a_seed_is_run_once_and_then_read(tmp_path):
     assert first["individuals"] == 7
     assert again["fingerprint"] == first["fingerprint"]
     text = table({5: first})
-    assert f"| 5 | 7 | {first['best_validation_accuracy']:.1%}" in text
+    history = jaxevo.open(tmp_path / "five").history
+    initial = history.test_accuracy[history.parent_id.isna()].median()
+    assert 0 < initial < 1
+    assert f"| 5 | 7 | {initial:.1%} | {first['best_validation_accuracy']:.1%}" in text
     assert f"median test accuracy {first['best_test_accuracy']:.1%}" in text
 
 
