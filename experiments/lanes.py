@@ -9,7 +9,8 @@ turn within a round. Prints medians over the rounds with the least and the most:
 - the seconds of the session, from the first birth to the last event;
 - the share of the cores that the process kept busy in it;
 - the share of their time that lanes spent before their training's programs were compiled: they waited for another
-  thread's compilation, or compiled themselves.
+  thread's compilation, or compiled themselves;
+- the most memory that the process ever held.
 
 Expected: the default, a lane for each core, is as fast as any other number, and a lane with a core to spare hardly
 waits. What was measured stands in experiments/README.md.
@@ -17,6 +18,7 @@ waits. What was measured stands in experiments/README.md.
 
 import dataclasses
 import os
+import resource
 import tempfile
 import time
 from collections.abc import Sequence
@@ -39,12 +41,14 @@ class Session:
         seconds: from the first birth to the last event.
         busy: the share of the cores that the process used, in [0, 1].
         waited: the share of lane time before programs were compiled, in [0, 1].
+        memory: the most that the process held, in MiB.
         fingerprint: of the run.
     """
 
     seconds: float
     busy: float
     waited: float
+    memory: float
     fingerprint: str
 
 
@@ -64,17 +68,18 @@ def main(arguments: list[str] | None = None) -> int:
     if len({session.fingerprint for sessions in found.values() for session in sessions}) != 1:
         raise RuntimeError("the runs differ, though lanes must not shape a result")
     rows = [(str(lanes), *_cells(sessions)) for lanes, sessions in found.items()]
-    print(table(("lanes", "seconds", "cores busy", "lanes without a program"), rows))
+    print(table(("lanes", "seconds", "cores busy", "lanes without a program", "peak memory"), rows))
     return 0
 
 
 def _cells(sessions: Sequence[Session]) -> tuple[str, ...]:
-    seconds, busy, waited = (
-        spread([getattr(session, name) for session in sessions]) for name in ("seconds", "busy", "waited")
+    seconds, busy, waited, memory = (
+        spread([getattr(session, name) for session in sessions]) for name in ("seconds", "busy", "waited", "memory")
     )
     return (
         f"{seconds.median:.0f} ({seconds.min:.0f} to {seconds.max:.0f})",
         *(f"{share.median:.1%} ({share.min:.1%} to {share.max:.1%})" for share in (busy, waited)),
+        f"{memory.median:,.0f} MiB ({memory.min:,.0f} to {memory.max:,.0f})",
     )
 
 
@@ -119,7 +124,8 @@ def _session(lanes: int, individuals: int) -> Session:
         progress = start_run(Path(folder) / "run", settings, limits, execution, meter).progress
     seconds = progress.session_seconds
     busy = meter.used / (seconds * len(os.sched_getaffinity(0)))
-    return Session(seconds, busy, sum(waited) / (seconds * lanes), progress.state.fingerprint)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # Linux counts in kibibytes.
+    return Session(seconds, busy, sum(waited) / (seconds * lanes), memory, progress.state.fingerprint)
 
 
 if __name__ == "__main__":
