@@ -136,7 +136,7 @@ class Compiler:
                 self._known.popitem(last=False)
                 self._dropped += 1
             dropped = self._dropped
-        # Not at every one: it takes a tenth of a second, which is little beside as many compilations as are held.
+        # Not at every one: it takes a fifth of a second, which is little beside as many compilations as are held.
         if full and dropped % self._capacity == 0:
             _give_back_memory()
         return mine, True
