@@ -1,6 +1,7 @@
-"""Work in a process of its own, and the processor time that work takes."""
+"""Work in a process of its own, and what work takes: processor time, memory."""
 
 import multiprocessing
+import resource
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -20,3 +21,8 @@ def processor_seconds(work: Callable[[], T]) -> tuple[T, float]:
     began = time.process_time()
     result = work()
     return result, time.process_time() - began
+
+
+def peak_memory() -> int:
+    """Returns the most bytes of memory that this process ever held."""
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # Linux counts in kibibytes.

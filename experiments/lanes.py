@@ -18,7 +18,6 @@ waits. What was measured stands in experiments/README.md.
 
 import dataclasses
 import os
-import resource
 import tempfile
 import time
 from collections.abc import Sequence
@@ -26,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments.apart import in_fresh_process
+from experiments.apart import in_fresh_process, peak_memory
 from experiments.entry import exit_with, prepare, program
 from experiments.markdown import table
 from jaxevo.bench.timing import spread
@@ -124,8 +123,8 @@ def _session(lanes: int, individuals: int) -> Session:
         progress = start_run(Path(folder) / "run", settings, limits, execution, meter).progress
     seconds = progress.session_seconds
     busy = meter.used / (seconds * len(os.sched_getaffinity(0)))
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # Linux counts in kibibytes.
-    return Session(seconds, busy, sum(waited) / (seconds * lanes), memory, progress.state.fingerprint)
+    waiting = sum(waited) / (seconds * lanes)
+    return Session(seconds, busy, waiting, peak_memory() / 2**20, progress.state.fingerprint)
 
 
 if __name__ == "__main__":

@@ -11,12 +11,12 @@ allocated grows no faster than the networks. What was measured stands in experim
 
 import ctypes
 import os
-import resource
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from experiments.apart import peak_memory
 from experiments.entry import exit_with, prepare, program
 from jaxevo.settings import Execution, Limits, Settings
 
@@ -45,8 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as folder, compilations() as compiled:
         watcher = _reader(max(1, given.individuals // _ROWS), compiled)
         start_run(Path(folder) / "run", _SETTINGS, Limits(max_individuals=given.individuals), execution, watcher)
-    # Linux counts the peak in kibibytes.
-    print(f"\npeak: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:,.0f} MiB")
+    print(f"\npeak: {peak_memory() / 2**20:,.0f} MiB")
     return 0
 
 

@@ -131,13 +131,13 @@ class Compiler:
                 self._known.move_to_end(architecture)
                 return known, False
             mine = self._known[architecture] = concurrent.futures.Future()
-            full = len(self._known) > self._capacity
-            if full:
+            many_dropped = False
+            if len(self._known) > self._capacity:
                 self._known.popitem(last=False)
                 self._dropped += 1
-            dropped = self._dropped
+                many_dropped = self._dropped % self._capacity == 0
         # Not at every one: it takes a fifth of a second, which is little beside as many compilations as are held.
-        if full and dropped % self._capacity == 0:
+        if many_dropped:
             _give_back_memory()
         return mine, True
 

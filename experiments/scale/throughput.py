@@ -1,14 +1,13 @@
 """What the host does in a second: the real loop, evolution, journal and snapshots around a simulated trainer."""
 
 import contextlib
-import resource
 import tempfile
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiments.apart import in_fresh_process
+from experiments.apart import in_fresh_process, peak_memory
 from experiments.scale.durations import Durations
 from experiments.scale.executor import SimulatedExecutor
 from experiments.scale.scenarios import manifest_of
@@ -192,5 +191,5 @@ def _measure(load: Load, workdir: Workdir) -> Throughput:
         snapshot_bytes=stored / held,
         snapshot_seconds=snapshots.longest,
         layers=sum(len(individual.genotype.layers) for individual in state.population) / len(state.population),
-        memory=1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+        memory=peak_memory(),
     )
