@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import orbax.checkpoint as ocp
 
+from jaxevo.durable import force_tree
 from jaxevo.evolution import EvolutionState, state_from_json, state_to_json
 from jaxevo.faults import kill_point
 from jaxevo.genotype import Genotype, genotype_from_json
@@ -47,13 +48,14 @@ class WeightStore:
     def save(self, name: str, genotype: Genotype, variables: Variables) -> str:
         """Saves an individual's trained variables (NumPy arrays) and returns their sha256.
 
-        They are committed, in one rename, when this returns.
+        They are on disk, whole, when this returns: a journal's record may name them.
         """
         folder = self._folder / name
         folder.mkdir(parents=True)
         (folder / "genotype.json").write_text(json.dumps(genotype.to_json(), indent=1) + "\n")
         kill_point("before weights commit")
         self._checkpointer.save(folder.absolute() / "variables", args=ocp.args.PyTreeSave(variables))
+        force_tree(folder)  # Orbax forces the arrays only.
         kill_point("after weights commit")
         return variables_sha256(variables)
 
@@ -142,6 +144,7 @@ class TrainingStore:
         kill_point("before training checkpoint")
         name = f"{birth_id:06d}-{attempt}-{step}"
         self._checkpointer.save(self._folder.absolute() / name, args=ocp.args.PyTreeSave(content))
+        force_tree(self._folder / name)
         kill_point("after training checkpoint")
         for name in earlier:
             shutil.rmtree(self._folder / name, ignore_errors=True)
@@ -212,6 +215,7 @@ class SnapshotStore:
         content = {"sha256": hashlib.sha256(text.encode()).hexdigest(), "state": text}
         kill_point("before snapshot")
         self._manager.save(state.events, args=ocp.args.JsonSave(content))
+        force_tree(self._folder / str(state.events))
         kill_point("after snapshot")
 
     def load_latest(self) -> EvolutionState | None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from jaxevo.durable import force
 from jaxevo.evolution import EvolutionState, Outcome
 from jaxevo.faults import kill_point
 from jaxevo.settings import Limits
@@ -156,6 +157,7 @@ class Journal:
         if self._file.tell() > intact:
             self._file.truncate(intact)
             os.fsync(self._file.fileno())
+        force(path.parent)  # Of a new file, its name.
 
     def append(self, entries: Iterable[Entry]) -> None:
         """Writes entries and returns when they are durable; several share one write to disk. Threads may call it.

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from jaxevo.durable import force
 from jaxevo.settings import Execution, Limits, Settings, settings_from_json
 
 FORMAT = 2
@@ -179,6 +180,7 @@ def writing_explained(path: Path) -> Iterator[None]:
 def write_manifest(workdir: Workdir, manifest: Manifest) -> None:
     """Writes the manifest of a new run, in one rename."""
     write_json(workdir.manifest, {"format": FORMAT, **dataclasses.asdict(manifest)})
+    force(workdir.path.absolute().parent)  # The run's folder may be as new.
 
 
 def read_manifest(workdir: Workdir) -> Manifest:
@@ -226,3 +228,4 @@ def write_json(path: Path, fields: dict[str, Any]) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(temporary, path)
+    force(path.absolute().parent)

@@ -32,6 +32,7 @@ ORDER = (
     "devices",
     "compilation",
     "faults",
+    "durable",
     "journal",
     "attempts",
     "checkpoint",
