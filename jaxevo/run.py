@@ -260,7 +260,7 @@ def _executor(
     """Returns what trains the session's births."""
     if execution.executor == "local":
         return LocalExecutor(manifest.settings, dataset, workdir, execution, session.number, attempts)
-    from jaxevo.execution.ray import RayExecutor
+    from jaxevo.execution.cluster import ClusterExecutor
 
     assignment = Assignment(
         settings=manifest.settings,
@@ -269,7 +269,7 @@ def _executor(
         machine=manifest.machine,
         data_fingerprint=dataset.fingerprint,
     )
-    return RayExecutor(assignment, execution, dataset.image_shape, attempts, watcher.notice)
+    return ClusterExecutor(assignment, execution, dataset.image_shape, attempts, watcher.notice)
 
 
 def _what_fast_costs(execution: Execution) -> str:

@@ -12,10 +12,11 @@ from jaxevo.settings import Execution, Settings
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'jaxevo[ray]'")
 
-from jaxevo.execution import ray as cluster
+from jaxevo.execution import cluster
+from jaxevo.execution.ray import Node, most_workers
 
 SHAPE = (8, 8, 1)
-NODE = cluster._Node("node", "127.0.0.1", {"CPU": 4.0})
+NODE = Node("node", "127.0.0.1", {"CPU": 4.0})
 
 
 class Attempts:
@@ -58,11 +59,10 @@ def attempts():
 def host(monkeypatch, attempts):
     """A host with two workers, of two lanes and of one."""
     monkeypatch.setattr(cluster, "connect", lambda execution: None)
-    monkeypatch.setattr(cluster, "_head_answers", lambda: True)
-    monkeypatch.setattr(cluster.ray, "kill", lambda actor: None)
+    monkeypatch.setattr(cluster, "end_worker", lambda actor: None)
     execution = Execution(executor="ray", lease_seconds=10)
     assignment = Assignment(Settings(), "workdir", 1, {}, "")
-    host = cluster.RayExecutor(assignment, execution, SHAPE, attempts, lambda text: None)
+    host = cluster.ClusterExecutor(assignment, execution, SHAPE, attempts, lambda text: None)
     for lanes in (2, 1):
         worker = cluster._Hired(taking_note(), NODE, object(), "", float("inf"))
         host._workers.append(worker)
@@ -154,4 +154,4 @@ def test_a_worker_with_a_training_that_hangs_is_given_up_too(host, attempts):
 )
 def test_a_node_has_room_for_as_many_workers_as_its_resources_give(asked, resources, room):
     execution = Execution(executor="ray", worker_resources=asked)
-    assert cluster._most_workers(cluster._Node("", "", resources), execution) == room
+    assert most_workers(Node("", "", resources), execution) == room
