@@ -1,7 +1,19 @@
-"""`python -m jaxevo`."""
+"""The program `jaxevo`, or `python -m jaxevo`."""
 
 import sys
 
-from jaxevo.cli import main
+from jaxevo.signals import stoppable
 
-sys.exit(main())
+
+def main() -> int:
+    """Runs the command line, which any signal may stop from its first moment on; returns the exit status."""
+    with stoppable():
+        try:
+            from jaxevo import cli
+        except KeyboardInterrupt:
+            return 130
+        return cli.main()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from jaxevo.phenotype import Phenotype
 
+INTERRUPTED_STATUS = 130
+"""The exit status of a command that a signal stopped."""
+
 _RUNS = Path("runs")
 _SWITCHES = {field.name for kind in (Settings, Execution) for field in dataclasses.fields(kind) if field.type is bool}
 """Settings whose flag takes no value."""
@@ -34,12 +37,15 @@ class Network:
         test_accuracy: in [0, 1]; selection never saw it.
     """
 
-    def __init__(self, manifest: Manifest, workdir: Workdir, individual: Individual, test_accuracy: float) -> None:
-        """Names the individual; its weights are read when they are asked for."""
+    def __init__(
+        self, manifest: Manifest, workdir: Workdir, individual: Individual, test_accuracy: float, kept: bool
+    ) -> None:
+        """Names the individual; its weights, if they are kept, are read when they are asked for."""
         self.individual = individual
         self.test_accuracy = test_accuracy
         self._manifest = manifest
         self._workdir = workdir
+        self._kept = kept
 
     @property
     def genotype(self) -> Genotype:
@@ -68,13 +74,18 @@ class Network:
         """The trained arrays, {"params": ..., "batch_stats": ...}, NumPy.
 
         Raises:
-            ValueError: if they are missing or altered.
+            ValueError: if the individual lives no more, or they are missing or altered.
         """
         from jaxevo.checkpoint import WeightStore
 
         one = self.individual
         if one.weights is None or one.weights_sha256 is None:
             raise ValueError(f"individual {one.id} has no weights: its training failed")
+        if not self._kept and not (self._workdir.weights / one.weights).exists():
+            raise ValueError(
+                f"individual {one.id} lives no more, and only the weights of the living and of the best ever are kept: "
+                f"choose one that 'jaxevo show {self._workdir.path}' lists in the population"
+            )
         return WeightStore(self._workdir.weights).load(one.weights, one.weights_sha256, one.genotype)
 
     def describe(self) -> str:
@@ -93,9 +104,14 @@ class Run:
     def __init__(self, path: str | Path, max_events: int | None = None) -> None:
         """Reads a run, or its first `max_events` events, without training anything.
 
+        The weights of whom an earlier moment had are kept only if they live, or are the best, in the end.
+
         Raises:
-            ValueError: where the folder holds no run or is damaged.
+            ValueError: where the folder holds no run or is damaged, or `max_events` is no number, 0 or more.
         """
+        if max_events is not None and (type(max_events) is not int or max_events < 0):
+            raise ValueError(f"max_events is {max_events!r}, but must be a whole number, 0 or more")
+        self._earlier = max_events is not None
         self.path = check_path(str(path))
         self._workdir = Workdir(self.path)
         self._history = History(self._workdir, max_events)
@@ -133,7 +149,7 @@ class Run:
 
     @property
     def result(self) -> dict[str, Any]:
-        """What `result.json` holds; empty before the first session ends."""
+        """What `result.json` holds; empty unless the last session came to one of its limits."""
         path = self._workdir.result
         return json.loads(path.read_text()) if path.exists() else {}
 
@@ -153,9 +169,16 @@ class Run:
         return self._history.lives[individual_id].individual
 
     def network(self, individual: Individual) -> Network:
-        """Returns an individual as a network; the weights of the dead are not kept."""
+        """Returns an individual as a network; the weights of the dead are not kept, but for the best's."""
         accuracy = self.test_accuracy(individual.id)
-        return Network(self.manifest, self._workdir, individual, float("nan") if accuracy is None else accuracy)
+        lives = self._history.lives[individual.id].death is None or individual == self._history.best
+        return Network(
+            self.manifest,
+            self._workdir,
+            individual,
+            float("nan") if accuracy is None else accuracy,
+            kept=lives and not self._earlier,
+        )
 
     def lineage(self, individual_id: int) -> list[Individual]:
         """Returns an individual's ancestors, the first one first, and itself."""
@@ -198,11 +221,15 @@ def evolve(
         with watch() as watcher:
             ended = start_run(path, settings, limits, execution, watcher)
         if ended.stop_reason == INTERRUPTED:
-            raise KeyboardInterrupt(f"stopped; nothing that had finished is lost: jaxevo resume {path}")
+            raise KeyboardInterrupt(_stopped(path))
         write_result(path)
     else:
-        _run_in_child(_command(path, preset, changes))
+        _run_in_child(path, _command(path, preset, changes))
     return Run(path)
+
+
+def _stopped(path: Path) -> str:
+    return f"stopped; nothing that had finished is lost: jaxevo resume {path}"
 
 
 def preset_with(preset: str, changes: dict[str, Any]) -> tuple[Settings, Limits, Execution]:
@@ -240,13 +267,13 @@ def _command(path: Path, preset: str, changes: dict[str, Any]) -> list[str]:
     for name, value in flags.items():
         flag = f"--{name.replace('_', '-')}"
         if name not in _SWITCHES:
-            command += [flag, str(value)]
+            command.append(f"{flag}={value}")
         elif value:
             command.append(flag)
     return command
 
 
-def _run_in_child(command: list[str]) -> None:
+def _run_in_child(path: Path, command: list[str]) -> None:
     """Runs a command and prints its output as it comes (a notebook shows no child's output by itself)."""
     lines = []
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as child:
@@ -258,7 +285,9 @@ def _run_in_child(command: list[str]) -> None:
         except KeyboardInterrupt:
             child.send_signal(signal.SIGINT)
             print(child.stdout.read(), end="")
-            raise
+            child.wait()
+    if child.returncode == INTERRUPTED_STATUS:
+        raise KeyboardInterrupt(_stopped(path))
     if child.returncode != 0:
         last = lines[-1].strip() if lines else f"exit status {child.returncode}"
         error = ValueError if child.returncode == 2 else RuntimeError

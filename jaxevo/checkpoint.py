@@ -66,7 +66,7 @@ class WeightStore:
             CheckpointError: if they are missing, or they or the genotype beside them differ from what was saved.
         """
         folder = self._folder / name
-        remedy = "restore the folder from a copy; without it the run cannot go on. Nothing was changed"
+        remedy = "restore the folder from a copy; without it the run cannot go on"
         if not (folder / "variables").is_dir():
             raise CheckpointError(f"the weights {folder} are missing; {remedy}")
         try:
@@ -103,11 +103,6 @@ def _leaves(variables: Variables) -> list[tuple[str, Any]]:
         for module, arrays in modules.items()
         for name, array in arrays.items()
     ]
-
-
-def weight_names(folder: Path) -> list[str]:
-    """Returns the names of all weights in a folder, whole or not, sorted."""
-    return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
 
 
 def remove_weights(folder: Path, names: list[str]) -> None:
@@ -218,22 +213,17 @@ class SnapshotStore:
         force_tree(self._folder / str(state.events))
         kill_point("after snapshot")
 
-    def load_latest(self) -> EvolutionState | None:
-        """Returns the latest state, or None where none was saved.
-
-        Raises:
-            CheckpointError: if it is not what was saved.
-        """
-        step = self._manager.latest_step()
-        return None if step is None else _load_snapshot(self._manager, self._folder, step)
-
     def close(self) -> None:
         """Ends Orbax's threads."""
         self._manager.close()
 
 
-def load_snapshots(folder: Path) -> dict[int, EvolutionState]:
-    """Returns all states that a folder of snapshots holds, by event, and changes nothing in it.
+def load_snapshots(folder: Path, last: int | None = None) -> dict[int, EvolutionState]:
+    """Returns the states that a folder of snapshots holds, by event, the latest last, and changes nothing in it.
+
+    Args:
+        folder: of the snapshots.
+        last: how many of the latest; None for all.
 
     Raises:
         CheckpointError: if one is not what was saved.
@@ -241,7 +231,13 @@ def load_snapshots(folder: Path) -> dict[int, EvolutionState]:
     if not folder.is_dir():
         return {}
     with ocp.CheckpointManager(folder.absolute(), options=ocp.CheckpointManagerOptions(read_only=True)) as manager:
-        return {step: _load_snapshot(manager, folder, step) for step in manager.all_steps()}
+        steps = sorted(manager.all_steps())
+        return {step: _load_snapshot(manager, folder, step) for step in steps[-last if last else None :]}
+
+
+def load_latest_snapshot(folder: Path) -> EvolutionState | None:
+    """Returns the latest state, or None where none was saved, as `load_snapshots` does."""
+    return next(iter(load_snapshots(folder, last=1).values()), None)
 
 
 def _load_snapshot(manager: ocp.CheckpointManager, folder: Path, step: int) -> EvolutionState:

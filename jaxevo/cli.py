@@ -1,30 +1,31 @@
 """The command line. Its flags are the fields of the settings; see `jaxevo COMMAND --help`."""
 
 import os
+import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 from rich.console import Console
 from rich.table import Table
 
 from jaxevo import __version__
-from jaxevo.api import Run, new_workdir
+from jaxevo.api import INTERRUPTED_STATUS, Run, new_workdir
 from jaxevo.environment import prepare_process
 from jaxevo.population import Individual
 from jaxevo.settings import PRESETS, Execution, Limits, Settings
 from jaxevo.workdir import Workdir, check_path, read_manifest, recorded_execution
 
 if TYPE_CHECKING:
+    from jaxevo.loop import Watcher
     from jaxevo.run import Ended
 
 PresetName = Literal["demo", "small", "paper"]
-WorkdirArgument = Annotated[str, tyro.conf.Positional]
+WorkdirArgument = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="WORKDIR")]
 
-_INTERRUPTED_STATUS = 130
 _FAILED_STATUS = 1
 
 
@@ -44,7 +45,11 @@ class RunCommand:
 
 @dataclass(frozen=True)
 class ResumeCommand:
-    """Go on with a run: after a crash, an interruption, or its end."""
+    """Go on with a run: after a crash, an interruption, or its end.
+
+    Limits that are not given stay those of the last session, but for the one that ended it: it is lifted where another
+    is given.
+    """
 
     workdir: WorkdirArgument
     """The run's folder."""
@@ -72,7 +77,7 @@ class VerifyCommand:
 
     workdir: WorkdirArgument
     """The run's folder."""
-    retrain: Literal["best"] | int | None = None
+    retrain: Annotated[str | None, tyro.conf.arg(metavar="best|NUMBER")] = None
     """Whose lineage to train again from its first ancestor: best, or those of so many random individuals."""
 
 
@@ -102,7 +107,7 @@ class ExportCommand:
 
     workdir: WorkdirArgument
     """The run's folder."""
-    folder: Annotated[str, tyro.conf.Positional]
+    folder: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
     """The new folder to write."""
     individual: int | None = None
     """Export this individual instead of the best; it must be alive."""
@@ -118,7 +123,7 @@ class BenchCommand:
     json: str | None = None
     """File to write all figures to, with versions and flags."""
     quick: bool = False
-    """A quick look, in a minute or less: fewer networks, fewer samples."""
+    """A quick look, in about a minute: fewer networks, fewer samples."""
     lanes: int | None = None
     """Lanes that evolve, and the most that scaling is measured with. Default: as many as jaxevo run would have, and for
     scaling on accelerators twice as many."""
@@ -144,6 +149,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     try:
         return _dispatch(parse(arguments))
+    except BrokenPipeError:  # Whoever read has had enough, as `head` has.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (ValueError, OSError) as error:
         print(f"jaxevo: error: {error}", file=sys.stderr)
         return 2
@@ -151,7 +159,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"jaxevo: error: {error}", file=sys.stderr)
         return _FAILED_STATUS
     except KeyboardInterrupt:
-        return _INTERRUPTED_STATUS
+        print("Stopped.")
+        return INTERRUPTED_STATUS
 
 
 def parse(arguments: Sequence[str]) -> Command:
@@ -208,36 +217,36 @@ def _dispatch(command: Command) -> int:
 
 def _run(command: RunCommand) -> int:
     path = check_path(command.workdir) if command.workdir is not None else new_workdir(command.settings)
-    prepare_process(command.execution)
-    from jaxevo.progress import watch
-    from jaxevo.run import start_run
-
     print(f"evolving {command.settings.dataset} with seed {command.settings.seed} in {path}", flush=True)
-    with watch() as watcher:
-        ended = start_run(path, command.settings, command.limits, command.execution, watcher)
-    return _finish(path, ended)
+
+    def evolve(watcher: "Watcher") -> "Ended":
+        from jaxevo.run import start_run
+
+        return start_run(path, command.settings, command.limits, command.execution, watcher)
+
+    return _session(path, command.execution, evolve)
 
 
 def _resume(command: ResumeCommand) -> int:
     path = check_path(command.workdir)
-    prepare_process(command.execution)
-    from jaxevo.progress import watch
-    from jaxevo.run import resume_run
 
-    with watch() as watcher:
-        ended = resume_run(path, command.limits, command.execution, watcher, command.skip_birth)
-    return _finish(path, ended)
+    def evolve(watcher: "Watcher") -> "Ended":
+        from jaxevo.run import resume_run
+
+        return resume_run(path, command.limits, command.execution, watcher, command.skip_birth)
+
+    return _session(path, command.execution, evolve)
 
 
 def _replay(command: ReplayCommand) -> int:
     source, path = check_path(command.source), check_path(command.workdir)
-    prepare_process(command.execution)
-    from jaxevo.progress import watch
-    from jaxevo.run import replay_run
 
-    with watch() as watcher:
-        ended = replay_run(source, path, command.execution, watcher)
-    status = _finish(path, ended)
+    def evolve(watcher: "Watcher") -> "Ended":
+        from jaxevo.run import replay_run
+
+        return replay_run(source, path, command.execution, watcher)
+
+    status = _session(path, command.execution, evolve)
     if status != 0:
         return status
     original, replayed = Run(source), Run(path)
@@ -250,12 +259,11 @@ def _replay(command: ReplayCommand) -> int:
 
 def _verify(command: VerifyCommand) -> int:
     path = check_path(command.workdir)
-    if isinstance(command.retrain, int) and command.retrain < 1:
-        raise ValueError(f"retrain is {command.retrain}, but must be best, or a number from 1")
+    retrain = _retrain(command.retrain)
     prepare_process(recorded_execution(read_manifest(Workdir(path))))
     from jaxevo.verify import verify_run
 
-    findings = verify_run(path, command.retrain, lambda sentence: print(sentence, flush=True))
+    findings = verify_run(path, retrain, lambda sentence: print(sentence, flush=True))
     for finding in findings:
         print(f"NOT AS IT MUST BE: {finding}")
     if not findings:
@@ -263,28 +271,63 @@ def _verify(command: VerifyCommand) -> int:
     return _FAILED_STATUS if findings else 0
 
 
-def _finish(path: Path, ended: "Ended") -> int:
+def _retrain(given: str | None) -> Literal["best"] | int | None:
+    if given is None or given == "best":
+        return given  # type: ignore[return-value]
+    if not given.isdecimal() or int(given) < 1:
+        raise ValueError(f"retrain is {given!r}, but must be best, or a number from 1")
+    return int(given)
+
+
+def _session(path: Path, execution: Execution, evolve: "Callable[[Watcher], Ended]") -> int:
+    """Evolves in a work folder, shows how far it is, and sums up what it has come to; returns the exit status."""
+    try:
+        prepare_process(execution)
+        from jaxevo.progress import watch
+
+        with watch() as watcher:
+            ended = evolve(watcher)
+    except KeyboardInterrupt:  # Before the first training, or of a user who does not wait for a clean end.
+        return _stopped(path)
     from jaxevo.loop import INTERRUPTED
     from jaxevo.result import write_result
 
-    go_on = f"go on with: jaxevo resume {path}"
     if ended.stop_reason == INTERRUPTED:
-        print(f"Stopped; nothing that had finished is lost. To {go_on}", flush=True)
+        status = _stopped(path)
         if ended.busy:
-            os._exit(_INTERRUPTED_STATUS)  # Nothing can interrupt a compilation, and a signal is not to wait for it.
-        return _INTERRUPTED_STATUS
-    result = write_result(path)
-    if result is None:
-        print(f"No individual has been trained successfully. To {go_on}")
-        return 0
-    for name, value in result.items():
-        print(f"{name.replace('_', ' '):<26}{_text(name, value)}")
-    print(f"See what evolved: jaxevo show {path}")
-    print(f"Extend the run:   jaxevo resume {path} --max-individuals {2 * result['individuals']}")
+            os._exit(status)  # Nothing can interrupt a compilation, and a signal is not to wait for it.
+        return status
+    _sum_up(path, write_result(path))
     return 0
 
 
+def _stopped(path: Path) -> int:
+    if (path / "manifest.json").exists():
+        print(f"Stopped; nothing that had finished is lost. To go on with: {_command('resume', path)}", flush=True)
+    else:
+        print("Stopped before the run began.", flush=True)
+    return INTERRUPTED_STATUS
+
+
+def _sum_up(path: Path, result: dict[str, Any]) -> None:
+    for name, value in result.items():
+        print(f"{name.replace('_', ' '):<26}{_text(name, value)}")
+    if result["best_id"] is None:
+        print("No individual has been trained successfully: a lower --initial-learning-rate may help another run.")
+    else:
+        print(f"See what evolved: {_command('show', path)}")
+    more = "" if result["stop_reason"] == "max_seconds" else f" --max-individuals {2 * result['individuals']}"
+    print(f"Extend the run:   {_command('resume', path)}{more}")
+
+
+def _command(name: str, path: Path) -> str:
+    """Returns a command as a user may type it."""
+    return f"jaxevo {name} {shlex.quote(str(path))}"
+
+
 def _text(name: str, value: object) -> str:
+    if value is None:
+        return "none"
     if isinstance(value, float):
         return f"{value:.2%}" if name.endswith("accuracy") else f"{value:,.1f}"
     return f"{value:,}" if isinstance(value, int) else str(value)
@@ -330,7 +373,7 @@ def _test(command: TestCommand) -> int:
     prepare_process()
     from jaxevo.data import load
     from jaxevo.history import History
-    from jaxevo.result import ensemble_test_accuracy
+    from jaxevo.result import ensemble, ensemble_test_accuracy
 
     workdir = Workdir(check_path(command.workdir))
     history = History(workdir)
@@ -338,11 +381,12 @@ def _test(command: TestCommand) -> int:
     size = command.ensemble_size if command.ensemble_size is not None else settings.ensemble_size
     if size < 1:
         raise ValueError(f"ensemble_size is {size}, but must be 1 or more")
+    members = ensemble(history, size)
     dataset = load(settings.dataset)
     best = ensemble_test_accuracy(history, workdir, dataset, 1)
     vote = ensemble_test_accuracy(history, workdir, dataset, size)
-    print(f"individual {history.best.id}, the best by validation: test accuracy {best:.2%}")
-    print(f"majority vote of the {size} best: test accuracy {vote:.2%}")
+    print(f"individual {members[0].id}, the best by validation: test accuracy {best:.2%}")
+    print(f"majority vote of the {len(members)} best: test accuracy {vote:.2%}")
     return 0
 
 

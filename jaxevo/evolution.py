@@ -147,7 +147,7 @@ def evolution(settings: Settings, task: Task) -> Evolution:
         ValueError: if an initial individual is over a budget, naming the setting.
     """
     selection = selection_from(settings)
-    initial = Genotype(settings.initial_learning_rate)
+    initial = Genotype(float(settings.initial_learning_rate))
     over = over_budget(initial, settings, task)
     if over is not None:
         raise ValueError(f"{over}: even an initial individual does not fit; raise the budget")

@@ -14,11 +14,16 @@ import enum
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from typing import Any, NamedTuple
+
+_LARGEST = 2**63 - 1
+# As `str` writes one whose numbers are no larger.
+_FRACTION = re.compile("[0-9]{1,19}(/[1-9][0-9]{0,18})?")
 
 IMAGE = 0
 """The id of the backbone's first point, the image. Layers have ids from 1 up."""
@@ -45,8 +50,11 @@ class Convolution:
 
     def __post_init__(self) -> None:
         """Checks the fields; raises `ValueError`."""
-        if not isinstance(self.channel_factor, Fraction) or self.channel_factor <= 0:
-            raise ValueError(f"channel_factor is {self.channel_factor!r}, but must be a Fraction above 0")
+        factor = self.channel_factor
+        if not isinstance(factor, Fraction) or factor <= 0 or max(factor.as_integer_ratio()) > _LARGEST:
+            raise ValueError(
+                f"channel_factor is {factor!r}, but must be a Fraction above 0 of numbers up to {_LARGEST}"
+            )
         for name in ("half_height", "half_width", "log2_stride"):
             value = getattr(self, name)
             if type(value) is not int or value < 0:
@@ -82,8 +90,8 @@ class Layer:
 
     def __post_init__(self) -> None:
         """Checks the fields; raises `ValueError`."""
-        if type(self.id) is not int or self.id <= IMAGE:
-            raise ValueError(f"a layer's id is {self.id!r}, but must be a whole number above {IMAGE}")
+        if type(self.id) is not int or not IMAGE < self.id <= _LARGEST:
+            raise ValueError(f"a layer's id is {self.id!r}, but must be a whole number from {IMAGE + 1} to {_LARGEST}")
         if not isinstance(self.operation, Convolution | Identity):
             raise ValueError(
                 f"the operation of layer {self.id} is {self.operation!r}, but must be Convolution or Identity"
@@ -273,8 +281,8 @@ def describe(genotype: Genotype, image_shape: ImageShape, num_classes: int) -> s
         height, width = -(-height // stride), -(-width // stride)
         entering = [names[source] for source, target in genotype.skips if target == layer.id]
         skips = f"  + {', '.join(entering)}" if entering else ""
-        text = f"{names[layer.id]:<10}{_layer_text(layer, stride)}"
-        lines.append(f"{text:<42}{_shape_text((height, width, channels))}{skips}")
+        text = f"{names[layer.id]:<9} {_layer_text(layer, stride)}"
+        lines.append(f"{text:<41} {_shape_text((height, width, channels))}{skips}")
     lines.append(f"{'pool, classifier':<42}{num_classes}")
     lines.append(f"learning rate {genotype.learning_rate:.4g}")
     return "\n".join(lines)
@@ -341,13 +349,9 @@ def _layer_from_json(fields: Any) -> Layer:
 
 
 def _fraction(text: Any) -> Fraction:
-    try:
-        factor = Fraction(text) if isinstance(text, str) else None
-    except (ValueError, ZeroDivisionError):
-        factor = None
-    if factor is None:
+    if not isinstance(text, str) or not _FRACTION.fullmatch(text):
         raise ValueError(f"channel_factor is {text!r}, but must be a fraction as text, such as '3/2'")
-    return factor
+    return Fraction(text)
 
 
 def _expect_fields(what: str, fields: Any, names: tuple[str, ...]) -> None:

@@ -4,9 +4,11 @@ import dataclasses
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from jaxevo.cost import Cost
 from jaxevo.evolution import Birth, EvolutionState, Task, evolution, genotype_cost
+from jaxevo.integrity import check_manifest
 from jaxevo.journal import Record, next_told, read_journal
 from jaxevo.population import Individual
 from jaxevo.workdir import Manifest, Workdir, read_manifest
@@ -36,6 +38,31 @@ class Life:
     birth: Birth
 
 
+class Row(NamedTuple):
+    """What a history's frame holds of an individual: see `Life`, `Record` and `Cost`; times are in seconds."""
+
+    id: int
+    event: int
+    parent_id: int | None
+    mutation: str | None
+    validation_accuracy: float
+    test_accuracy: float | None
+    failure: str | None
+    death: int | None
+    virtual_seconds: float
+    layers: int
+    skips: int
+    learning_rate: float
+    parameters: int
+    flops_per_image: int
+    flops: int
+    compile_seconds: float
+    train_seconds: float
+    finished: float
+    session: int
+    genotype: dict[str, Any]
+
+
 class History:
     """The whole run up to its last told event, without any training."""
 
@@ -48,6 +75,7 @@ class History:
         self.manifest = read_manifest(workdir)
         self.lives: dict[int, Life] = {}
         self.journal = read_journal(workdir.journal)
+        check_manifest(workdir, self.journal)
         if max_events is None and self.journal.stopped is not None:
             max_events = self.journal.stopped.events
         for state in replay(self.manifest, self.journal.records, self.lives):
@@ -81,37 +109,37 @@ class History:
         import pandas
 
         task = task_of_manifest(self.manifest)
-        rows = []
-        for life in self.lives.values():
-            individual, record = life.individual, life.record
-            needed = genotype_cost(individual.genotype, self.manifest.settings, task)
-            rows.append(
-                {
-                    "id": individual.id,
-                    "event": life.event,
-                    "parent_id": individual.parent_id,
-                    "mutation": individual.mutation,
-                    "validation_accuracy": individual.fitness,
-                    "test_accuracy": record.test_accuracy,
-                    "failure": record.outcome.failure,
-                    "death": life.death,
-                    "virtual_seconds": life.virtual_seconds,
-                    "layers": len(individual.genotype.layers),
-                    "skips": len(individual.genotype.skips),
-                    "learning_rate": individual.genotype.learning_rate,
-                    "parameters": needed.parameters,
-                    "flops_per_image": needed.forward_flops,
-                    "flops": life.birth.flops,
-                    "compile_seconds": record.compile_seconds,
-                    "train_seconds": record.train_seconds,
-                    "finished": record.finished,
-                    "session": record.session,
-                    "genotype": individual.genotype.to_json(),
-                }
-            )
-        columns = {"parent_id": "Int64", "death": "Int64"}
-        frame = pandas.DataFrame(rows)
-        return frame.astype({name: kind for name, kind in columns.items() if name in frame})
+        rows = [
+            _row(life, genotype_cost(life.individual.genotype, self.manifest.settings, task))
+            for life in self.lives.values()
+        ]
+        return pandas.DataFrame(rows, columns=Row._fields).astype({"parent_id": "Int64", "death": "Int64"})
+
+
+def _row(life: Life, needed: Cost) -> Row:
+    individual, genotype, record = life.individual, life.individual.genotype, life.record
+    return Row(
+        id=individual.id,
+        event=life.event,
+        parent_id=individual.parent_id,
+        mutation=individual.mutation,
+        validation_accuracy=individual.fitness,
+        test_accuracy=record.test_accuracy,
+        failure=record.outcome.failure,
+        death=life.death,
+        virtual_seconds=life.virtual_seconds,
+        layers=len(genotype.layers),
+        skips=len(genotype.skips),
+        learning_rate=genotype.learning_rate,
+        parameters=needed.parameters,
+        flops_per_image=needed.forward_flops,
+        flops=life.birth.flops,
+        compile_seconds=record.compile_seconds,
+        train_seconds=record.train_seconds,
+        finished=record.finished,
+        session=record.session,
+        genotype=genotype.to_json(),
+    )
 
 
 def task_of_manifest(manifest: Manifest) -> Task:

@@ -28,11 +28,13 @@ class Session:
         number: from 1.
         started: Unix time in seconds.
         limits: where the session is to end.
+        manifest_sha256: of the manifest that it read, so that one that was altered since is noticed.
     """
 
     number: int
     started: float
     limits: Limits
+    manifest_sha256: str
 
 
 @dataclass(frozen=True)
@@ -116,8 +118,23 @@ class Stop:
     seconds: float
 
 
-Entry = Session | Attempt | Loss | Record | Stop
-_KINDS: dict[str, type[Attempt | Loss | Stop]] = {kind.__name__.lower(): kind for kind in (Attempt, Loss, Stop)}
+@dataclass(frozen=True)
+class Snapshot:
+    """Announces a snapshot, durable before it is taken, so that one of another run or time is noticed.
+
+    Attributes:
+        events: outcomes told until then.
+        fingerprint: of the history up to then.
+    """
+
+    events: int
+    fingerprint: str
+
+
+Entry = Session | Attempt | Loss | Record | Stop | Snapshot
+_KINDS: dict[str, type[Attempt | Loss | Stop | Snapshot]] = {
+    kind.__name__.lower(): kind for kind in (Attempt, Loss, Stop, Snapshot)
+}
 
 
 @dataclass(frozen=True)
@@ -129,6 +146,7 @@ class JournalContent:
         stops: of the sessions that ended cleanly, in order.
         attempts: in the order in which they began.
         losses: in the order in which they were noticed.
+        snapshots: that were announced, in order.
         records: by individual, in the order in which they finished.
         stopped: how the run stands stopped; None while a session runs, or after one that was killed.
     """
@@ -137,6 +155,7 @@ class JournalContent:
     stops: tuple[Stop, ...] = ()
     attempts: tuple[Attempt, ...] = ()
     losses: tuple[Loss, ...] = ()
+    snapshots: tuple[Snapshot, ...] = ()
     records: dict[int, Record] = dataclasses.field(default_factory=dict)
     stopped: Stop | None = None
 
@@ -163,7 +182,8 @@ class Journal:
         """Writes entries and returns when they are durable; several share one write to disk. Threads may call it.
 
         Raises:
-            OSError: if they cannot be written (a full disk, say); the journal is then as it was before.
+            OSError: if they cannot be written (a full disk, say); the journal is then as it was before, as it is where
+                a signal interrupts the writing.
         """
         entries = list(entries)
         lines = b"".join(map(_line, entries))
@@ -175,10 +195,10 @@ class Journal:
                 while rest:
                     rest = rest[self._file.write(rest) :]
                 os.fsync(self._file.fileno())
-            except OSError:
+                self._length += len(lines)
+            except BaseException:
                 self._file.truncate(self._length)  # Nothing may ever follow a torn line.
                 raise
-            self._length += len(lines)
             kill_point(f"after {write}")
 
     def close(self) -> None:
@@ -214,6 +234,7 @@ def read_journal(path: Path) -> JournalContent:
         stops=tuple(entry for entry in entries if isinstance(entry, Stop)),
         attempts=tuple(entry for entry in entries if isinstance(entry, Attempt)),
         losses=tuple(entry for entry in entries if isinstance(entry, Loss)),
+        snapshots=tuple(entry for entry in entries if isinstance(entry, Snapshot)),
         records=records,
         stopped=entries[-1] if entries and isinstance(entries[-1], Stop) else None,
     )

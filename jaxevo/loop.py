@@ -4,17 +4,18 @@ The order of writing is what makes a run survive a crash at any moment: weights 
 record is forced to disk, and only then may an outcome be told and anything that follows from it be begun.
 """
 
+import dataclasses
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from jaxevo.checkpoint import SnapshotStore, TrainingStore, remove_weights, weight_names
+from jaxevo.checkpoint import SnapshotStore, TrainingStore, remove_weights
 from jaxevo.evolution import Birth, EvolutionState, birth_sha256, evolution
 from jaxevo.execution.executor import Executor
 from jaxevo.history import task_of_manifest
-from jaxevo.journal import Journal, JournalContent, JournalError, Record, next_told
+from jaxevo.journal import Journal, JournalContent, JournalError, Record, Snapshot, next_told
 from jaxevo.settings import Limits
-from jaxevo.workdir import Manifest, Workdir
+from jaxevo.workdir import Manifest, Workdir, weight_names
 
 INTERRUPTED = "interrupted"
 """The stop reason of a run that a signal ended."""
@@ -85,6 +86,9 @@ class HostLoop:
         self._settings = manifest.settings
         self._order = manifest.order
         self._limits = limits
+        self._stopped = content.stopped
+        # Where the sessions before were to end; their clocks do not count.
+        self._limits_before = [dataclasses.replace(one.limits, max_seconds=None) for one in content.sessions]
         self._evolution = evolution(manifest.settings, task_of_manifest(manifest))
         self._state = state if state is not None else self._evolution.init()
         self._journal = journal
@@ -112,11 +116,11 @@ class HostLoop:
     def until_stopped(self, interrupted: Callable[[], bool]) -> str:
         """Evolves until a limit is met or a signal comes; returns which."""
         self._take(self._state.in_flight)
-        while (reason := self._reached()) is None:
+        self._catch_up()
+        while (reason := self._reached(self._limits)) is None:
             if interrupted():
                 return INTERRUPTED
-            self._state, births = self._evolution.ask(self._state)
-            self._take(births)
+            self._ask()
             if len(self._present) >= self._collect_at:
                 self._collect()
             record = self._next_record(interrupted)
@@ -124,9 +128,33 @@ class HostLoop:
                 return INTERRUPTED
             self._state = self._evolution.tell(self._state, record.outcome)
             if self._state.events % self._settings.events_a_snapshot == 0:
+                self._journal.append([Snapshot(self._state.events, self._state.fingerprint)])
                 self.snapshot()
             self._watcher.progressed(self.progress())
         return reason
+
+    def _catch_up(self) -> None:
+        """Tells again what the sessions before have told since the snapshot, whatever this one is asked for.
+
+        At an earlier event the run must not be left: the weights that only it needs may be gone.
+        """
+        while self._may_have_told_more():
+            self._ask()
+            told = next_told(self._state, self._records, self._settings.wall_clock, self._order)
+            if told is None:
+                break
+            self._state = self._evolution.tell(self._state, self._records.pop(told).outcome)
+        self._first_event = self._state.events
+
+    def _may_have_told_more(self) -> bool:
+        """Returns whether the sessions before may have come further; if the last was killed, nobody noted how far."""
+        if self._stopped is not None:
+            return self._state.events < self._stopped.events
+        return any(self._reached(limits) is None for limits in self._limits_before)
+
+    def _ask(self) -> None:
+        self._state, births = self._evolution.ask(self._state)
+        self._take(births)
 
     def _take(self, births: Iterable[Birth]) -> None:
         """Notes births to be trained, if they were not yet; raises `JournalError` for one once decided otherwise."""
@@ -135,7 +163,7 @@ class HostLoop:
                 raise JournalError(
                     f"individual {birth.id} comes out otherwise than the journal holds: the journal or a snapshot was "
                     "altered, or another version of jaxevo began the run. Restore the folder from a copy, or go on "
-                    "with that version; 'jaxevo verify' says more. Nothing was changed"
+                    "with that version; 'jaxevo verify' says more"
                 )
             if birth.id not in self._records:
                 self._untrained.append(birth)
@@ -154,7 +182,7 @@ class HostLoop:
                 self._present[record.outcome.weights] = None
 
     def snapshot(self) -> None:
-        """Saves the state; told events can then be restored without their records."""
+        """Saves the state, once the journal holds its fingerprint; told events then need not be told again."""
         self._snapshots.save(self._state)
 
     def progress(self) -> Progress:
@@ -168,9 +196,9 @@ class HostLoop:
             train_seconds=self._train_seconds,
         )
 
-    def _reached(self) -> str | None:
+    def _reached(self, limits: Limits) -> str | None:
         best = self._state.best
-        return self._limits.reached(
+        return limits.reached(
             events=self._state.events,
             flops=self._state.total_flops,
             seconds=time.perf_counter() - self._began,

@@ -89,7 +89,7 @@ def alter_stride(generator: np.random.Generator, genotype: Genotype, image_shape
     index = _pick_convolution(generator, genotype)
     if index is None:
         return None
-    log2_stride = _pick(generator, _around_or_leaving_zero(_convolution(genotype, index).log2_stride))
+    log2_stride = _around_or_leaving_zero(generator, _convolution(genotype, index).log2_stride)
     return _replace_convolution(genotype, index, log2_stride=log2_stride)
 
 
@@ -104,7 +104,7 @@ def alter_number_of_channels(
     if index is None:
         return None
     channels = genotype.channels(image_shape[2])
-    moved = _pick(generator, _around(channels[index + 1]))
+    moved = _around(generator, channels[index + 1])
     return _replace_convolution(genotype, index, channel_factor=Fraction(moved, channels[index]))
 
 
@@ -114,7 +114,7 @@ def filter_size(generator: np.random.Generator, genotype: Genotype, image_shape:
     if index is None:
         return None
     side = _pick(generator, ("half_height", "half_width"))
-    half = _pick(generator, _around_or_leaving_zero(getattr(_convolution(genotype, index), side)))
+    half = _around_or_leaving_zero(generator, getattr(_convolution(genotype, index), side))
     return _replace_convolution(genotype, index, **{side: half})
 
 
@@ -167,14 +167,20 @@ def _pick(generator: np.random.Generator, options: Sequence[T]) -> T:
     return options[int(generator.integers(len(options)))]
 
 
-def _around(value: int) -> tuple[int, ...]:
-    """Returns every whole number from half of a value to its double, but for the value itself."""
-    return tuple(other for other in range(-(-value // 2), 2 * value + 1) if other != value)
+def _around(generator: np.random.Generator, value: int) -> int:
+    """Draws a whole number from half of a value to its double, but for the value itself."""
+    return _another(generator, value, -(-value // 2), 2 * value)
 
 
-def _around_or_leaving_zero(value: int) -> tuple[int, ...]:
+def _around_or_leaving_zero(generator: np.random.Generator, value: int) -> int:
     """Like `_around` for values that may be 0, which must be able to leave it and to come back."""
-    return tuple(other for other in range(value // 2, max(1, 2 * value) + 1) if other != value)
+    return _another(generator, value, value // 2, max(1, 2 * value))
+
+
+def _another(generator: np.random.Generator, value: int, least: int, most: int) -> int:
+    """Draws a whole number from `least` to `most`, but for a value among them."""
+    drawn = least + int(generator.integers(most - least))
+    return drawn if drawn < value else drawn + 1
 
 
 def _pick_convolution(generator: np.random.Generator, genotype: Genotype) -> int | None:

@@ -107,7 +107,7 @@ def fit(point: jax.Array, shape: tuple[int, ...]) -> jax.Array:
 def _nearest(point: jax.Array, axis: int, size: int) -> jax.Array:
     """Resizes one axis by nearest neighbour (half-pixel centres, as `jax.image.resize`).
 
-    Where the picked rows are evenly spaced, which they are for all but odd sizes, this is a strided slice, whose
+    Where the picked rows are evenly spaced, as they always are where the size divides, this is a strided slice, whose
     gradient is a padding; the gradient of a gather would be a scatter, which is slow.
     """
     rows = np.floor((np.arange(size) + 0.5) * point.shape[axis] / size).astype(int)

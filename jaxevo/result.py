@@ -10,32 +10,32 @@ from jaxevo.evaluation import SavedNetworks, ensemble_members, majority_vote
 from jaxevo.evolution import genotype_cost
 from jaxevo.history import History, task_of_manifest
 from jaxevo.journal import JournalContent
+from jaxevo.population import Individual
 from jaxevo.workdir import Workdir, read_manifest, write_json, writing_explained
 
 
-def summarise(workdir: Workdir, dataset: Dataset) -> dict[str, Any] | None:
-    """Returns the result of a stopped run; None where no individual has any weights.
+def summarise(workdir: Workdir, dataset: Dataset) -> dict[str, Any]:
+    """Returns the result of a stopped run; what is said of the best is None where no training succeeded.
 
     The best is the fittest by validation; its test accuracy is the one that was measured after its training.
     """
     history = History(workdir)
     state, settings = history.state, history.manifest.settings
-    best = state.best
-    if best is None or best.weights is None:
-        return None
-    needed = genotype_cost(best.genotype, settings, task_of_manifest(history.manifest))
+    best = state.best if state.best is not None and state.best.weights is not None else None
+    needed = genotype_cost(best.genotype, settings, task_of_manifest(history.manifest)) if best else None
+    vote = ensemble_test_accuracy(history, workdir, dataset, settings.ensemble_size) if best else None
     records = [life.record for life in history.lives.values()]
     wall_seconds = wall_clock_seconds(history.journal)
     return {
         "fingerprint": state.fingerprint,
         "individuals": state.events,
         "stop_reason": history.journal.stopped.reason if history.journal.stopped else None,
-        "best_id": best.id,
-        "best_validation_accuracy": best.fitness,
-        "best_test_accuracy": history.lives[best.id].record.test_accuracy,
-        "ensemble_test_accuracy": ensemble_test_accuracy(history, workdir, dataset, settings.ensemble_size),
-        "best_parameters": needed.parameters,
-        "best_flops_per_image": needed.forward_flops,
+        "best_id": best.id if best else None,
+        "best_validation_accuracy": best.fitness if best else None,
+        "best_test_accuracy": history.lives[best.id].record.test_accuracy if best else None,
+        "ensemble_test_accuracy": vote,
+        "best_parameters": needed.parameters if needed else None,
+        "best_flops_per_image": needed.forward_flops if needed else None,
         "total_flops": state.total_flops,
         "wall_seconds": wall_seconds,
         "compile_seconds": sum(record.compile_seconds for record in records),
@@ -44,19 +44,30 @@ def summarise(workdir: Workdir, dataset: Dataset) -> dict[str, Any] | None:
     }
 
 
-def write_result(path: Path) -> dict[str, Any] | None:
-    """Writes `result.json` of a run that has stopped, and returns what it holds; None where nothing was trained."""
+def write_result(path: Path) -> dict[str, Any]:
+    """Writes `result.json` of a run that has stopped, and returns what it holds."""
     workdir = Workdir(path)
     result = summarise(workdir, load(read_manifest(workdir).settings.dataset))
-    if result is not None:
-        with writing_explained(path):
-            write_json(workdir.result, result)
+    with writing_explained(path):
+        write_json(workdir.result, result)
     return result
+
+
+def ensemble(history: History, size: int) -> list[Individual]:
+    """Returns the members of the ensemble, the fittest first, fewer than `size` where fewer have weights.
+
+    Raises:
+        ValueError: if nobody has.
+    """
+    members = ensemble_members(tuple(history.state.population), history.best, size)
+    if not members:
+        raise ValueError("no individual of the run has been trained successfully yet: there is nothing to test")
+    return members
 
 
 def ensemble_test_accuracy(history: History, workdir: Workdir, dataset: Dataset, size: int) -> float:
     """Returns the test accuracy of the majority vote of the fittest `size` individuals."""
-    members = ensemble_members(tuple(history.state.population), history.best, size)
+    members = ensemble(history, size)
     networks = SavedNetworks(history.manifest.settings, dataset, workdir.weights)
     predictions = [networks.predictions(member, dataset.test) for member in members]
     vote = majority_vote(predictions, dataset.num_classes)

@@ -10,17 +10,18 @@ from pathlib import Path
 import jax
 
 from jaxevo.attempts import Attempts
-from jaxevo.checkpoint import SnapshotStore, TrainingStore
+from jaxevo.checkpoint import SnapshotStore, TrainingStore, load_latest_snapshot
 from jaxevo.compilation import use_persistent_cache
 from jaxevo.data import Dataset, absolute_name, load
 from jaxevo.data.cache import cache_dir
-from jaxevo.evolution import Outcome, Task, evolution
+from jaxevo.evolution import EvolutionState, Outcome, Task, evolution
 from jaxevo.execution.executor import Executor
 from jaxevo.execution.local import LocalExecutor, lane_devices
 from jaxevo.execution.machine import describe_machine, differences
 from jaxevo.execution.waiting import BIRTHS_A_LANE, expected_idle_share
 from jaxevo.execution.worker import Assignment
 from jaxevo.history import History
+from jaxevo.integrity import check_journal, check_manifest
 from jaxevo.journal import Journal, JournalContent, Record, Session, Stop, read_journal
 from jaxevo.loop import FAILED, HostLoop, Progress, Watcher
 from jaxevo.settings import Execution, Limits, Settings
@@ -31,9 +32,13 @@ from jaxevo.workdir import (
     WorkdirError,
     check_new,
     locked,
+    manifest_sha256,
     read_manifest,
     write_manifest,
 )
+
+# Below it nobody would set num_workers otherwise.
+_IDLE_SHARE_TO_TELL = 0.02
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,7 @@ def start_run(path: Path, settings: Settings, limits: Limits, execution: Executi
             machine=machine,
         )
         write_manifest(workdir, manifest)
-        return _evolve(workdir, manifest, dataset, JournalContent(), limits, execution, watcher)
+        return _evolve(workdir, manifest, dataset, JournalContent(), None, limits, execution, watcher)
 
 
 def resume_run(path: Path, changes: Limits, execution: Execution, watcher: Watcher, skip: Sequence[int] = ()) -> Ended:
@@ -107,16 +112,17 @@ def resume_run(path: Path, changes: Limits, execution: Execution, watcher: Watch
         )
     with locked(path):
         content = read_journal(workdir.journal)
+        state = load_latest_snapshot(workdir.snapshots)
+        check_manifest(workdir, content)
+        check_journal(workdir, content, state)
         _check_skipped(skip, content)
         if skip:
             watcher.notice(
                 f"counting as failed, without training: {', '.join(map(str, skip))}. The run is not reproducible from "
                 "its seed alone any more"
             )
-        limits = content.sessions[-1].limits if content.sessions else manifest.limits
-        given = {name: value for name, value in dataclasses.asdict(changes).items() if value is not None}
-        limits = dataclasses.replace(limits, **given)
-        return _evolve(workdir, manifest, dataset, content, limits, execution, watcher, skip)
+        limits = _limits_changed(manifest, content, changes)
+        return _evolve(workdir, manifest, dataset, content, state, limits, execution, watcher, skip)
 
 
 def replay_run(source: Path, path: Path, execution: Execution, watcher: Watcher) -> Ended:
@@ -143,7 +149,19 @@ def replay_run(source: Path, path: Path, execution: Execution, watcher: Watcher)
         workdir = Workdir(path)
         manifest = dataclasses.replace(history.manifest, limits=limits, machine=machine, order=told)
         write_manifest(workdir, manifest)
-        return _evolve(workdir, manifest, dataset, JournalContent(), limits, execution, watcher, history.skipped)
+        return _evolve(workdir, manifest, dataset, JournalContent(), None, limits, execution, watcher, history.skipped)
+
+
+def _limits_changed(manifest: Manifest, content: JournalContent, changes: Limits) -> Limits:
+    """Returns the limits of the last session with those that are given in their place.
+
+    The limit that ended it gives way to another that is given: else the run could not be gone on with up to that one.
+    """
+    limits = content.sessions[-1].limits if content.sessions else manifest.limits
+    given = {name: value for name, value in dataclasses.asdict(changes).items() if value is not None}
+    met = content.stopped.reason if content.stopped is not None else None
+    lifted = {met: None} if given and met in dataclasses.asdict(limits) else {}
+    return dataclasses.replace(limits, **{**lifted, **given})
 
 
 def _task_of(dataset: Dataset) -> Task:
@@ -208,18 +226,31 @@ def _evolve(
     manifest: Manifest,
     dataset: Dataset,
     content: JournalContent,
+    state: EvolutionState | None,
     limits: Limits,
     execution: Execution,
     watcher: Watcher,
     skip: Sequence[int] = (),
 ) -> Ended:
-    """Opens all that a session needs, evolves, and closes it; `content` is what the journal holds before."""
+    """Opens all that a session needs, evolves, and closes it.
+
+    Args:
+        workdir: of the run.
+        manifest: of the run.
+        dataset: of the run.
+        content: what the journal holds before.
+        state: what the last snapshot holds, None where there is none.
+        limits: where the session is to end.
+        execution: on what it is executed.
+        watcher: whoever watches.
+        skip: births in training to count as failed.
+    """
     settings = manifest.settings
     use_persistent_cache(cache_dir() / "executables")
     snapshots = SnapshotStore(workdir.snapshots)
     with contextlib.closing(snapshots), Journal(workdir.journal) as journal, wish_to_stop() as interrupted:
-        state = snapshots.load_latest()
-        session = Session(len(content.sessions) + 1, time.time(), limits)
+        workdir.result.unlink(missing_ok=True)  # It will be of another event.
+        session = Session(len(content.sessions) + 1, time.time(), limits, manifest_sha256(workdir))
         skipped = [_skipped(birth_id, session.number) for birth_id in skip]
         journal.append([session, *skipped])
         content = dataclasses.replace(content, records=content.records | {one.outcome.id: one for one in skipped})
@@ -227,8 +258,9 @@ def _evolve(
         attempts = Attempts(journal, content, session.number, execution.max_deaths, first_step)
         executor = _executor(workdir, manifest, dataset, execution, session, attempts, watcher)
         loop = HostLoop(workdir, manifest, limits, content, state, journal, snapshots, executor, watcher)
-        if settings.workers < BIRTHS_A_LANE * executor.lanes and not settings.wall_clock:
-            expected = expected_idle_share(settings.workers, executor.lanes)
+        few = settings.workers < BIRTHS_A_LANE * executor.lanes and not settings.wall_clock
+        expected = expected_idle_share(settings.workers, executor.lanes) if few else 0.0
+        if expected >= _IDLE_SHARE_TO_TELL:
             watcher.notice(
                 f"num_workers is {settings.workers} for {executor.lanes} lanes: with fewer than {BIRTHS_A_LANE} births "
                 f"in flight a lane, lanes wait for the outcome that is due next, here some {expected:.0%} of their "
@@ -289,9 +321,11 @@ def _skipped(birth_id: int, session: int) -> Record:
 
 
 def _stop(session: Session, reason: str, loop: HostLoop, executor: Executor, journal: Journal) -> Progress:
-    """Ends the lanes, and notes in the journal how the session ended."""
-    loop.keep(executor.close())
-    progress = loop.progress()
-    state = progress.state
-    journal.append([Stop(session.number, state.events, reason, state.fingerprint, progress.session_seconds)])
+    """Ends the lanes, and notes in the journal how the session ended, even where the user is too impatient to wait."""
+    try:
+        loop.keep(executor.close())
+    finally:
+        progress = loop.progress()
+        state = progress.state
+        journal.append([Stop(session.number, state.events, reason, state.fingerprint, progress.session_seconds)])
     return progress

@@ -6,6 +6,7 @@ can be extended with others. `Execution` says on what it runs, which may differ 
 
 import dataclasses
 import math
+import sys
 import types
 import typing
 from dataclasses import dataclass
@@ -47,7 +48,8 @@ class Settings:
     max_flops_per_image: int | None = None
     """Budget: FLOPs of a forward pass of one image."""
     max_memory: int | None = None
-    """Budget: estimated bytes that training or evaluating an individual takes, whichever takes more."""
+    """Budget: estimated bytes that training or evaluating an individual takes, whichever takes more, with whole
+    batches of batch-size and evaluation-batch-size."""
 
     wall_clock: bool = False
     """Tell outcomes as they really finish instead of in virtual order: no lane ever waits, but the seed alone no longer
@@ -98,7 +100,7 @@ class Settings:
                 "num_workers",
                 self.num_workers,
                 fits,
-                f"1 to {self.population_size // 2}, half the population_size",
+                f"1 to {self.population_size // 2}, half the population_size {self.population_size}: give both",
             )
         _choice("selection", self.selection, SelectionName)
         _choice("inheritance", self.inheritance, InheritanceName)
@@ -291,6 +293,8 @@ def _check_types(given: Settings | Limits | Execution) -> None:
         # True is an int to Python, but no number to a user.
         fits = isinstance(value, accepted) and isinstance(value, bool) == (kind is bool)
         _check(name, value, fits, words)
+        if kind is float and isinstance(value, int):
+            _check(name, value, abs(value) <= sys.float_info.max, "a number that a float can hold")
 
 
 _KINDS: dict[type, tuple[type | types.UnionType, str]] = {
@@ -306,7 +310,6 @@ _KINDS: dict[type, tuple[type | types.UnionType, str]] = {
 _PAPER = Settings(
     dataset="cifar10",
     population_size=1000,
-    num_workers=250,
     train_steps=25_600,
     birth_overhead=10.0,
     compile_overhead=30.0,
@@ -319,7 +322,6 @@ PRESETS: dict[str, tuple[Settings, Limits]] = {
         Settings(
             dataset="digits",
             population_size=16,
-            num_workers=4,
             # Two lanes hardly wait without it.
             compile_overhead=0.0,
             selection="aging",

@@ -64,7 +64,7 @@ class Carry(NamedTuple):
         params: trainable arrays.
         batch_stats: running statistics of batch normalisation.
         optimiser: Optax's state, the momentum.
-        finite: bool [], whether every gradient of the logits so far was of finite numbers.
+        finite: bool [], whether the loss of every batch so far was a finite number.
     """
 
     params: Any
@@ -174,11 +174,13 @@ def make_train_step(phenotype: Phenotype, settings: Settings) -> TrainStep:
             return logits, updates.get("batch_stats", {})
 
         logits, pull_back, batch_stats = jax.vjp(apply, carry.params, has_aux=True)
-        (gradients,) = pull_back(cross_entropy_gradient(logits, labels))
+        of_logits, of_labels = cross_entropy_gradient(logits, labels)
+        (gradients,) = pull_back(of_logits)
         if phenotype.axis_name is not None:
-            gradients = jax.lax.pmean(gradients, phenotype.axis_name)
-        # It is the mean over all images: one logit that is NaN or plus infinity makes it NaN.
-        finite = jnp.isfinite(gradients["classifier"]["bias"]).all()
+            gradients, of_labels = jax.lax.pmean((gradients, of_labels), phenotype.axis_name)
+        # Of the loss's two terms one is a logarithm, finite unless a logit is NaN or plus infinity, which makes the
+        # gradient of the bias NaN: that is the mean over all images. The other is `of_labels`.
+        finite = jnp.isfinite(gradients["classifier"]["bias"]).all() & jnp.isfinite(of_labels)
         steps, state = transformation.update(gradients, carry.optimiser, carry.params)
         params = jax.tree.map(lambda value, step: value - learning_rate * step, carry.params, steps)
         return Carry(params, batch_stats, state, carry.finite & finite)
@@ -186,23 +188,27 @@ def make_train_step(phenotype: Phenotype, settings: Settings) -> TrainStep:
     return train_step
 
 
-def cross_entropy_gradient(logits: jax.Array, labels: jax.Array) -> jax.Array:
+def cross_entropy_gradient(logits: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Returns the gradient of the mean cross-entropy: softmax less the one-hot labels, over the size of the batch.
 
-    By hand, because nothing asks for the loss itself, and with the classes first, so that the loops run over the batch:
-    on CPU, where LLVM unrolls loops over few classes, the program of the smallest network compiles in half the time.
+    By hand, because of the loss itself nobody asks more than whether it is finite, and with the classes first, so that
+    the loops run over the batch: on CPU, where LLVM unrolls loops over few classes, the program of the smallest network
+    compiles in half the time.
 
     Args:
         logits: float32 [batch, classes].
         labels: int32 [batch].
 
     Returns:
-        float32 [batch, classes].
+        The gradient, float32 [batch, classes], and the mean of how far each label's logit lies below the largest of its
+        image, float32 []: the loss, but for the logarithm of the softmax's sum.
     """
     by_class = jax.lax.optimization_barrier(logits.T)  # Else XLA would transpose later.
-    powers = jnp.exp(by_class - by_class.max(axis=0))
+    below = by_class.max(axis=0) - by_class
+    powers = jnp.exp(-below)
     one_hot = jnp.arange(len(by_class))[:, None] == labels
-    return ((powers / powers.sum(axis=0) - one_hot) / len(labels)).T
+    gradient = ((powers / powers.sum(axis=0) - one_hot) / len(labels)).T
+    return gradient, jnp.where(one_hot, below, 0).sum() / len(labels)
 
 
 def make_train_chunk(train_step: TrainStep) -> Callable[..., Carry]:

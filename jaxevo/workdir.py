@@ -4,9 +4,11 @@ import contextlib
 import dataclasses
 import errno
 import fcntl
+import hashlib
 import importlib.metadata
 import json
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +17,10 @@ from typing import Any
 from jaxevo.durable import force
 from jaxevo.settings import Execution, Limits, Settings, settings_from_json
 
-FORMAT = 2
+FORMAT = 3
 """The format of a work folder; a folder of another format is refused."""
 
+_WEIGHTS_NAME = re.compile(r"(\d{6,})-(\d+)")
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
@@ -101,6 +104,22 @@ class Manifest:
     order: tuple[int, ...] = ()
 
 
+def weights_name(birth_id: int, attempt: int) -> str:
+    """Returns the name of the weights that an attempt at a birth leaves."""
+    return f"{birth_id:06d}-{attempt}"
+
+
+def attempted(name: str) -> tuple[int, int] | None:
+    """Returns the birth and the number of the attempt that weights are of, None where the name is no weights'."""
+    found = _WEIGHTS_NAME.fullmatch(name)
+    return (int(found[1]), int(found[2])) if found else None
+
+
+def weight_names(folder: Path) -> list[str]:
+    """Returns the names of all weights in a folder, whole or not, sorted."""
+    return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+
+
 def software_versions() -> dict[str, str]:
     """Returns the versions of the packages that shape a result."""
     return {name: importlib.metadata.version(name) for name in _PACKAGES}
@@ -122,8 +141,10 @@ def check_new(path: Path) -> None:
         raise WorkdirError(
             f"workdir {path} holds a run already: go on with it by 'jaxevo resume {path}', or choose another folder"
         )
+    if path.exists() and not path.is_dir():
+        raise WorkdirError(f"workdir {path} is a file, but must be a folder: choose another path")
     # What a run that was killed before it began may have left does not count.
-    if path.exists() and (not path.is_dir() or {child.name for child in path.iterdir()} - {"lock", "manifest.tmp"}):
+    if path.exists() and {child.name for child in path.iterdir()} - {"lock", "manifest.tmp"}:
         raise WorkdirError(f"workdir {path} exists and is not empty, but holds no run: choose another folder")
 
 
@@ -212,6 +233,11 @@ def read_manifest(workdir: Workdir) -> Manifest:
         return Manifest(settings=settings, limits=limits, **facts)
     except (ValueError, KeyError, TypeError) as error:
         raise WorkdirError(f"{path} is damaged ({error}): restore it from a copy. Nothing was changed") from error
+
+
+def manifest_sha256(workdir: Workdir) -> str:
+    """Returns the hash of the manifest, as it stands in its file."""
+    return hashlib.sha256(workdir.manifest.read_bytes()).hexdigest()
 
 
 def recorded_execution(manifest: Manifest) -> Execution:

@@ -63,7 +63,29 @@ def test_lineage_goes_from_an_initial_individual_to_the_asked_one(run):
 
 def test_an_earlier_moment_can_be_opened(run, tmp_path):
     start(tmp_path / "short", 5)
-    assert jaxevo.open(run.path, 5).fingerprint == jaxevo.open(tmp_path / "short").fingerprint
+    earlier = jaxevo.open(run.path, 5)
+    assert earlier.fingerprint == jaxevo.open(tmp_path / "short").fingerprint
+    assert len(earlier.history) == 5
+    for individual in earlier.population:
+        network = earlier.network(individual)
+        if individual in (*run.population, run.best.individual):
+            assert network.variables["params"]
+        else:
+            with pytest.raises(ValueError, match=f"individual {individual.id} lives no more"):
+                network.variables  # noqa: B018
+
+
+def test_before_its_first_event_a_run_has_an_empty_history(run):
+    begun = jaxevo.open(run.path, 0)
+    assert begun.events == 0
+    assert list(begun.history.columns) == list(run.history.columns)
+    assert begun.history.empty
+
+
+@pytest.mark.parametrize("max_events", [-1, "3", 2.0, True])
+def test_an_earlier_moment_is_a_number_of_events(run, max_events):
+    with pytest.raises(ValueError, match=f"max_events is {max_events!r}, but must be a whole number"):
+        jaxevo.open(run.path, max_events)
 
 
 @pytest.mark.parametrize(
@@ -101,6 +123,15 @@ except ValueError as error:
     lines = ended.stdout.splitlines()
     assert run.fingerprint in lines
     assert "holds a run already" in lines[-1]
+
+
+def test_a_signal_to_the_process_of_its_own_says_how_to_go_on(tmp_path, monkeypatch):
+    import jaxevo.api as api
+
+    monkeypatch.setattr(api, "prepare_process", lambda execution: False)
+    monkeypatch.setattr(api, "_command", lambda *_: [sys.executable, "-c", "import sys; sys.exit(130)"])
+    with pytest.raises(KeyboardInterrupt, match="nothing that had finished is lost: jaxevo resume"):
+        jaxevo.evolve(tmp_path / "run", max_individuals=3)
 
 
 def test_importing_jaxevo_imports_no_jax_and_takes_no_time():

@@ -10,7 +10,7 @@ from tiny_runs import TINY, command, jaxevo, run_arguments, start
 
 import jaxevo as package
 from jaxevo.cli import main, parse
-from jaxevo.settings import PRESETS, Execution, Limits, Settings
+from jaxevo.settings import PRESETS, Execution, Limits
 
 
 @pytest.fixture(scope="module")
@@ -61,12 +61,18 @@ def test_a_preset_gives_the_defaults(preset, form):
     assert (given.settings, given.limits) == PRESETS[preset]
 
 
-def test_every_setting_and_limit_is_a_flag_with_help(capsys):
+def test_every_setting_and_limit_is_a_flag_with_help_and_default(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
     with pytest.raises(SystemExit):
         parse(["run", "--help"])
-    text = capsys.readouterr().out
-    for field in (*dataclasses.fields(Settings), *dataclasses.fields(Limits)):
-        assert f"--{field.name.replace('_', '-')} " in text
+    text = "\n".join(line.strip("│ ") for line in capsys.readouterr().out.splitlines())
+    flags = {part.split()[0]: part for part in text.split("\n--")[1:]}
+    settings, limits = PRESETS["demo"]
+    for given in (settings, limits, Execution()):
+        for field in dataclasses.fields(given):
+            about = " ".join(flags[field.name.replace("_", "-")].split("╰")[0].split())
+            assert len(about.split()) > 6, about
+            assert about.endswith(f"(default: {getattr(given, field.name)})")
 
 
 @pytest.mark.parametrize(
@@ -76,6 +82,9 @@ def test_every_setting_and_limit_is_a_flag_with_help(capsys):
         (["run", "--dataset", "cifra10"], "Did you mean 'cifar10'"),
         (["run", "--workdir", "gs://bucket/run"], "must be a folder of a POSIX file system"),
         (["run", "--max-individuals", "0"], "max_individuals is 0, but must be"),
+        (["run", "--population-size", "6", "--num-workers", "4"], "num_workers is 4, but must be 1 to 3, half the"),
+        (["run", "--dataset", "~nobody-here/images.npz"], "begins with a home folder that is not there"),
+        (["run", "--dataset", __file__], "is a file, but no .npz"),
         (["resume", "nowhere"], "holds no run"),
         (["show", "nowhere"], "holds no run"),
         (["test", "nowhere"], "holds no run"),
@@ -102,8 +111,11 @@ def test_show_prints_network_lineage_and_population(run_path, capsys):
     text = capsys.readouterr().out
     run = package.open(run_path)
     assert run.best.describe() in text
-    assert "lineage" in text
-    assert "(initial)" in text
+    lineage, population = text.split("lineage, the first ancestor first")[1].split("population after 12 events")
+    steps = [one.mutation or "(initial)" for one in run.lineage(run.best.individual.id)]
+    told = [line.split("│")[2].strip() for line in lineage.splitlines() if line.startswith("│")]
+    assert told == steps
+    assert len(population.split("\n")) > len(run.population)
     for individual in run.population:
         assert f" {individual.id} " in text
     assert run.fingerprint in text
@@ -116,6 +128,19 @@ def test_show_of_one_individual_and_of_none(run_path, capsys):
     assert "individual is 999, but the run has 12 finished ones" in capsys.readouterr().err
 
 
+def test_what_nobody_reads_any_more_is_not_written(run_path):
+    shown = subprocess.Popen(command("show", run_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    shown.stdout.close()
+    errors = shown.stderr.read()
+    shown.stderr.close()
+    assert (shown.wait(60), errors) == (0, "")
+
+
+def test_a_small_population_has_workers_that_fit():
+    assert parse(["run", "--population-size", "6"]).settings.workers == 1
+    assert parse(["run", "--population-size", "40"]).settings.workers == 10
+
+
 def test_test_gives_the_accuracy_that_was_journalled(run_path, capsys):
     assert main(["test", str(run_path), "--ensemble-size", "3"]) == 0
     text = capsys.readouterr().out
@@ -125,6 +150,24 @@ def test_test_gives_the_accuracy_that_was_journalled(run_path, capsys):
         in text
     )
     assert "majority vote of the 3 best: test accuracy" in text
+
+
+def test_test_names_as_many_members_as_there_are(run_path, capsys):
+    assert main(["test", str(run_path), "--ensemble-size", "100"]) == 0
+    run = package.open(run_path)
+    candidates = {one.id for one in (*run.population, run.best.individual) if one.weights is not None}
+    assert f"majority vote of the {len(candidates)} best" in capsys.readouterr().out
+
+
+def test_of_the_dead_nothing_can_be_exported(run_path, tmp_path, capsys):
+    run = package.open(run_path)
+    kept = {one.id for one in (*run.population, run.best.individual)}
+    dead = next(number for number in run.history["id"] if number not in kept)
+    assert main(["export", str(run_path), str(tmp_path / "network"), "--individual", str(dead)]) == 2
+    error = capsys.readouterr().err
+    assert f"individual {dead} lives no more" in error
+    assert "missing" not in error
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_export_writes_the_best_and_refuses_a_folder_in_use(run_path, tmp_path, capsys):
@@ -142,7 +185,8 @@ def test_run_and_resume_print_plain_lines_and_a_summary(tmp_path):
     assert ended.returncode == 0, ended.stderr
     result = json.loads((path / "result.json").read_text())
     assert result["fingerprint"] in ended.stdout
-    assert f"jaxevo show {path}" in ended.stdout
+    assert f"See what evolved: jaxevo show {path}\n" in ended.stdout
+    assert f"Extend the run:   jaxevo resume {path} --max-individuals 12\n" in ended.stdout
     assert "/6 individuals, " in ended.stdout
     assert "0 convolutions, initial" in ended.stdout
     assert "\x1b" not in ended.stdout

@@ -6,11 +6,11 @@ import pytest
 
 from experiments.scale.executor import SimulatedExecutor
 from experiments.scale.scenarios import DIGITS, FITTED, manifest_of
-from jaxevo.checkpoint import SnapshotStore, weight_names
+from jaxevo.checkpoint import SnapshotStore, load_latest_snapshot
 from jaxevo.journal import Journal, read_journal
 from jaxevo.loop import HostLoop, Watcher
 from jaxevo.settings import Limits, Settings
-from jaxevo.workdir import Workdir
+from jaxevo.workdir import Workdir, weight_names
 
 
 class Writing(SimulatedExecutor):
@@ -37,7 +37,7 @@ def session(folder, settings, events):
     executor = Writing(workdir.weights)
     content = read_journal(workdir.journal)
     with contextlib.closing(SnapshotStore(workdir.snapshots)) as snapshots, Journal(workdir.journal) as journal:
-        state, limits = snapshots.load_latest(), Limits(max_individuals=events)
+        state, limits = load_latest_snapshot(workdir.snapshots), Limits(max_individuals=events)
         manifest = manifest_of(settings, DIGITS, limits)
         arguments = workdir, manifest, limits, content, state, journal, snapshots, executor, Watcher()
         loop = HostLoop(*arguments)

@@ -97,7 +97,10 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
         "train_labels: label -1 at index 4 is out of range; with 3 classes give labels from 0 to 2",
     ),
     "large test label": ({"test_labels": GOOD_LABELS + 1}, "test_labels: label 3 at index 2 is out of range"),
-    "huge label": ({"train_labels": GOOD_LABELS + np.int64(10**15)}, "train_labels: label 10.* out of range"),
+    "huge label": (
+        {"train_labels": GOOD_LABELS + np.int64(10**15)},
+        "train_labels: label 10.* at index 2 is too large, as 20",
+    ),
     "labels from 1": (
         {"train_labels": GOOD_LABELS + 1, "test_labels": GOOD_LABELS + 1},
         r"train_labels: class 0 \('0'\) has no image to train on .* give every class images",
@@ -110,7 +113,11 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
         {"train_labels": np.where(np.arange(20) >= 18, 3, GOOD_LABELS), "test_labels": GOOD_LABELS},
         r"train_labels: class 3 \('3'\) has no image to train on \(the end of train is held out",
     ),
-    "sorted": ({"train_labels": np.sort(GOOD_LABELS)}, "train_labels: the images are sorted by class"),
+    "sorted": ({"train_labels": np.sort(GOOD_LABELS)}, "train_labels: the images are sorted or grouped by class"),
+    "sorted backwards": (
+        {"train_labels": np.sort(GOOD_LABELS)[::-1]},
+        "train_labels: the images are sorted or grouped by class",
+    ),
     "too few names": ({"class_names": ["ant", "bee"]}, "train_labels: label 2 at index 2 is out of range"),
     "one class": ({"train_labels": GOOD_LABELS * 0}, "class_names: 1 class cannot be told apart"),
     "name no text": ({"class_names": ["ant", 5, "cat"]}, "class_names: 5 is not text; give one text a class"),
@@ -130,6 +137,26 @@ def test_what_does_not_fit_is_told_in_a_sentence(fault: str) -> None:
     train, test = (given["train_images"], given["train_labels"]), (given["test_images"], given["test_labels"])
     with pytest.raises(ValueError, match=f"^{sentence}"):
         make_dataset("some", train, test, given["class_names"])
+
+
+@pytest.mark.parametrize("shares", [(0.5, 0.5), (0.2, 0.3, 0.5), (0.96, 0.04)])
+def test_shuffled_images_are_accepted_whatever_the_shares_of_the_classes(shares: tuple[float, ...]) -> None:
+    generator = np.random.default_rng(8)
+    labels = np.repeat(np.arange(len(shares)), [round(600 * share) for share in shares])
+    images = np.zeros((600, 4, 4, 1), np.uint8)
+    for _ in range(20):
+        shuffled = generator.permutation(labels)
+        make_dataset("some", (images, shuffled), (images, shuffled))
+
+
+@pytest.mark.parametrize("shares", [(0.5, 0.5), (0.2, 0.3, 0.5)])
+def test_images_in_groups_of_a_class_are_refused(shares: tuple[float, ...]) -> None:
+    """Their labels neither rise nor fall all the way."""
+    labels = np.repeat(np.arange(len(shares)), [round(600 * share) for share in shares])
+    images = np.zeros((600, 4, 4, 1), np.uint8)
+    grouped = np.roll(labels, 60)
+    with pytest.raises(ValueError, match="sorted or grouped by class"):
+        make_dataset("some", (images, grouped), (images, labels))
 
 
 def test_a_class_without_test_images_is_allowed() -> None:

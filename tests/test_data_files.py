@@ -76,6 +76,18 @@ def test_npz_with_pickled_objects(tmp_path: Path) -> None:
         jaxevo.data.load(tmp_path / "mine.npz")
 
 
+def test_npz_with_two_classes_of_one_name(tmp_path: Path) -> None:
+    np.savez(tmp_path / "mine.npz", **plain_arrays(), class_names=np.array(["a", "b", "a"]))
+    with pytest.raises(ValueError, match="class_names: 'a' stands for class 0 and 2; give each its own name"):
+        jaxevo.data.load(str(tmp_path / "mine.npz"))
+
+
+def test_npz_by_the_name_that_another_system_gave(tmp_path: Path) -> None:
+    with (tmp_path / "MINE.NPZ").open("wb") as file:
+        np.savez(file, **plain_arrays())
+    assert jaxevo.data.load(str(tmp_path / "MINE.NPZ")).num_classes == 3
+
+
 def test_npz_with_class_names_that_are_no_text(tmp_path: Path) -> None:
     np.savez(tmp_path / "mine.npz", **plain_arrays(), class_names=np.arange(3))
     with pytest.raises(ValueError, match=r"class_names: dtype is int64, shape \(3,\); give text"):

@@ -247,7 +247,7 @@ def test_an_unprepared_set_fails_at_once_with_what_to_do(name: str, tmp_path: Pa
         jaxevo.data.load(name)
     assert time.monotonic() - start < 10
     sentence = str(caught.value)
-    assert f"run `python -m jaxevo.data.prepare {name}` once" in sentence
+    assert f"run `{sys.executable} -m jaxevo.data.prepare {name}` once" in sentence
     assert str(tmp_path / "tfds" / "downloads" / "manual") in sentence
     assert "--archives FOLDER" in sentence
     assert all(f"{info.filename} ({url})" in sentence for url, info in url_infos(name).items())

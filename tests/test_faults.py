@@ -10,8 +10,8 @@ from jaxevo.evolution import Outcome
 from jaxevo.journal import Attempt, Journal, Loss, Record
 
 TIMES = {
-    "kill -9 at every named point": 1,
-    "kill -9 of the host at random moments": 4,
+    "kill -9 at every named point": 2,
+    "kill -9 of the host at random moments": 5,
     "kill -9 in a long training": 2,
     "five deaths on one birth, then skipped": 1,
     "disk full": 4,

@@ -18,7 +18,7 @@ from numpy_network import forward
 
 from jaxevo import compilation
 from jaxevo.attempts import Attempts
-from jaxevo.checkpoint import CheckpointError, WeightStore, weight_names
+from jaxevo.checkpoint import CheckpointError, WeightStore
 from jaxevo.data import load
 from jaxevo.evolution import Birth, Inherited, Outcome
 from jaxevo.execution import lane
@@ -28,7 +28,7 @@ from jaxevo.genotype import Genotype, genotype_from_json
 from jaxevo.journal import Journal, read_journal
 from jaxevo.phenotype import variable_shapes
 from jaxevo.settings import Execution, Settings
-from jaxevo.workdir import Workdir
+from jaxevo.workdir import Workdir, weight_names
 
 SESSION = 3
 PLAIN = Genotype(0.1)
@@ -36,6 +36,8 @@ NETWORK = Genotype(0.1, (convolution(1, 8, (1, 1), 1, BN_RELU), convolution(2, 2
 ABSURD = Genotype(1e30, NETWORK.layers[:1])
 DIVERGING = Genotype(3e38)
 """Its loss is no finite number after some steps."""
+OVERFLOWING = Genotype(3e37)
+"""Its loss is no finite number after some steps either, but all of its weights are, and in the end its logits."""
 
 
 @pytest.fixture(scope="module")
@@ -219,13 +221,37 @@ def test_a_child_trains_on_from_its_parents_weights(executor_of, tmp_path):
 # Failures.
 
 
-@pytest.mark.parametrize("genotype", [DIVERGING, ABSURD], ids=["linear", "convolutions"])
+@pytest.mark.parametrize("genotype", [DIVERGING, OVERFLOWING, ABSURD], ids=["linear", "overflow", "convolutions"])
 def test_an_absurd_learning_rate_ends_with_fitness_zero_and_a_reason(executor_of, tmp_path, genotype):
     record = finish(executor_of(), birth_of(1, genotype))[1]
     assert record.outcome == Outcome(1, 0.0, None, None, failure=record.outcome.failure)
     assert "finite" in record.outcome.failure
     assert record.test_accuracy is None
     assert weight_names(tmp_path / "weights") == []
+
+
+def test_validation_logits_that_are_not_finite_fail_the_training(executor_of, monkeypatch, tmp_path):
+    monkeypatch.setattr(lane, "accuracy", lambda *_: None)
+    record = finish(executor_of(), birth_of(1))[1]
+    assert record.outcome == Outcome(1, 0.0, None, None, failure="a logit is not a finite number")
+    assert record.test_accuracy is None
+    assert weight_names(tmp_path / "weights") == []
+
+
+def test_batches_and_fresh_arrays_are_those_of_the_runs_seed_and_the_individual(executor_of, monkeypatch):
+    asked = []
+
+    def noting(function):
+        def noted(seed, individual_id, *others):
+            asked.append((function.__name__, seed, individual_id))
+            return function(seed, individual_id, *others)
+
+        return noted
+
+    for function in (lane.plan_training, lane.first_variables):
+        monkeypatch.setattr(lane, function.__name__, noting(function))
+    finish(executor_of(seed=7), birth_of(3), birth_of(4))
+    assert sorted(asked) == [(name, 7, number) for name in ("first_variables", "plan_training") for number in (3, 4)]
 
 
 def test_test_images_never_fail_a_training(executor_of, digits, one, monkeypatch):
@@ -319,9 +345,11 @@ def test_two_lanes_train_two_births_at_once(executor_of, trainings):
 
 def test_closing_drops_what_is_in_training_and_returns_what_finished(executor_of, trainings, tmp_path):
     executor = executor_of(lanes=2, train_steps=50_000)
-    executor.submit([birth_of(0, DIVERGING), *(birth_of(number, NETWORK) for number in (1, 2, 3))])
-    # The first ends soon, since it diverges; the others would take much longer.
-    trainings.wait(lambda: 0 in trainings.ended and {1, 2} <= set(trainings.begun))
+    # The first ends soon, since it diverges; the others, which come after it, would take much longer.
+    executor.submit([birth_of(0, DIVERGING)])
+    trainings.wait(lambda: trainings.ended == [0])
+    executor.submit([birth_of(number, NETWORK) for number in (1, 2, 3)])
+    trainings.wait(lambda: {1, 2} <= set(trainings.begun))
     began = time.monotonic()
     records = executor.close()
     assert time.monotonic() - began < 5

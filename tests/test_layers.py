@@ -37,6 +37,7 @@ ORDER = (
     "attempts",
     "checkpoint",
     "workdir",
+    "integrity",
     "history",
     "evaluation",
     "signals",

@@ -3,17 +3,17 @@
 import json
 import os
 import shutil
-import signal
 import subprocess
-import time
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
-from tiny_runs import TINY, command, jaxevo, journal_lines, resume, run_arguments, start
+from tiny_runs import TINY, command, jaxevo, journal_lines, resume, rewrite_manifest, run_arguments, start
 
 import jaxevo as package
 from jaxevo.checkpoint import CheckpointError
+from jaxevo.data import load
 from jaxevo.execution.waiting import expected_idle_share
 from jaxevo.history import History
 from jaxevo.journal import JournalError
@@ -105,6 +105,24 @@ def test_records_hold_a_test_accuracy_that_evolution_is_not_told(finished):
     assert "test_accuracy" not in record["outcome"]
 
 
+def test_what_the_test_images_are_changes_nothing_but_test_accuracies(tmp_path):
+    """Neither training nor selection sees them: the same run comes of it, to the last bit."""
+    digits = load("digits")
+    images = np.concatenate([digits.train.images, digits.validation.images])
+    labels = np.concatenate([digits.train.labels, digits.validation.labels])
+    runs = []
+    for name, test in (
+        ("as they are", digits.test),
+        ("upside down", (255 - digits.test.images[::-1], (digits.test.labels + 1) % 10)),
+    ):
+        arrays = {"train_images": images, "train_labels": labels, "test_images": test[0], "test_labels": test[1]}
+        np.savez(tmp_path / f"{name}.npz", **arrays)
+        start(tmp_path / name, EVENTS, dataset=str(tmp_path / f"{name}.npz"), train_steps=30)
+        runs.append(package.open(tmp_path / name))
+    assert runs[0].fingerprint == runs[1].fingerprint
+    assert (runs[0].history["test_accuracy"] != runs[1].history["test_accuracy"]).any()
+
+
 def test_a_deleted_snapshot_is_rebuilt_from_the_journal(copied, finished):
     shutil.rmtree(copied / "snapshots")
     resume(copied)
@@ -147,7 +165,7 @@ def test_resuming_where_there_is_no_run_is_refused(tmp_path):
 def test_a_manifest_of_another_format_is_refused(copied):
     fields = json.loads((copied / "manifest.json").read_text())
     (copied / "manifest.json").write_text(json.dumps({**fields, "format": 99}))
-    with pytest.raises(WorkdirError, match="has format 99, but this version of jaxevo reads format 2"):
+    with pytest.raises(WorkdirError, match="has format 99, but this version of jaxevo reads format 3"):
         resume(copied)
 
 
@@ -165,9 +183,7 @@ def test_other_images_are_refused(copied):
 
 
 def test_other_software_is_noticed_precisely(copied):
-    fields = json.loads((copied / "manifest.json").read_text())
-    fields["machine"]["optax"] = "0.0.1"
-    (copied / "manifest.json").write_text(json.dumps(fields))
+    rewrite_manifest(copied, lambda fields: fields["machine"].update(optax="0.0.1"))
     notices = []
 
     class Noticing(Watcher):
@@ -215,19 +231,30 @@ def test_missing_and_altered_weights_are_named(copied):
         package.open(copied).best.variables  # noqa: B018
 
 
-@pytest.mark.parametrize(
-    ("limit", "reason"),
-    [
-        ({"max_flops": 1e6}, "max_flops"),
-        ({"max_seconds": 0.01}, "max_seconds"),
-        ({"target_accuracy": 0.01}, "target_accuracy"),
-    ],
-)
-def test_every_limit_stops_and_is_named(tmp_path, limit, reason):
-    settings = Settings(**TINY)
-    ended = start_run(tmp_path / "run", settings, Limits(max_individuals=200, **limit), Execution(2), Watcher())
-    assert ended.stop_reason == reason
-    assert ended.progress.state.events < 200
+LEARNING = {**TINY, "train_steps": 40}
+"""Of a run in which later individuals are fitter."""
+
+
+def stopped_by(path, **limit):
+    """Returns the event at which a limit ends a run, which must be named."""
+    limits = Limits(**{"max_individuals": 200, **limit})
+    ended = start_run(path, Settings(**LEARNING), limits, Execution(2), Watcher())
+    (name,) = limit
+    assert ended.stop_reason == name
+    return ended.progress.state.events
+
+
+def test_a_run_stops_at_the_first_event_that_meets_a_limit(tmp_path):
+    start(tmp_path / "run", 2 * EVENTS, **LEARNING)
+    history = package.open(tmp_path / "run").history
+    flops, best = history["flops"].cumsum(), history["validation_accuracy"].cummax()
+    event = EVENTS // 2
+    assert stopped_by(tmp_path / "individuals", max_individuals=event) == event
+    assert stopped_by(tmp_path / "flops", max_flops=float(flops[event - 1])) == event
+    assert stopped_by(tmp_path / "flops and one", max_flops=float(flops[event - 1] + 1)) == event + 1
+    target = best[best > best[0]].iloc[-1]
+    assert stopped_by(tmp_path / "accuracy", target_accuracy=float(target)) == int((best < target).sum()) + 1
+    assert stopped_by(tmp_path / "seconds", max_seconds=0.01) < 200
 
 
 def test_an_initial_genotype_over_budget_is_refused_before_anything_is_written(tmp_path):
@@ -273,21 +300,6 @@ def test_progress_is_told_after_every_event(tmp_path):
 
     start(tmp_path / "run", 8, watcher=Counting())
     assert set(seen) == set(range(9)) or set(seen) == set(range(1, 9))
-
-
-def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path, finished):
-    path = tmp_path / "run"
-    with subprocess.Popen(command(*run_arguments(path, 5_000)), stdout=subprocess.PIPE, text=True) as process:
-        while not (path / "journal.jsonl").exists() or not journal_lines(path, "record")[3:]:
-            time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
-        output, _ = process.communicate(timeout=30)
-    assert process.returncode == 130
-    assert f"jaxevo resume {path}" in output
-    assert journal_lines(path, "stop")[-1]["reason"] == "interrupted"
-    events = package.open(path).events
-    common = min(events, EVENTS)
-    assert fingerprint(path, common) == fingerprint(finished, common)
 
 
 def test_a_full_disk_leaves_the_journal_whole(tmp_path):
@@ -349,6 +361,18 @@ def test_result_holds_what_scripts_rely_on(tmp_path):
     assert result["individuals"] == run.events == 8
     assert result["fingerprint"] == run.fingerprint
     assert result["best_validation_accuracy"] == run.history["validation_accuracy"].max()
+    history = run.history
+    best = history.loc[history["validation_accuracy"].idxmax()]
+    assert (result["best_id"], result["best_id"]) == (run.best.individual.id, best["id"])
+    assert result["best_test_accuracy"] == run.best.test_accuracy == best["test_accuracy"]
+    assert (result["best_parameters"], result["best_flops_per_image"]) == (best["parameters"], best["flops_per_image"])
+    assert result["best_parameters"] == sum(array.size for array in jax.tree.leaves(run.best.variables["params"]))
+    assert 0 <= result["ensemble_test_accuracy"] <= 1
+    assert result["stop_reason"] == "max_individuals"
+    (stop,) = journal_lines(path, "stop")
+    assert result["wall_seconds"] == stop["seconds"] > 0
+    assert np.isclose(result["individuals_per_hour"], 3600 * 8 / stop["seconds"])
+    assert np.isclose(result["compile_seconds"], history["compile_seconds"].sum())
     assert result["total_flops"] == run.history["flops"].sum()
     assert np.isclose(result["train_seconds"], run.history["train_seconds"].sum())
     assert os.path.getsize(path / "manifest.json") > 0

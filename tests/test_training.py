@@ -346,6 +346,25 @@ def test_a_logit_that_is_not_finite_on_one_device_is_noted_on_all(shared_step):
     assert not shared_step(carry, parted((images, labels)), np.float32(0.1)).finite.any()
 
 
+LARGE = float(np.finfo(np.float32).max)
+
+
+@pytest.mark.parametrize("fresh", [(0.0, 0.0, -np.inf), (LARGE, 0.0, -LARGE), (np.nan, 0.0, 0.0), (np.inf, 0.0, 0.0)])
+def test_a_loss_that_is_no_finite_number_is_noted(fresh):
+    """Logits that the bias alone gives: their gradient may be finite where the loss is not."""
+    network, settings = network_of(INITIAL), settings_of()
+    images, _ = batch_of()
+    labels = np.full(len(images), 2, np.int32)
+    variables = jax.tree.map(np.zeros_like, variables_of(network))
+    step = jax.jit(make_train_step(network, settings))
+    bias = variables["params"]["classifier"]["bias"]
+    assert bool(step(started(variables, settings), (images, labels), np.float32(0)).finite)
+    bias[:3] = fresh
+    loss = optax.softmax_cross_entropy_with_integer_labels(np.tile(bias, (len(labels), 1)), labels).mean()
+    assert not np.isfinite(loss)
+    assert not bool(step(started(variables, settings), (images, labels), np.float32(0)).finite)
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_logit_that_is_no_finite_number_is_noted(bad):
     network, settings = network_of(INITIAL), settings_of()
@@ -382,7 +401,9 @@ def test_the_gradient_of_the_loss_is_that_of_optax(size):
 
     expected = jax.grad(mean_loss)(logits)
     assert (expected != 0).any()
-    np.testing.assert_allclose(cross_entropy_gradient(logits, labels), expected, atol=1e-7)
+    found, below = cross_entropy_gradient(logits, labels)
+    np.testing.assert_allclose(found, expected, atol=1e-7)
+    np.testing.assert_allclose(below, np.mean(logits.max(axis=1) - logits[np.arange(size), labels]), rtol=1e-5)
 
 
 def test_a_training_that_was_not_finite_once_stays_so():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_runs import jaxevo, journal_lines, rewrite_journal, start
+from tiny_runs import jaxevo, journal_lines, rewrite_journal, rewrite_manifest, start
 
 import jaxevo as package
 from jaxevo.checkpoint import WeightStore, variables_sha256
@@ -113,9 +113,7 @@ def test_a_cut_journal_is_found(copied):
 
 
 def test_an_altered_setting_is_found(copied):
-    manifest = json.loads((copied / "manifest.json").read_text())
-    manifest["settings"]["seed"] += 1
-    (copied / "manifest.json").write_text(json.dumps(manifest))
+    rewrite_manifest(copied, lambda fields: fields["settings"].update(seed=fields["settings"]["seed"] + 1))
     assert any("is not what evolution decides" in finding for finding in verify(copied))
 
 

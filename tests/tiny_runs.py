@@ -12,8 +12,19 @@ from experiments.faults.host import TINY, run_arguments
 from jaxevo.loop import Watcher
 from jaxevo.run import Ended, resume_run, start_run
 from jaxevo.settings import Execution, Limits, Settings
+from jaxevo.workdir import Workdir, manifest_sha256
 
-__all__ = ["TINY", "command", "jaxevo", "journal_lines", "resume", "rewrite_journal", "run_arguments", "start"]
+__all__ = [
+    "TINY",
+    "command",
+    "jaxevo",
+    "journal_lines",
+    "resume",
+    "rewrite_journal",
+    "rewrite_manifest",
+    "run_arguments",
+    "start",
+]
 
 
 def start(
@@ -53,6 +64,21 @@ def rewrite_journal(path: Path, change: Callable[[list[dict]], None]) -> None:
     change(lines)
     texts = map(json.dumps, lines)
     file.write_text("".join(f'{text[:-1]}, "checksum": {zlib.crc32(text.encode())}}}\n' for text in texts))
+
+
+def rewrite_manifest(path: Path, change: Callable[[dict], None]) -> None:
+    """Changes a run's manifest, and its hash in the journal, so that they agree."""
+    workdir = Workdir(path)
+    fields = json.loads(workdir.manifest.read_text())
+    change(fields)
+    workdir.manifest.write_text(json.dumps(fields))
+
+    def rehash(lines: list[dict]) -> None:
+        for line in lines:
+            if line["kind"] == "session":
+                line["manifest_sha256"] = manifest_sha256(workdir)
+
+    rewrite_journal(path, rehash)
 
 
 def journal_lines(path: Path, kind: str) -> list[dict]:

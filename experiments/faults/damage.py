@@ -1,6 +1,5 @@
 """Bytes that are missing or altered: a torn journal, flipped bits in journal, snapshot and weights."""
 
-import contextlib
 import shutil
 from pathlib import Path
 from random import Random
@@ -8,7 +7,7 @@ from random import Random
 from experiments.faults.account import Account, Cost, expect
 from experiments.faults.host import SIGKILLED, apart
 from experiments.faults.scene import EVENTS, Scene, journal
-from jaxevo.checkpoint import CheckpointError, SnapshotStore, WeightStore, load_snapshots
+from jaxevo.checkpoint import CheckpointError, WeightStore, load_latest_snapshot, load_snapshots
 from jaxevo.history import History
 from jaxevo.journal import Journal, JournalError, read_journal
 from jaxevo.workdir import Workdir
@@ -97,8 +96,7 @@ def _flip_snapshot(latest: Path, whole: Path, places: Random, times: int) -> int
     for _ in range(times):
         name = _flip_a_bit(latest, places)
         try:
-            with contextlib.closing(SnapshotStore(latest.parent)) as store:
-                state = store.load_latest()
+            state = load_latest_snapshot(latest.parent)
         except CheckpointError as error:
             expect("delete that folder" in str(error), f"a flipped bit of a snapshot gives: {error}")
             found += 1

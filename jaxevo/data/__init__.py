@@ -32,8 +32,8 @@ def load(name_or_path: str | os.PathLike[str]) -> Dataset:
     text = os.fspath(name_or_path)
     if text in EMBEDDED:
         return EMBEDDED[text]()
-    path = Path(text).expanduser()
-    if text and (path.is_dir() or path.suffix == ".npz"):
+    path = _path(text)
+    if path is not None:
         from jaxevo.data.files import load_folder, load_npz
 
         return load_folder(path) if path.is_dir() else load_npz(path)
@@ -48,14 +48,24 @@ def load(name_or_path: str | os.PathLike[str]) -> Dataset:
 
 def absolute_name(name_or_path: str) -> str:
     """Returns what loads the same data set from any folder: a path made absolute, a name as it is."""
-    path = Path(name_or_path).expanduser()
-    is_path = name_or_path not in EMBEDDED and (path.is_dir() or path.suffix == ".npz")
-    return str(path.absolute()) if is_path else name_or_path
+    path = _path(name_or_path) if name_or_path not in EMBEDDED else None
+    return str(path.absolute()) if path is not None else name_or_path
+
+
+def _path(text: str) -> Path | None:
+    """Returns the path of a folder or of an `.npz` file, None for other text."""
+    try:
+        path = Path(text).expanduser()
+    except RuntimeError as error:  # Of ~NAME there is no home.
+        raise ValueError(f"dataset: {text!r} begins with a home folder that is not there; give a whole path") from error
+    return path if text and (path.is_dir() or path.suffix.lower() == ".npz") else None
 
 
 def _unknown(text: str, names: list[str]) -> str:
     near = difflib.get_close_matches(text, names, n=3, cutoff=0.6)
     hint = f" Did you mean {' or '.join(repr(name) for name in near)}?" if near else ""
+    if Path(text).is_file():
+        return f"dataset: {text!r} is a file, but no .npz; save its images with numpy.savez (see jaxevo.data.files)"
     return (
         f"dataset: {text!r} is neither an embedded set, nor a file or folder that exists, nor a set of "
         f"TensorFlow Datasets.{hint} What would do: {', '.join(EMBEDDED)}, the path of an .npz file or of a "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -81,7 +82,7 @@ def check_readable(name: str, builder: DatasetBuilder) -> None:
         raise ValueError(
             f"dataset: {name!r} is prepared in {str(builder.data_path)!r} as "
             f"{builder.info.file_format.value}, which cannot be read without TensorFlow; remove that folder "
-            f"or set TFDS_DATA_DIR to another, then run `python -m jaxevo.data.prepare {name}`"
+            f"or set TFDS_DATA_DIR to another, then run `{_prepare(name)}`"
         )
 
 
@@ -89,10 +90,9 @@ def how_to_prepare(name: str, builder: DatasetBuilder) -> str:
     """The sentence for a set that is not prepared: the command, and what to put where without a network."""
     infos = builder.url_infos or {}
     megabytes = sum(int(info.size) for info in infos.values()) / 1e6
-    text = (
-        f"dataset: {name!r} is not prepared in {str(data_dir())!r}; run `python -m jaxevo.data.prepare "
-        f"{name}` once, which downloads {f'{megabytes:,.0f} MB' if infos else 'its archives'}."
-    )
+    size = f"{megabytes:,.0f} MB" if infos else "its archives"
+    where = str(data_dir())
+    text = f"dataset: {name!r} is not prepared in {where!r}; run `{_prepare(name)}` once, which downloads {size}."
     archives = [f"{info.filename} ({url})" for url, info in infos.items() if info.filename]
     if archives and len(archives) <= 8:
         text += (
@@ -100,6 +100,11 @@ def how_to_prepare(name: str, builder: DatasetBuilder) -> str:
             "by hand first, or name the folder that holds them with `--archives FOLDER`."
         )
     return text
+
+
+def _prepare(name: str) -> str:
+    """The command that prepares a set, as it works from any folder and outside of the environment."""
+    return f"{sys.executable} -m jaxevo.data.prepare {name}"
 
 
 @contextmanager

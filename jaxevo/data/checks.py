@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 MIN_TRAIN_IMAGES = 10
+_UNLIKELY = 1e-6
 
 
 def check_images(array_name: str, images: np.ndarray) -> np.ndarray:
@@ -54,9 +55,12 @@ def check_class_names(class_names: Sequence[str] | None, train_labels: np.ndarra
     """
     if class_names is None:
         labels = _check_integers("train_labels", train_labels)
-        # More classes than images would fail later as empty ones; the bound keeps a wild label from making a
-        # huge list.
-        largest = min(int(labels.max()), labels.size) if labels.size else -1
+        largest = int(labels.max()) if labels.size else -1
+        if largest >= labels.size > 0:
+            raise ValueError(
+                f"train_labels: label {largest} at index {labels.argmax()} is too large, as {labels.size} images "
+                "cannot be of so many classes; give labels counted from 0, without gaps"
+            )
         class_names = [str(label) for label in range(largest + 1)]
     names = tuple(class_names)
     odd = [name for name in names if not isinstance(name, str)]
@@ -85,13 +89,23 @@ def check_labels(array_name: str, labels: np.ndarray, num_images: int, num_class
     return labels.astype(np.int32)
 
 
-def check_not_sorted(train_labels: np.ndarray) -> None:
-    """Raises ValueError if labels `[N]` are sorted: validation, the end of train, would lack classes."""
-    if np.all(np.diff(train_labels) >= 0):
+def check_shuffled(train_labels: np.ndarray) -> None:
+    """Raises ValueError if labels `[N]` are sorted or grouped: validation, the end of train, would lack classes."""
+    steps = np.diff(train_labels)
+    if np.all(steps >= 0) or np.all(steps <= 0) or _has_a_run_that_no_shuffle_gives(train_labels):
         raise ValueError(
-            "train_labels: the images are sorted by class, so the validation split, which is the end of "
+            "train_labels: the images are sorted or grouped by class, so the validation split, which is the end of "
             "train, would lack classes; give them in shuffled order"
         )
+
+
+def _has_a_run_that_no_shuffle_gives(labels: np.ndarray) -> bool:
+    """Returns whether equal labels follow each other for so long as they do in one of a million shuffles."""
+    starts = np.flatnonzero(np.diff(labels, prepend=-1))
+    lengths = np.diff(starts, append=len(labels))
+    shares = np.bincount(labels)[labels[starts]] / len(labels)
+    # A run may begin at every label.
+    return bool(np.any(len(labels) * shares**lengths < _UNLIKELY))
 
 
 def check_every_class_has_images(train_labels: np.ndarray, class_names: tuple[str, ...]) -> None:

@@ -16,8 +16,8 @@ from jaxevo.data.checks import (
     check_every_class_has_images,
     check_images,
     check_labels,
-    check_not_sorted,
     check_same_image_shape,
+    check_shuffled,
     check_train_size,
 )
 
@@ -120,7 +120,7 @@ def make_dataset(
 
     Raises:
         ValueError: if an array's dtype, shape or values do not fit, a class is empty, train is too small or
-            sorted by class. The sentence names the array, what was given and what would do.
+            sorted or grouped by class. The sentence names the array, what was given and what would do.
     """
     train_images = check_images("train_images", train_split[0])
     test_images = check_images("test_images", test_split[0])
@@ -129,7 +129,7 @@ def make_dataset(
     names = check_class_names(class_names, train_split[1])
     train_labels = check_labels("train_labels", train_split[1], len(train_images), len(names))
     test_labels = check_labels("test_labels", test_split[1], len(test_images), len(names))
-    check_not_sorted(train_labels)
+    check_shuffled(train_labels)
     cut = len(train_images) - _num_validation_images(len(train_images))
     check_every_class_has_images(train_labels[:cut], names)
     default_padding, default_flip = augmentation_for(name, train_images.shape[1:])

@@ -83,7 +83,12 @@ def load_folder(path: Path) -> Dataset:
 def _class_names(array: np.ndarray) -> list[str]:
     if array.ndim != 1 or array.dtype.kind not in "US":
         raise ValueError(f"class_names: dtype is {array.dtype}, shape {array.shape}; give text [num_classes]")
-    return [name.decode() if isinstance(name, bytes) else name for name in array.tolist()]
+    names = [name.decode() if isinstance(name, bytes) else name for name in array.tolist()]
+    for label, name in enumerate(names):
+        if name in names[:label]:
+            other = names.index(name)
+            raise ValueError(f"class_names: {name!r} stands for class {other} and {label}; give each its own name")
+    return names
 
 
 def _class_folders(path: Path) -> list[str]:

@@ -6,6 +6,7 @@ TFDS's own builder does the work, checksums included; TensorFlow is not needed f
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -60,12 +61,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--data-dir", type=Path, default=data_dir(), help="folder of prepared sets (default: %(default)s)"
     )
     options = parser.parse_args(arguments)
+    folder = options.data_dir.expanduser()
     try:
-        place = prepare(options.name, options.archives, options.data_dir.expanduser())
+        place = prepare(options.name, options.archives, folder)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        print(f"error: {options.name} cannot be prepared in {folder} ({error}): see to that folder", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Stopped; what was downloaded whole is kept.")
+        return 130
     print(f"{options.name} is prepared in {place}")
+    if folder != data_dir():
+        print(f"For jaxevo to find it there: export TFDS_DATA_DIR={shlex.quote(str(folder.absolute()))}")
     return 0
 
 
@@ -97,6 +107,7 @@ def _is_downloaded(url: str, checksum: str, downloads: Path) -> bool:
 def _download_and_prepare(name: str, builder: DatasetBuilder, archives: Path) -> None:
     import tensorflow_datasets as tfds
     from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
+    from tensorflow_datasets.core.download.util import DownloadError
 
     # One shard a split: the stored order then is the builder's own, whatever TFDS thinks of shard sizes.
     config = tfds.download.DownloadConfig(
@@ -109,9 +120,11 @@ def _download_and_prepare(name: str, builder: DatasetBuilder, archives: Path) ->
             file_format="array_record",
         )
     except NonMatchingChecksumError as error:
-        raise ValueError(
-            f"an archive of {name!r} is not the published one; get it again. TFDS says: {error}"
-        ) from error
+        said = " ".join(str(error).split())
+        raise ValueError(f"an archive of {name!r} is not the published one; get it again. TFDS says: {said}") from error
+    except DownloadError as error:
+        said = " ".join(str(error).split())
+        raise ValueError(f"downloading {name!r} failed; run this again. TFDS says: {said}") from error
     except Exception as error:
         missing = _missing_tensorflow(error)
         if missing is None:

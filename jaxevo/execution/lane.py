@@ -32,7 +32,7 @@ from jaxevo.training import (
     put_images,
     start,
 )
-from jaxevo.workdir import Workdir
+from jaxevo.workdir import Workdir, weights_name
 
 _FIRST_CHUNK = 16
 _CHUNK_SECONDS = 1.0
@@ -117,12 +117,12 @@ class Lane:
             raise DivergedError("a logit is not a finite number")
         # Logits of test images that are not finite leave a gap in the record; they must not fail the training.
         test_accuracy = self._accuracy(programs, variables, self._data.test, self._dataset.test)
-        name = f"{birth.id:06d}-{attempt}"
+        name = weights_name(birth.id, attempt)
         sha256 = self._store.save(name, birth.genotype, trained)
         return Outcome(birth.id, fitness, name, sha256), test_accuracy
 
     def _train(self, programs: Programs, birth: Birth, attempt: int, cancelled: Callable[[], bool]) -> Any:
-        """Returns the trained variables on the first device; raises `DivergedError` where a gradient was not finite."""
+        """Returns the trained variables on the first device; raises `DivergedError` where a loss was not finite."""
         settings, devices = self._settings, self._data.devices
         first, before = self._go_on_from(programs, birth)
         carry: Carry = jax.device_put(before, devices.everywhere)
@@ -137,7 +137,7 @@ class Lane:
             end = min(first + chunk, settings.train_steps)
             carry = programs.train(carry, self._data.images, plan, rate, np.int32(first), np.int32(end))
             if not bool(carry.finite):
-                raise DivergedError("a gradient is not a finite number")
+                raise DivergedError("the loss is not a finite number")
             # How many steps a call makes decides only how soon a cancellation is seen.
             chunk = max(1, int(chunk * min(2.0, _CHUNK_SECONDS / (time.perf_counter() - began))))
             first = end
