@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from ray_cluster import LoopbackCluster, loopback_cluster
-from tiny_runs import TINY, command, journal_lines, resume, run_arguments, start
+from tiny_runs import TINY, command, journal_lines, resume, rewrite_manifest, run_arguments, start
 
 import jaxevo as package
 from jaxevo.loop import Progress, Watcher
@@ -187,8 +187,7 @@ def test_a_hanging_worker_is_given_up_and_its_return_changes_nothing(cluster, be
 
 
 def test_a_cluster_without_any_machine_like_the_first_is_refused(cluster, begun):
-    manifest = begun / "manifest.json"
-    manifest.write_text(manifest.read_text().replace('"device": "cpu"', '"device": "TPU v4"'))
+    rewrite_manifest(begun, lambda fields: fields["machine"].update(device="TPU v4"))
     with pytest.raises(RuntimeError, match="no worker is like the machine .*its device is 'cpu', but was 'TPU v4'"):
         go_on(begun, EVENTS, Watcher())
 
