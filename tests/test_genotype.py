@@ -270,7 +270,24 @@ def test_the_reader_rejects_numbers_that_are_not_finite(path, text):
         genotype_from_json(fields)
 
 
-@pytest.mark.parametrize("text", ["nan", "inf", "1/0", "0", "-1/2", "", "two", 1.5, 2, None, [1, 2]])
+@pytest.mark.parametrize("layer_id", [0, -1, 2**63, True, 1.0, "1", None])
+def test_a_layers_id_is_a_whole_number_above_the_images(layer_id):
+    with pytest.raises(ValueError, match=rf"a layer's id is {layer_id!r}, but must be a whole number from 1 to \d+"):
+        convolution(layer_id)
+    with pytest.raises(ValueError, match="a layer's id is"):
+        genotype_from_json(_changed(("layers", 0, "id"), layer_id))
+
+
+@pytest.mark.parametrize("factor", [Fraction(2**63), Fraction(1, 2**63)])
+def test_a_channel_factor_is_of_numbers_that_can_be_written(factor):
+    with pytest.raises(ValueError, match=r"channel_factor is .* must be a Fraction above 0 of numbers up to"):
+        convolution(1, factor)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["nan", "inf", "1/0", "0", "-1/2", "", "two", " 3/2 ", "1_0", "0.5", "1e5000", "\u0663/2", 1.5, 2, None, [1, 2]],
+)
 def test_the_reader_rejects_a_channel_factor_that_is_no_fraction_above_0(text):
     with pytest.raises(ValueError, match=r"channel_factor is .*, but must be"):
         genotype_from_json(_changed(("layers", 0, "channel_factor"), text))
@@ -516,6 +533,12 @@ def test_the_text_form_shows_shapes_filters_strides_activations_and_skips():
     assert re.fullmatch(r"layer 5 +conv 1 x 7, BN \+ ReLU +4 x 4 x 18 +\+ layer 3", lines[5])
     assert re.fullmatch(r"pool, classifier +10", lines[6])
     assert "0.1" in lines[7]
+
+
+def test_the_columns_of_the_text_form_never_run_together():
+    wide = Genotype(0.1, (convolution(123456, 10**6, (10**6, 10**6), activation=BN_RELU),))
+    line = describe(wide, (2**20, 2**20, 3), 10).splitlines()[1]
+    assert line == "layer 123456 conv 2000001 x 2000001, BN + ReLU 1048576 x 1048576 x 3000000"
 
 
 def test_a_layer_that_the_architecture_drops_still_has_its_line():

@@ -440,6 +440,18 @@ def test_where_only_the_parent_is_accepted_a_mutation_that_changes_nothing_is_le
     assert set(drawn_names(RICH, accepts=lambda child: child == RICH)) == CHANGING_NOTHING
 
 
+@pytest.mark.parametrize("name", ["ALTER-STRIDE", "FILTER-SIZE", "ALTER-NUMBER-OF-CHANNELS"])
+def test_however_large_a_number_is_it_moves_within_half_to_double(name):
+    """Without writing down all that it could move to."""
+    huge = 10**15
+    parent = Genotype(0.1, (convolution(1, huge, (huge, huge), huge),))
+    operation = MUTATIONS[name](np.random.default_rng(0), parent, (8, 8, 1)).layers[0].operation
+    fields = ("half_height", "half_width", "log2_stride", "channel_factor")
+    moved = [getattr(operation, field) for field in fields if getattr(operation, field) != huge]
+    assert len(moved) == 1
+    assert huge // 2 <= moved[0] <= 2 * huge
+
+
 def test_equal_generators_mutate_equally():
     for seed in range(50):
         twice = [mutate(np.random.default_rng(seed), RICH, IMAGE_SHAPE, lambda child: True) for _ in range(2)]

@@ -9,11 +9,17 @@ import jax
 import numpy as np
 import pytest
 from genotypes import BN_RELU, EXAMPLES, convolution, one_to_one, random_genotype
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy_network import fitted, forward, random_variables
 
+from jaxevo.batch_norm import BatchNorm
+from jaxevo.convolution import convolve_on
 from jaxevo.cost import cost
 from jaxevo.genotype import Genotype, architecture
 from jaxevo.phenotype import Phenotype, fit, variable_shapes
+from jaxevo.settings import Settings
+from jaxevo.training import carry_shapes, make_evaluate, make_train_step
 
 CLASSES = 4
 EVEN, ODD = (8, 8, 3), (9, 7, 2)
@@ -216,6 +222,21 @@ def test_what_long_mutation_chains_make_can_be_built(shape, budget):
             jax.ShapeDtypeStruct((2, *shape), np.float32),
         )
         assert (logits.shape, logits.dtype) == ((2, CLASSES), np.float32)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**32), st.integers(0, 60), st.sampled_from([EVEN, ODD, (1, 5, 1)]))
+def test_whatever_mutations_make_can_be_trained_and_asked_as_a_lane_does(seed, mutations, shape):
+    network = phenotype_of(random_genotype(seed, mutations, shape), shape)
+    long = Settings(train_steps=10**6)
+    trained = network.clone(convolve=convolve_on("cpu", long), batch_norm=BatchNorm)
+    carry = carry_shapes(variable_shapes(network), long)
+    images, labels = jax.ShapeDtypeStruct((2, *shape), np.float32), jax.ShapeDtypeStruct((2,), np.int32)
+    rate = jax.ShapeDtypeStruct((), np.float32)
+    after = jax.eval_shape(make_train_step(trained, long), carry, (images, labels), rate)
+    chex.assert_trees_all_equal_shapes_and_dtypes(after, carry)
+    found = jax.eval_shape(make_evaluate(network), carry.variables, images, labels, jax.ShapeDtypeStruct((), np.int32))
+    assert found.predictions.shape == (2,)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from jaxevo.evolution import Task, evolution
 from jaxevo.randomness import MAX_SEED
 from jaxevo.settings import PRESETS, Execution, Limits, Settings, settings_from_json
 
@@ -174,8 +175,22 @@ def test_none_will_do_exactly_where_it_means_a_default_or_no_budget(name):
         assert_refused(Settings, name, None)
 
 
-def test_a_whole_number_may_stand_for_any_number():
-    assert Settings(birth_overhead=2).birth_overhead == 2
+FLOATS = ("initial_learning_rate", "virtual_rate", "birth_overhead", "compile_overhead", "weight_decay")
+
+
+@pytest.mark.parametrize("name", FLOATS)
+def test_a_whole_number_may_stand_for_any_number(name):
+    settings = Settings(**{name: 2})
+    assert getattr(settings, name) == 2
+    algorithm = evolution(settings, Task((8, 8, 1), 10, 100))
+    _, births = algorithm.ask(algorithm.init())
+    assert births[0].genotype.learning_rate == settings.initial_learning_rate
+
+
+@pytest.mark.parametrize("name", FLOATS)
+def test_a_whole_number_that_no_float_holds_is_refused(name):
+    with pytest.raises(ValueError, match=f"^{name} is 10.*, but must be a number that a float can hold"):
+        Settings(**{name: 10**400})
 
 
 # Settings as JSON.

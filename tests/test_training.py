@@ -8,9 +8,11 @@ import jax
 import numpy as np
 import optax
 import pytest
-from genotypes import BN_RELU, INITIAL, ONE_CONVOLUTION, convolution, one_to_one
+from genotypes import BN_RELU, INITIAL, ONE_CONVOLUTION, convolution, one_to_one, random_genotype
 from numpy_network import forward, random_variables
 
+from jaxevo.batch_norm import BatchNorm
+from jaxevo.convolution import convolve_on
 from jaxevo.data import Split
 from jaxevo.data.dataset import make_dataset
 from jaxevo.genotype import Genotype, architecture
@@ -404,6 +406,18 @@ def test_the_gradient_of_the_loss_is_that_of_optax(size):
     found, below = cross_entropy_gradient(logits, labels)
     np.testing.assert_allclose(found, expected, atol=1e-7)
     np.testing.assert_allclose(below, np.mean(logits.max(axis=1) - logits[np.arange(size), labels]), rtol=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_step_is_the_same_however_a_lane_on_cpu_computes_it(seed):
+    """By Flax's batch normalisation and XLA's convolutions, or by those that a long training on CPU takes."""
+    network = network_of(random_genotype(seed, 25, SHAPE, 100_000))
+    quick = network.clone(convolve=convolve_on("cpu", Settings(train_steps=10**6)), batch_norm=BatchNorm)
+    carry = started(variables_of(network), settings_of())
+    after = [
+        jax.jit(make_train_step(one, settings_of()))(carry, batch_of(), np.float32(0.1)) for one in (network, quick)
+    ]
+    chex.assert_trees_all_close(*jax.device_get(after), rtol=1e-3, atol=1e-4)
 
 
 def test_a_training_that_was_not_finite_once_stays_so():
