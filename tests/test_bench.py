@@ -23,7 +23,8 @@ from jaxevo.bench.scaling import DEVICES_BATCH, powers_of_two
 from jaxevo.bench.suite import SCHEMA_VERSION, Suite
 from jaxevo.bench.timing import rates, seconds_each, spread
 from jaxevo.bench.trainee import Place, Trainee
-from jaxevo.cli import main, parse
+from jaxevo.cli import main
+from jaxevo.commands import parse
 from jaxevo.compilation import use_persistent_cache
 from jaxevo.cost import cost
 from jaxevo.data.cache import cache_dir

@@ -9,7 +9,8 @@ import pytest
 from tiny_runs import TINY, command, jaxevo, run_arguments, start
 
 import jaxevo as package
-from jaxevo.cli import main, parse
+from jaxevo.cli import main
+from jaxevo.commands import parse
 from jaxevo.settings import PRESETS, Execution, Limits
 
 
@@ -102,7 +103,7 @@ def test_a_users_error_is_one_sentence_and_status_2(capsys, tmp_path, monkeypatc
 
 
 def test_help_needs_no_jax():
-    script = "import sys; from jaxevo.cli import parse; parse(['run']); assert 'jax' not in sys.modules"
+    script = "import sys, jaxevo.cli; jaxevo.cli.parse(['run']); assert 'jax' not in sys.modules"
     subprocess.run([command()[0], "-c", script], check=True, timeout=60)
 
 

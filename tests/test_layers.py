@@ -50,6 +50,7 @@ ORDER = (
     "progress",
     "bench",
     "api",
+    "commands",
     "cli",
 )
 """A module imports only from those before it; a subpackage counts as one module."""

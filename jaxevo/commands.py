@@ -1,0 +1,158 @@
+"""The commands and their flags, which are the fields of the settings; see `jaxevo COMMAND --help`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+import tyro
+
+from jaxevo.settings import PRESETS, Execution, Limits, Settings
+
+PresetName = Literal["demo", "small", "paper"]
+WorkdirArgument = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="WORKDIR")]
+
+
+@dataclass(frozen=True)
+class RunCommand:
+    """Begin a run in a new folder."""
+
+    settings: Annotated[Settings, tyro.conf.arg(name="")]
+    limits: Annotated[Limits, tyro.conf.arg(name="")]
+    preset: PresetName = "demo"
+    """Settings and limits to start from: demo (digits, five minutes on two cores), small (fashion_mini, ten), paper
+    (the numbers of Real et al. 2017)."""
+    workdir: str | None = None
+    """Where to keep the run. Default: a new folder under runs."""
+    execution: Annotated[Execution, tyro.conf.arg(name="")] = field(default_factory=Execution)
+
+
+@dataclass(frozen=True)
+class ResumeCommand:
+    """Go on with a run: after a crash, an interruption, or its end.
+
+    Limits that are not given stay those of the last session, but for the one that ended it: it is lifted where another
+    is given.
+    """
+
+    workdir: WorkdirArgument
+    """The run's folder."""
+    limits: Annotated[Limits, tyro.conf.arg(name="")] = field(default_factory=Limits)
+    execution: Annotated[Execution, tyro.conf.arg(name="")] = field(default_factory=Execution)
+    skip_birth: tuple[int, ...] = ()
+    """Births in training to count as failed, where one keeps killing the process. The run is not reproducible from its
+    seed alone then."""
+
+
+@dataclass(frozen=True)
+class ReplayCommand:
+    """Train everyone of a run again, in a new folder and told in the same order, and compare the fingerprints."""
+
+    source: WorkdirArgument
+    """The folder of the run to replay."""
+    workdir: str
+    """The new folder."""
+    execution: Annotated[Execution, tyro.conf.arg(name="")] = field(default_factory=Execution)
+
+
+@dataclass(frozen=True)
+class VerifyCommand:
+    """Compute every decision of a run again, hash what it keeps, and compare; train lineages again if asked to."""
+
+    workdir: WorkdirArgument
+    """The run's folder."""
+    retrain: Annotated[str | None, tyro.conf.arg(metavar="best|NUMBER")] = None
+    """Whose lineage to train again from its first ancestor: best, or those of so many random individuals."""
+
+
+@dataclass(frozen=True)
+class ShowCommand:
+    """Print the best network, its lineage, and the population."""
+
+    workdir: WorkdirArgument
+    """The run's folder."""
+    individual: int | None = None
+    """Show this individual instead of the best."""
+
+
+@dataclass(frozen=True)
+class TestCommand:
+    """Measure test accuracy: of the best by validation, and of the ensemble's majority vote."""
+
+    workdir: WorkdirArgument
+    """The run's folder."""
+    ensemble_size: int | None = None
+    """Members of the ensemble, the fittest. Default: the run's setting."""
+
+
+@dataclass(frozen=True)
+class ExportCommand:
+    """Write the best network as a folder that works without jaxevo."""
+
+    workdir: WorkdirArgument
+    """The run's folder."""
+    folder: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
+    """The new folder to write."""
+    individual: int | None = None
+    """Export this individual instead of the best; it must be alive."""
+
+
+@dataclass(frozen=True)
+class BenchCommand:
+    """Measure this machine in a few minutes: device, training, compiling, evolution, scaling.
+
+    Tables are printed as they are measured. For example: jaxevo bench --json bench.json
+    """
+
+    json: str | None = None
+    """File to write all figures to, with versions and flags."""
+    quick: bool = False
+    """A quick look, in about a minute: fewer networks, fewer samples."""
+    lanes: int | None = None
+    """Lanes that evolve, and the most that scaling is measured with. Default: as many as jaxevo run would have, and for
+    scaling on accelerators twice as many."""
+
+
+Command = (
+    RunCommand
+    | ResumeCommand
+    | ReplayCommand
+    | VerifyCommand
+    | ShowCommand
+    | TestCommand
+    | ExportCommand
+    | BenchCommand
+)
+
+
+def parse(arguments: Sequence[str]) -> Command:
+    """Returns the command that the arguments describe; the preset gives the defaults of `run`."""
+    preset = _preset(arguments)
+    settings, limits = PRESETS[preset]
+    commands = (
+        Annotated[RunCommand, tyro.conf.subcommand("run", default=RunCommand(settings, limits, preset))]
+        | Annotated[ResumeCommand, tyro.conf.subcommand("resume")]
+        | Annotated[ReplayCommand, tyro.conf.subcommand("replay")]
+        | Annotated[VerifyCommand, tyro.conf.subcommand("verify")]
+        | Annotated[ShowCommand, tyro.conf.subcommand("show")]
+        | Annotated[TestCommand, tyro.conf.subcommand("test")]
+        | Annotated[ExportCommand, tyro.conf.subcommand("export")]
+        | Annotated[BenchCommand, tyro.conf.subcommand("bench")]
+    )
+    return tyro.cli(
+        commands,
+        prog="jaxevo",
+        description="Evolve image classifiers: the same run from the same seed.",
+        args=list(arguments),
+        config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
+    )
+
+
+def _preset(arguments: Sequence[str]) -> PresetName:
+    """Returns the preset that the arguments name, the demo if none or an unknown one (which tyro reports)."""
+    for place, argument in enumerate(arguments):
+        value = argument.partition("=")[2] if argument.startswith("--preset=") else None
+        if argument == "--preset" and place + 1 < len(arguments):
+            value = arguments[place + 1]
+        if value in PRESETS:
+            return value  # type: ignore[return-value]
+    return "demo"
