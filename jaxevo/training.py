@@ -174,16 +174,13 @@ def make_train_step(phenotype: Phenotype, settings: Settings) -> TrainStep:
             return logits, updates.get("batch_stats", {})
 
         logits, pull_back, batch_stats = jax.vjp(apply, carry.params, has_aux=True)
-        of_logits, of_labels = cross_entropy_gradient(logits, labels)
+        of_logits, as_finite = cross_entropy_gradient(logits, labels)
         (gradients,) = pull_back(of_logits)
         if phenotype.axis_name is not None:
-            gradients, of_labels = jax.lax.pmean((gradients, of_labels), phenotype.axis_name)
-        # Of the loss's two terms one is a logarithm, finite unless a logit is NaN or plus infinity, which makes the
-        # gradient of the bias NaN: that is the mean over all images. The other is `of_labels`.
-        finite = jnp.isfinite(gradients["classifier"]["bias"]).all() & jnp.isfinite(of_labels)
+            gradients, as_finite = jax.lax.pmean((gradients, as_finite), phenotype.axis_name)
         steps, state = transformation.update(gradients, carry.optimiser, carry.params)
         params = jax.tree.map(lambda value, step: value - learning_rate * step, carry.params, steps)
-        return Carry(params, batch_stats, state, carry.finite & finite)
+        return Carry(params, batch_stats, state, carry.finite & jnp.isfinite(as_finite))
 
     return train_step
 
@@ -200,15 +197,16 @@ def cross_entropy_gradient(logits: jax.Array, labels: jax.Array) -> tuple[jax.Ar
         labels: int32 [batch].
 
     Returns:
-        The gradient, float32 [batch, classes], and the mean of how far each label's logit lies below the largest of its
-        image, float32 []: the loss, but for the logarithm of the softmax's sum.
+        The gradient, float32 [batch, classes], and a number, float32 [], that is finite where the loss is: the sum of
+        the terms that the loss is made of.
     """
     by_class = jax.lax.optimization_barrier(logits.T)  # Else XLA would transpose later.
     below = by_class.max(axis=0) - by_class
     powers = jnp.exp(-below)
     one_hot = jnp.arange(len(by_class))[:, None] == labels
     gradient = ((powers / powers.sum(axis=0) - one_hot) / len(labels)).T
-    return gradient, jnp.where(one_hot, below, 0).sum() / len(labels)
+    # The loss of an image is the distance of its label's logit plus the logarithm of the sum of powers, from 1 up.
+    return gradient, jnp.where(one_hot, below, powers).sum()
 
 
 def make_train_chunk(train_step: TrainStep) -> Callable[..., Carry]:
