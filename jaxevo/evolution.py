@@ -123,6 +123,11 @@ class EvolutionState(NamedTuple):
     total_flops: int
     fingerprint: str
 
+    @property
+    def best_trained(self) -> Individual | None:
+        """The best, None where every training failed."""
+        return self.best if self.best is not None and self.best.weights is not None else None
+
 
 class Evolution(NamedTuple):
     """The algorithm as pure functions.

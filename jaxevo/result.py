@@ -21,7 +21,7 @@ def summarise(workdir: Workdir, dataset: Dataset) -> dict[str, Any]:
     """
     history = History(workdir)
     state, settings = history.state, history.manifest.settings
-    best = state.best if state.best is not None and state.best.weights is not None else None
+    best = state.best_trained
     needed = genotype_cost(best.genotype, settings, task_of_manifest(history.manifest)) if best else None
     vote = ensemble_test_accuracy(history, workdir, dataset, settings.ensemble_size) if best else None
     records = [life.record for life in history.lives.values()]

@@ -129,7 +129,7 @@ def _states(manifest: Manifest, content: JournalContent, workdir: Workdir) -> li
 
 
 def _result(result: dict[str, object], state: EvolutionState) -> list[str]:
-    best = state.best if state.best is not None and state.best.weights is not None else None
+    best = state.best_trained
     expected = {
         "fingerprint": state.fingerprint,
         "best_id": None if best is None else best.id,
