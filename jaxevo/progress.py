@@ -26,13 +26,14 @@ class _Report:
     def line(self, progress: Progress) -> str:
         state, limit = progress.state, progress.limits.max_individuals
         parts = [f"{state.events}{'' if limit is None else f'/{limit}'} individuals"]
+        # What matters most first: a narrow terminal cuts the line.
+        left = self._seconds_left(progress)
+        if left is not None:
+            parts.append(f"{_clock(left)} left")
         if state.best is not None:
             parts.append(f"best validation {state.best.fitness:.1%}")
         parts.append(f"{progress.individuals_per_hour:,.0f}/hour")
         parts.append(f"compiling {progress.compile_share:.0%}")
-        left = self._seconds_left(progress)
-        if left is not None:
-            parts.append(f"{_clock(left)} left")
         return ", ".join(parts)
 
     def new_best(self, progress: Progress) -> str | None:

@@ -49,16 +49,16 @@ def test_a_line_tells_rate_share_of_compiling_and_time_left(capsys, monkeypatch)
         watcher.progressed(progressed(10, 20.0))
         watcher.progressed(progressed(30, 40.0, compiling=9.0, training=1.0))
     lines = [line for line in capsys.readouterr().out.splitlines() if "/hour" in line]
-    assert lines[1] == "10/100 individuals, best validation 12.5%, 1,800/hour, compiling 25%, 3:00 left"
+    assert lines[1] == "10/100 individuals, 3:00 left, best validation 12.5%, 1,800/hour, compiling 25%"
     # 30 events in 40 seconds, 70 to go.
-    assert lines[2] == "30/100 individuals, best validation 12.5%, 2,700/hour, compiling 90%, 1:33 left"
+    assert lines[2] == "30/100 individuals, 1:33 left, best validation 12.5%, 2,700/hour, compiling 90%"
 
 
 def test_the_time_left_is_that_of_the_limit_that_is_met_first(capsys):
     limits = Limits(max_individuals=1000, max_seconds=50.0)
     with progress.watch() as watcher:
         watcher.progressed(progressed(0, 0.0, limits=limits))
-    assert capsys.readouterr().out.splitlines()[-1].endswith("0:50 left")
+    assert "0/1000 individuals, 0:50 left, " in capsys.readouterr().out
 
 
 def test_every_new_best_is_told_once_with_the_mutation_that_made_it(capsys):
@@ -80,5 +80,6 @@ def test_a_terminal_gets_one_live_line_and_the_bests_above_it(terminal):
     text = terminal.getvalue()
     assert "something to know" in text
     assert text.count("individual 7: 50.0%, 1 convolution, child of 0 by INSERT-CONVOLUTION") == 1
-    assert "30/100 individuals, best validation 50.0%, 2,700/hour, compiling 25%" in text
+    assert "30/100 individuals, " in text
+    assert " left, best validation 50.0%, 2,700/hour, compiling 25%" in text
     assert "\x1b[2K" in text  # The line is written over.
