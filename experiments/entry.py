@@ -7,6 +7,7 @@ from typing import NoReturn
 
 from jaxevo.environment import prepare_process
 from jaxevo.settings import Execution
+from jaxevo.signals import INTERRUPTED_STATUS
 
 
 def program(module: str, about: str | None) -> argparse.ArgumentParser:
@@ -21,7 +22,7 @@ def exit_with(main: Callable[[], int]) -> NoReturn:
     try:
         sys.exit(main())
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(INTERRUPTED_STATUS)
     except ValueError as error:
         sys.exit(f"error: {error}")
 

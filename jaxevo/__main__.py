@@ -2,7 +2,7 @@
 
 import sys
 
-from jaxevo.signals import stoppable
+from jaxevo.signals import INTERRUPTED_STATUS, stoppable
 
 
 def main() -> int:
@@ -11,7 +11,7 @@ def main() -> int:
         try:
             from jaxevo import cli
         except KeyboardInterrupt:
-            return 130
+            return INTERRUPTED_STATUS
         return cli.main()
 
 

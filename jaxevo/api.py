@@ -14,15 +14,13 @@ from jaxevo.genotype import Genotype, architecture, describe
 from jaxevo.history import History
 from jaxevo.population import Individual, Population
 from jaxevo.settings import PRESETS, Execution, Limits, Settings
+from jaxevo.signals import INTERRUPTED_STATUS
 from jaxevo.workdir import Manifest, Workdir, check_path
 
 if TYPE_CHECKING:
     import pandas
 
     from jaxevo.phenotype import Phenotype
-
-INTERRUPTED_STATUS = 130
-"""The exit status of a command that a signal stopped."""
 
 _RUNS = Path("runs")
 _SWITCHES = {field.name for kind in (Settings, Execution) for field in dataclasses.fields(kind) if field.type is bool}

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from jaxevo import __version__
-from jaxevo.api import INTERRUPTED_STATUS, Run, new_workdir
+from jaxevo.api import Run, new_workdir
 from jaxevo.commands import (
     BenchCommand,
     Command,
@@ -27,6 +27,7 @@ from jaxevo.commands import (
 from jaxevo.environment import prepare_process
 from jaxevo.population import Individual
 from jaxevo.settings import Execution
+from jaxevo.signals import INTERRUPTED_STATUS
 from jaxevo.workdir import Workdir, check_path, read_manifest, recorded_execution
 
 if TYPE_CHECKING:

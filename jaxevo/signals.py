@@ -9,6 +9,9 @@ import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 
+INTERRUPTED_STATUS = 130
+"""The exit status of a command that a signal stopped."""
+
 _SAME_WISH_SECONDS = 1.0
 _AGAIN_SECONDS = 0.01
 
@@ -17,19 +20,8 @@ Handler = Callable[[int, FrameType | None], None]
 
 @contextlib.contextmanager
 def stoppable() -> Iterator[None]:
-    """Has every signal to stop raise `KeyboardInterrupt`, wherever the process is.
-
-    One that Python hands over while it collects garbage would be lost, since nothing can be raised there: JAX has a
-    function of its own called at each collection, so that happens. Such a signal is sent again.
-    """
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        if _collecting_garbage(frame):
-            threading.Timer(_AGAIN_SECONDS, os.kill, (os.getpid(), number)).start()
-        else:
-            raise KeyboardInterrupt
-
-    with _handled_by(stop):
+    """Has every signal to stop raise `KeyboardInterrupt`, wherever the process is."""
+    with _handled_by(_stop):
         yield
 
 
@@ -44,7 +36,7 @@ def wish_to_stop() -> Iterator[Callable[[], bool]]:
     def note(number: int, frame: FrameType | None) -> None:
         came.append(time.monotonic())
         if number == signal.SIGINT and came[-1] - came[0] > _SAME_WISH_SECONDS:
-            raise KeyboardInterrupt
+            _stop(number, frame)
 
     with _handled_by(note):
         yield lambda: bool(came)
@@ -66,6 +58,17 @@ def _handled_by(handler: Handler) -> Iterator[None]:
     finally:
         for number, before in previous.items():
             signal.signal(number, before)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    """Raises `KeyboardInterrupt` for a signal, now or in an instant.
+
+    One that Python hands over while it collects garbage would be lost, since nothing can be raised there: JAX has a
+    function of its own called at each collection, so that happens. Such a signal is sent again.
+    """
+    if not _collecting_garbage(frame):
+        raise KeyboardInterrupt
+    threading.Timer(_AGAIN_SECONDS, os.kill, (os.getpid(), number)).start()
 
 
 def _collecting_garbage(frame: FrameType | None) -> bool:

@@ -363,7 +363,7 @@ def test_result_holds_what_scripts_rely_on(tmp_path):
     assert result["best_validation_accuracy"] == run.history["validation_accuracy"].max()
     history = run.history
     best = history.loc[history["validation_accuracy"].idxmax()]
-    assert (result["best_id"], result["best_id"]) == (run.best.individual.id, best["id"])
+    assert result["best_id"] == run.best.individual.id == best["id"]
     assert result["best_test_accuracy"] == run.best.test_accuracy == best["test_accuracy"]
     assert (result["best_parameters"], result["best_flops_per_image"]) == (best["parameters"], best["flops_per_image"])
     assert result["best_parameters"] == sum(array.size for array in jax.tree.leaves(run.best.variables["params"]))

@@ -10,7 +10,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from tiny_runs import journal_lines, run_arguments
+from tiny_runs import journal_lines, run_arguments, start
 
 import jaxevo as package
 from jaxevo.journal import Journal, Session, Stop, read_journal
@@ -77,12 +77,20 @@ def script(text, *arguments, timeout=60):
     )
 
 
-def test_a_signal_during_garbage_collection_is_not_lost():
+@pytest.mark.parametrize("context", ["stoppable()", "stubborn()"])
+def test_a_signal_during_garbage_collection_is_not_lost(context):
     """JAX has a function called at each collection; what a handler raises there Python can only print."""
     ended = script(
         """
-        import gc, os, signal, time
-        from jaxevo.signals import stoppable
+        import contextlib, gc, os, signal, sys, time
+        from jaxevo.signals import stoppable, wish_to_stop
+
+        @contextlib.contextmanager
+        def stubborn():  # Its user waits no longer.
+            with wish_to_stop():
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(1.1)
+                yield
 
         def collect(phase, info):
             if sent == []:
@@ -91,7 +99,7 @@ def test_a_signal_during_garbage_collection_is_not_lost():
                 sum(range(1000))
 
         sent = []
-        with stoppable():
+        with eval(sys.argv[1]):
             try:
                 gc.callbacks.append(collect)
                 gc.collect()
@@ -99,7 +107,8 @@ def test_a_signal_during_garbage_collection_is_not_lost():
                 print("went on")
             except KeyboardInterrupt:
                 print("stopped")
-        """
+        """,
+        context,
     )
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "stopped\n", "")
 
@@ -174,6 +183,9 @@ def test_a_run_stops_cleanly_and_says_how_to_go_on(tmp_path, number):
     assert (run.events, run.result) == (stop["events"], {})
     # The fingerprint of the end too, whether or not evolution had been asked for the births that follow.
     assert verify_run(path, None, lambda _: None) == []
+    common = min(run.events, 16)
+    undisturbed = start(tmp_path / "undisturbed", common).progress.state.fingerprint
+    assert package.open(path, common).fingerprint == undisturbed
 
 
 def test_an_impatient_user_leaves_the_end_of_the_session_in_the_journal(tmp_path):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from jaxevo.data import tensorflow_standin
 from jaxevo.data.builders import archives_dir, check_readable, data_dir, is_prepared, open_builder
+from jaxevo.signals import INTERRUPTED_STATUS
 
 if TYPE_CHECKING:
     from tensorflow_datasets.core import DatasetBuilder
@@ -72,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         print("Stopped; what was downloaded whole is kept.")
-        return 130
+        return INTERRUPTED_STATUS
     print(f"{options.name} is prepared in {place}")
     if folder != data_dir():
         print(f"For jaxevo to find it there: export TFDS_DATA_DIR={shlex.quote(str(folder.absolute()))}")
@@ -120,11 +121,9 @@ def _download_and_prepare(name: str, builder: DatasetBuilder, archives: Path) ->
             file_format="array_record",
         )
     except NonMatchingChecksumError as error:
-        said = " ".join(str(error).split())
-        raise ValueError(f"an archive of {name!r} is not the published one; get it again. TFDS says: {said}") from error
+        raise ValueError(f"an archive of {name!r} is not the published one; get it again. {_said(error)}") from error
     except DownloadError as error:
-        said = " ".join(str(error).split())
-        raise ValueError(f"downloading {name!r} failed; run this again. TFDS says: {said}") from error
+        raise ValueError(f"downloading {name!r} failed; run this again. {_said(error)}") from error
     except Exception as error:
         missing = _missing_tensorflow(error)
         if missing is None:
@@ -133,6 +132,10 @@ def _download_and_prepare(name: str, builder: DatasetBuilder, archives: Path) ->
             f"preparing {name!r} needs TensorFlow itself ({missing}): `pip install tensorflow`, run this "
             "again, and remove it afterwards if you like; reading needs none"
         ) from error
+
+
+def _said(error: Exception) -> str:
+    return f"TFDS says: {' '.join(str(error).split())}"
 
 
 def _missing_tensorflow(error: BaseException | None) -> str | None:
