@@ -41,6 +41,7 @@ from jaxevo.training import (
     make_train_chunk,
     make_train_step,
     normalise,
+    steps_a_chunk,
 )
 
 _CACHE_BYTES = 512 * 2**20
@@ -53,6 +54,7 @@ class Programs:
     Attributes:
         shapes: of what a training hands from step to step.
         train: `(carry, images, plan, learning_rate, first, end) -> carry`, the steps from `first` up to `end`.
+        steps_a_call: steps that `train` makes at once; others take as long as the next multiple.
         evaluate: `(variables, images, batch, correct_before) -> evaluation`: `make_evaluate` of a batch that is first
             normalised as the training images are. On the first device alone, because it is a small part of what a
             training takes.
@@ -61,6 +63,7 @@ class Programs:
 
     shapes: Carry
     train: Callable[..., Carry]
+    steps_a_call: int
     evaluate: Callable[..., Evaluation]
     compile_seconds: float
 
@@ -155,14 +158,16 @@ class Compiler:
         compile_for_all = self._devices.compile
         if self._step_by_step:
             arguments: tuple[Any, ...] = shapes, self._batch(self._settings.batch_size), rate
+            steps_a_call = BATCHES_DRAWN
             train = self._stepping(compile_for_all(train_step, arguments, (None, 0, None), donate=(0,)))
         else:
-            chunk, axes = make_train_chunk(train_step), (None, None, PLAN_AXIS, None, None, None)
+            steps_a_call = steps_a_chunk(self._settings)
+            chunk, axes = make_train_chunk(train_step, steps_a_call), (None, None, PLAN_AXIS, None, None, None)
             arguments = shapes, self._images(), self._plan(), rate, step, step
-            train = compile_for_all(chunk, arguments, axes, donate=(0,))
+            train = _chunk_by_chunk(compile_for_all(chunk, arguments, axes, donate=(0,)), steps_a_call)
         arguments = shapes.variables, *self._batch(self._evaluated), np.int32(0)
         evaluate = self._normalising(self._devices.compile_on_first(make_evaluate(phenotype), arguments))
-        return Programs(shapes, train, evaluate, time.perf_counter() - began)
+        return Programs(shapes, train, steps_a_call, evaluate, time.perf_counter() - began)
 
     def _stepping(self, compiled_step: Callable[..., Carry]) -> Callable[..., Carry]:
         """Returns a run of steps that calls a compiled program each step, as is best on CPU."""
@@ -212,6 +217,17 @@ class Compiler:
     def _batch(self, size: int) -> Any:
         images = jax.ShapeDtypeStruct((size, *self._dataset.image_shape), jnp.float32)
         return images, jax.ShapeDtypeStruct((size,), jnp.int32)
+
+
+def _chunk_by_chunk(compiled_chunk: Callable[..., Carry], length: int) -> Callable[..., Carry]:
+    """Returns a run of steps, however many, that calls a compiled chunk of so many steps as often as is needed."""
+
+    def train(carry: Carry, images: Images, plan: Plan, learning_rate: Any, first: int, end: int) -> Carry:
+        for start in range(first, end, length):
+            carry = compiled_chunk(carry, images, plan, learning_rate, np.int32(start), np.int32(end))
+        return carry
+
+    return train
 
 
 def _give_back_memory() -> None:

@@ -53,6 +53,7 @@ class Plan(NamedTuple):
 BATCHES_DRAWN = 8
 """Batches that one call draws where each step is a call. A call for each takes half as long as a step of the smallest
 network; more at once than these leave the processor's cache before they are used."""
+_MOST_STEPS_A_CHUNK = 64
 PLAN_AXIS = 1
 """The axis of a plan's arrays along which devices that share a batch split it."""
 
@@ -209,19 +210,29 @@ def cross_entropy_gradient(logits: jax.Array, labels: jax.Array) -> tuple[jax.Ar
     return gradient, jnp.where(one_hot, below, powers).sum()
 
 
-def make_train_chunk(train_step: TrainStep) -> Callable[..., Carry]:
+def steps_a_chunk(settings: Settings) -> int:
+    """Returns the length of the chunks that a training is cut into evenly, at most `_MOST_STEPS_A_CHUNK`."""
+    chunks = -(-settings.train_steps // _MOST_STEPS_A_CHUNK)
+    return -(-settings.train_steps // chunks)
+
+
+def make_train_chunk(train_step: TrainStep, length: int) -> Callable[..., Carry]:
     """Returns a run of steps as one program, `(carry, images, plan, learning_rate, first, end) -> carry`.
 
-    For accelerators: XLA's CPU backend runs the gradients of convolutions inside loops 10 to 20 times slower.
+    For accelerators: XLA's CPU backend runs the gradients of convolutions inside loops 10 to 20 times slower. The loop
+    has a fixed length, since a GPU would otherwise ask the host after each step whether another follows, which takes
+    as long as a step of the smallest network. Steps from `end` on change nothing.
     """
 
     def train_chunk(
         carry: Carry, images: Images, plan: Plan, learning_rate: jax.Array, first: jax.Array, end: jax.Array
     ) -> Carry:
-        def body(step: jax.Array, carry: Carry) -> Carry:
-            return train_step(carry, draw_batch(images, plan, step), learning_rate)
+        def body(number: jax.Array, carry: Carry) -> Carry:
+            step = first + number
+            trained = train_step(carry, draw_batch(images, plan, step), learning_rate)
+            return jax.tree.map(lambda new, old: jnp.where(step < end, new, old), trained, carry)
 
-        return jax.lax.fori_loop(first, end, body, carry)
+        return jax.lax.fori_loop(0, length, body, carry)
 
     return train_chunk
 

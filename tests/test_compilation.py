@@ -230,7 +230,7 @@ class Compilations:
         assert self.go_on.wait(30)
         if self.error is not None:
             raise self.error
-        return compilation.Programs({}, None, None, 0.5)
+        return compilation.Programs({}, None, 1, None, 0.5)
 
 
 @pytest.fixture

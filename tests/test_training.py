@@ -33,6 +33,7 @@ from jaxevo.training import (
     put_evaluation_batches,
     put_images,
     start,
+    steps_a_chunk,
 )
 
 SHAPE = (6, 5, 2)
@@ -293,13 +294,21 @@ def test_a_step_keeps_structure_shapes_and_types(genotype):
     chex.assert_trees_all_equal_shapes_and_dtypes(after, carry)
 
 
+@pytest.mark.parametrize("steps", [1, 60, 64, 65, 300, 25_600, 25_601])
+def test_chunks_cut_a_training_evenly(steps):
+    length = steps_a_chunk(Settings(train_steps=steps))
+    assert 1 <= length <= 64
+    chunks = -(-steps // length)
+    assert chunks * length - steps < chunks, "no chunk is shorter than the others by more than a step"
+
+
 def test_a_chunk_for_accelerators_agrees_with_step_by_step():
     dataset, settings, network = dataset_of(), settings_of(), network_of()
     images = put_images(dataset, jax.local_devices()[0])
     plan = jax.device_put(plan_training(0, 1, settings, dataset))
     variables, rate = variables_of(network), np.float32(0.05)
     step, draw = jax.jit(make_train_step(network, settings)), jax.jit(draw_batch)
-    chunk = jax.jit(make_train_chunk(make_train_step(network, settings)))
+    chunk = jax.jit(make_train_chunk(make_train_step(network, settings), 5))
     stepped = chunked = jax.device_put(started(variables, settings))
     for number in range(9):
         stepped = step(stepped, draw(images, plan, np.int32(number)), rate)

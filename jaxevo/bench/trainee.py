@@ -51,9 +51,7 @@ class Trainee:
 
     def train(self, steps: int) -> None:
         """Trains so many steps, at most those that are planned, and waits until the devices have done them."""
-        self._carry = self._programs.train(
-            self._carry, self._data.images, self._plan, self._rate, np.int32(0), np.int32(steps)
-        )
+        self._carry = self._programs.train(self._carry, self._data.images, self._plan, self._rate, 0, steps)
         jax.block_until_ready(self._carry)
 
     def evaluate(self, batches: int) -> None:

@@ -34,8 +34,7 @@ from jaxevo.training import (
 )
 from jaxevo.workdir import Workdir, weights_name
 
-_FIRST_CHUNK = 16
-_CHUNK_SECONDS = 1.0
+_SECONDS_WITHOUT_ASKING = 1.0
 
 
 class CancelledError(Exception):
@@ -129,17 +128,17 @@ class Lane:
         plan = devices.put_split(plan_training(settings.seed, birth.id, settings, self._dataset), PLAN_AXIS)
         with np.errstate(over="ignore"):  # An infinite rate diverges, and so fails as it should.
             rate = np.float32(birth.genotype.learning_rate)
-        chunk, saved = _FIRST_CHUNK, time.perf_counter()
+        calls, saved = 1, time.perf_counter()
         while first < settings.train_steps:
             if cancelled():
                 raise CancelledError
             began = time.perf_counter()
-            end = min(first + chunk, settings.train_steps)
-            carry = programs.train(carry, self._data.images, plan, rate, np.int32(first), np.int32(end))
+            end = min(first + calls * programs.steps_a_call, settings.train_steps)
+            carry = programs.train(carry, self._data.images, plan, rate, first, end)
             if not bool(carry.finite):
                 raise DivergedError("the loss is not a finite number")
-            # How many steps a call makes decides only how soon a cancellation is seen.
-            chunk = max(1, int(chunk * min(2.0, _CHUNK_SECONDS / (time.perf_counter() - began))))
+            # How many calls are made at once decides only how soon a cancellation is seen.
+            calls = max(1, int(calls * min(2.0, _SECONDS_WITHOUT_ASKING / (time.perf_counter() - began))))
             first = end
             if time.perf_counter() - saved >= self._checkpoint_seconds and first < settings.train_steps:
                 self._trainings.save(birth.id, attempt, first, jax.device_get(jax.tree.leaves(carry)))

@@ -30,6 +30,8 @@ from jaxevo.workdir import Workdir
 SWITCH_SECONDS = 0.0005
 # More would wait: a lane has about four births in flight.
 _MOST_COMPILING_AHEAD = 4
+# A lane of an accelerator trains a small network faster than a core compiles it, and leaves its own core idle.
+_MOST_COMPILING_FOR_ACCELERATOR = 16
 # A signal is to be answered within five seconds, and nothing can interrupt a compilation.
 _PATIENCE_SECONDS = 3.0
 
@@ -83,7 +85,7 @@ class LocalExecutor:
         self._threads = [
             threading.Thread(target=self._compile_ahead, args=(compiler,), name="compiler", daemon=True)
             for compiler in self._compilers
-            for _ in range(_threads_ahead(self.lanes, len(used)))
+            for _ in range(_threads_ahead(self.lanes, used))
         ]
         for number in range(self.lanes):
             place = number % len(used)
@@ -282,10 +284,12 @@ def number_of_lanes(execution: Execution, groups: list[Devices]) -> int:
     return len(os.sched_getaffinity(0)) if shared else len(groups)
 
 
-def _threads_ahead(lanes: int, groups: int) -> int:
-    """Returns how many threads compile ahead for a group of devices: they share the cores that lanes leave."""
-    spare = len(os.sched_getaffinity(0)) - lanes
-    return max(1, min(spare // groups, _MOST_COMPILING_AHEAD))
+def _threads_ahead(lanes: int, groups: list[Devices]) -> int:
+    """Returns how many threads compile ahead for a group of devices: on CPU they share the cores that lanes leave."""
+    cores = len(os.sched_getaffinity(0))
+    if groups[0].first.platform != "cpu":
+        return max(1, min(cores // len(groups), _MOST_COMPILING_FOR_ACCELERATOR))
+    return max(1, min((cores - lanes) // len(groups), _MOST_COMPILING_AHEAD))
 
 
 def _explained(error: Exception, birth: Birth) -> LaneError:
