@@ -45,10 +45,10 @@ def main(arguments: list[str] | None = None) -> int:
 def run_seed(experiment: Experiment, seed: int, path: Path, execution: Execution) -> dict[str, Any]:
     """Evolves one seed, or goes on with it; returns its result, with the initial individuals' median test accuracy."""
     import jaxevo
-    from jaxevo.loop import INTERRUPTED
-    from jaxevo.progress import watch
-    from jaxevo.result import write_result
-    from jaxevo.run import resume_run, start_run
+    from jaxevo.reports.progress import watch
+    from jaxevo.reports.result import write_result
+    from jaxevo.session.loop import INTERRUPTED
+    from jaxevo.session.run import resume_run, start_run
 
     print(f"seed {seed} in {path}", flush=True)
     with watch() as watcher:

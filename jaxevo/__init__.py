@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jaxevo.api import Run, evolve
-    from jaxevo.genotype import Genotype
     from jaxevo.settings import Limits, Settings
+    from jaxevo.spaces.large_scale.genotype import Genotype
 
 __version__ = "0.1.0"
 __all__ = ["Genotype", "Limits", "Run", "Settings", "evolve", "open"]
 
 _HOMES = {
-    "Genotype": "jaxevo.genotype",
+    "Genotype": "jaxevo.spaces.large_scale.genotype",
     "Limits": "jaxevo.settings",
     "Run": "jaxevo.api",
     "Settings": "jaxevo.settings",

@@ -9,10 +9,10 @@ def main() -> int:
     """Runs the command line, which any signal may stop from its first moment on; returns the exit status."""
     with stoppable():
         try:
-            from jaxevo import cli
+            from jaxevo.cli.main import main as command_line
         except KeyboardInterrupt:
             return INTERRUPTED_STATUS
-        return cli.main()
+        return command_line()
 
 
 if __name__ == "__main__":

@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jaxevo.environment import prepare_process
-from jaxevo.genotype import Genotype, architecture, describe
-from jaxevo.history import History
-from jaxevo.population import Individual, Population
+from jaxevo.search.population import Individual, Population
 from jaxevo.settings import PRESETS, Execution, Limits, Settings
 from jaxevo.signals import INTERRUPTED_STATUS
-from jaxevo.workdir import Manifest, Workdir, check_path
+from jaxevo.spaces.large_scale.genotype import Genotype, architecture, describe
+from jaxevo.storage.history import History
+from jaxevo.storage.workdir import Manifest, Workdir, check_path
 
 if TYPE_CHECKING:
     import pandas
 
-    from jaxevo.phenotype import Phenotype
+    from jaxevo.spaces.large_scale.network import Phenotype
 
 _RUNS = Path("runs")
 _SWITCHES = {field.name for kind in (Settings, Execution) for field in dataclasses.fields(kind) if field.type is bool}
@@ -61,7 +61,7 @@ class Network:
 
         Its images are float32 [batch, height, width, channels], normalised: `(pixels / 255 - mean) / deviation`.
         """
-        from jaxevo.phenotype import make_phenotype
+        from jaxevo.spaces.large_scale.network import make_phenotype
 
         manifest = self._manifest
         compiled = architecture(self.genotype, manifest.image_shape)
@@ -74,7 +74,7 @@ class Network:
         Raises:
             ValueError: if the individual lives no more, or they are missing or altered.
         """
-        from jaxevo.checkpoint import WeightStore
+        from jaxevo.storage.checkpoint import WeightStore
 
         one = self.individual
         if one.weights is None or one.weights_sha256 is None:
@@ -211,10 +211,10 @@ def evolve(
     settings, limits, execution = preset_with(preset, changes)
     path = check_path(str(workdir)) if workdir is not None else new_workdir(settings)
     if prepare_process(execution):
-        from jaxevo.loop import INTERRUPTED
-        from jaxevo.progress import watch
-        from jaxevo.result import write_result
-        from jaxevo.run import start_run
+        from jaxevo.reports.progress import watch
+        from jaxevo.reports.result import write_result
+        from jaxevo.session.loop import INTERRUPTED
+        from jaxevo.session.run import start_run
 
         with watch() as watcher:
             ended = start_run(path, settings, limits, execution, watcher)

@@ -12,12 +12,13 @@ import typing
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from jaxevo.randomness import MAX_SEED
-
 SelectionName = Literal["tournament", "aging", "random"]
 InheritanceName = Literal["shape", "none"]
 ComputeDtype = Literal["float32", "bfloat16"]
 ExecutorName = Literal["local", "ray"]
+
+MAX_SEED = 2**63 - 1
+"""The largest seed that random keys can hold."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from ray_cluster import ENVIRONMENT
+from helpers.ray_cluster import ENVIRONMENT
 
 from jaxevo.environment import prepare_process
 

@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from tiny_runs import TINY, start
+from helpers.tiny_runs import TINY, start
 
 import jaxevo
 from jaxevo.data import load

@@ -7,8 +7,8 @@ import re
 
 import pytest
 
-from jaxevo.evolution import Task, evolution
-from jaxevo.randomness import MAX_SEED
+from jaxevo.search.evolution import Task, evolution
+from jaxevo.search.randomness import MAX_SEED
 from jaxevo.settings import PRESETS, Execution, Limits, Settings, settings_from_json
 
 

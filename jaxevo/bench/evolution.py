@@ -8,8 +8,8 @@ from pathlib import Path
 
 from jaxevo.bench.timing import spread
 from jaxevo.execution.local import lane_devices, number_of_lanes
-from jaxevo.loop import Progress, Watcher
-from jaxevo.run import start_run
+from jaxevo.session.loop import Progress, Watcher
+from jaxevo.session.run import start_run
 from jaxevo.settings import Execution, Limits, Settings
 
 # The same for every machine, so that all evolve the same individuals.

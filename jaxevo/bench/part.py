@@ -43,7 +43,7 @@ class Request:
 
 def answer(request: Request, say: Say) -> Any:
     """Returns what a part measured, as JSON values; JAX's settings must be made."""
-    from jaxevo.compilation import use_persistent_cache
+    from jaxevo.networks.compilation import use_persistent_cache
 
     cache = cache_dir() / "executables"
     use_persistent_cache(cache)

@@ -13,10 +13,10 @@ from jaxevo.bench import ladder
 from jaxevo.bench.extent import Extent
 from jaxevo.bench.timing import Spread, rates, seconds_each, spread
 from jaxevo.bench.trainee import Place, Trainee
-from jaxevo.compilation import use_persistent_cache
-from jaxevo.cost import Cost, cost
-from jaxevo.genotype import Activation, Genotype, Identity, Layer, architecture
-from jaxevo.training import evaluation_batch_size
+from jaxevo.networks.compilation import use_persistent_cache
+from jaxevo.networks.training import evaluation_batch_size
+from jaxevo.spaces.large_scale.cost import Cost, cost
+from jaxevo.spaces.large_scale.genotype import Activation, Genotype, Identity, Layer, architecture
 
 # Of the peak, for predictions: what a network of this ladder reached at least, where a step was not all overhead.
 _PREDICTED_SHARE = 0.25
@@ -31,7 +31,8 @@ class Rung:
         name: of the genotype.
         convolutions: that it has.
         parameters: trainable numbers.
-        forward_flops_per_image: FLOPs of a forward pass of one image, counted from the architecture (`jaxevo.cost`).
+        forward_flops_per_image: FLOPs of a forward pass of one image, counted from the architecture
+            (`jaxevo.spaces.large_scale.cost`).
         training_flops_per_image: FLOPs of a forward pass and its gradient, counted so too.
         predicted_step_seconds: what a step was expected to take, from its FLOPs and the measured peak.
         not_measured: why the rest is None; None where it was measured.

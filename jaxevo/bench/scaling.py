@@ -14,8 +14,8 @@ from jaxevo.bench.extent import Extent
 from jaxevo.bench.timing import Spread, rates, seconds_each, spread, units_in
 from jaxevo.bench.trainee import Place, Trainee
 from jaxevo.execution.local import SWITCH_SECONDS, lane_devices, number_of_lanes
-from jaxevo.genotype import Genotype
 from jaxevo.settings import Execution
+from jaxevo.spaces.large_scale.genotype import Genotype
 
 DEVICES_BATCH = 48
 """Images of a batch that devices share: unlike the default's 50, most numbers of devices divide it."""

@@ -6,14 +6,14 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxevo.compilation import Compiler, Programs
 from jaxevo.data import Dataset
-from jaxevo.devices import Devices
 from jaxevo.execution.lane import DeviceData
-from jaxevo.genotype import Genotype, architecture
-from jaxevo.inheritance import first_variables
+from jaxevo.networks.compilation import Compiler, Programs
+from jaxevo.networks.devices import Devices
+from jaxevo.networks.training import PLAN_AXIS, plan_training, start
 from jaxevo.settings import Settings
-from jaxevo.training import PLAN_AXIS, plan_training, start
+from jaxevo.spaces.large_scale.genotype import Genotype, architecture
+from jaxevo.spaces.large_scale.inheritance import first_variables
 
 
 class Place:

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from typing import Protocol
 
-from jaxevo.evolution import Birth
-from jaxevo.journal import Record
+from jaxevo.search.evolution import Birth
+from jaxevo.storage.journal import Record
 
 
 class Executor(Protocol):

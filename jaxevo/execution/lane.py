@@ -11,17 +11,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxevo.checkpoint import TrainingStore, WeightStore
-from jaxevo.compilation import Compiler, Programs
 from jaxevo.data import Dataset, Split
-from jaxevo.devices import Devices
-from jaxevo.evaluation import accuracy
-from jaxevo.evolution import Birth, Outcome
-from jaxevo.genotype import architecture
-from jaxevo.inheritance import first_variables
-from jaxevo.journal import Record
-from jaxevo.settings import Execution, Settings
-from jaxevo.training import (
+from jaxevo.networks.compilation import Compiler, Programs
+from jaxevo.networks.devices import Devices
+from jaxevo.networks.evaluation import accuracy
+from jaxevo.networks.training import (
     PLAN_AXIS,
     Carry,
     EvaluationBatches,
@@ -32,7 +26,13 @@ from jaxevo.training import (
     put_images,
     start,
 )
-from jaxevo.workdir import Workdir, weights_name
+from jaxevo.search.evolution import Birth, Outcome
+from jaxevo.settings import Execution, Settings
+from jaxevo.spaces.large_scale.genotype import architecture
+from jaxevo.spaces.large_scale.inheritance import first_variables
+from jaxevo.storage.checkpoint import TrainingStore, WeightStore
+from jaxevo.storage.journal import Record
+from jaxevo.storage.workdir import Workdir, weights_name
 
 _SECONDS_WITHOUT_ASKING = 1.0
 

@@ -13,17 +13,17 @@ import threading
 import time
 from collections.abc import Iterable
 
-from jaxevo.attempts import AttemptKeeper
-from jaxevo.compilation import Compiler
 from jaxevo.data import Dataset
-from jaxevo.devices import Devices, device_groups
-from jaxevo.evolution import Birth
 from jaxevo.execution.lane import CancelledError, DeviceData, Lane
-from jaxevo.genotype import Architecture, architecture
-from jaxevo.in_flight import by_due
-from jaxevo.journal import Record
+from jaxevo.networks.compilation import Compiler
+from jaxevo.networks.devices import Devices, device_groups
+from jaxevo.search.evolution import Birth
+from jaxevo.search.in_flight import by_due
 from jaxevo.settings import Execution, Settings
-from jaxevo.workdir import Workdir
+from jaxevo.spaces.large_scale.genotype import Architecture, architecture
+from jaxevo.storage.attempts import AttemptKeeper
+from jaxevo.storage.journal import Record
+from jaxevo.storage.workdir import Workdir
 
 # A lane that waits for the interpreter, while another thread traces a program, must not wait for the default 5 ms: a
 # step of a small net takes a fifth of that.

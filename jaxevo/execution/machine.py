@@ -7,7 +7,7 @@ import jax
 
 from jaxevo.environment import instruction_sets
 from jaxevo.settings import Execution
-from jaxevo.workdir import software_versions
+from jaxevo.storage.workdir import software_versions
 
 
 def describe_machine(execution: Execution) -> dict[str, str]:

@@ -7,8 +7,9 @@ import numpy as np
 BIRTHS_A_LANE = 4
 """Births in flight a lane with which up to 1,000 lanes hardly wait."""
 
-# Measured by `python -m experiments.scale` (experiments/README.md): CPU lanes, log-normal noise of sigma 0.3, the
-# default virtual clock. A row a number of lanes, a column a number of births in flight a lane; shares in [0, 1].
+# Measured by `python -m experiments.benchmarks.scale` (experiments/README.md): CPU lanes, log-normal noise of sigma
+# 0.3, the default virtual clock. A row a number of lanes, a column a number of births in flight a lane; shares in [0,
+# 1].
 _LANES = (1, 2, 10, 62, 250, 1_000, 10_000)
 _BIRTHS = (1, 2, 3, 4, 8)
 _SHARES = (

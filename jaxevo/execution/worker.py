@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jaxevo.environment import prepare_process, single_host_topology
-from jaxevo.evolution import Birth
-from jaxevo.journal import Record
+from jaxevo.search.evolution import Birth
 from jaxevo.settings import Execution, Settings
-from jaxevo.workdir import Workdir
+from jaxevo.storage.journal import Record
+from jaxevo.storage.workdir import Workdir
 
 if TYPE_CHECKING:
     from jaxevo.execution.local import LocalExecutor
@@ -101,11 +101,11 @@ class Worker:
 
     def join(self, assignment: Assignment) -> Joined:
         """Loads the data set and starts the lanes, unless this worker is not like where the run began."""
-        from jaxevo.compilation import use_persistent_cache
         from jaxevo.data import load
         from jaxevo.data.cache import cache_dir
         from jaxevo.execution.local import LocalExecutor
         from jaxevo.execution.machine import differences
+        from jaxevo.networks.compilation import use_persistent_cache
 
         name = f"{platform.node()}, process {os.getpid()}"
         different = differences(self.describe(), assignment.machine)

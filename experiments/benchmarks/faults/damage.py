@@ -1,0 +1,174 @@
+"""Bytes that are missing or altered: a torn journal, flipped bits in journal, snapshot and weights."""
+
+import shutil
+from pathlib import Path
+from random import Random
+
+from experiments.benchmarks.faults.account import Account, Cost, expect
+from experiments.benchmarks.faults.host import SIGKILLED, apart
+from experiments.benchmarks.faults.scene import EVENTS, Scene, journal
+from jaxevo.storage.checkpoint import CheckpointError, WeightStore, load_latest_snapshot, load_snapshots
+from jaxevo.storage.history import History
+from jaxevo.storage.journal import Journal, JournalError, read_journal
+from jaxevo.storage.workdir import Workdir
+
+_TOLD = EVENTS // 4
+
+
+def journal_cut(scene: Scene, times: int) -> Cost:
+    """Cuts a journal at every byte of its last record, as a crash that tears its writing; some runs then go on."""
+    # Killed right after that record: later on, weights that only its training needed would be collected.
+    path = scene.new_path()
+    with scene.start(path, kill_point=f"after journal record:{_TOLD}") as host:
+        expect(host.wait() == SIGKILLED, f"a run to be killed after a record ends with: {host.output}")
+    file = path / "journal.jsonl"
+    lines = file.read_bytes().splitlines(keepends=True)
+    last = max(place for place, line in enumerate(lines) if line.startswith(b'{"kind": "record"'))
+    before, record = b"".join(lines[:last]), lines[last]
+    file.write_bytes(before)
+    expected = journal(path)
+    for length in range(len(record)):
+        file.write_bytes(before + record[:length])
+        expect(journal(path) == expected, f"a journal cut at byte {length} of its last record is read otherwise")
+        Journal(file).close()
+        expect(file.read_bytes() == before, f"a journal cut at byte {length} of its last record is repaired otherwise")
+    cost = Cost(len(record), len(record), note=f"{times} of them went on to the end")
+    for length in scene.random("journal cut").sample(range(len(record)), times):
+        again = Path(shutil.copytree(path, scene.new_path()))
+        account = Account(again)
+        account.pause()
+        (again / "journal.jsonl").write_bytes(before + record[:length])
+        cost += account.close(scene.ends_equal(again))
+    return cost
+
+
+def journal_bits(scene: Scene, times: int) -> Cost:
+    """Flips a bit of the journal: it is named, or the last line is dropped as torn, or what is read is the same."""
+    places = scene.random("journal bits")
+    path = _copy(scene)
+    file = path / "journal.jsonl"
+    whole = file.read_bytes()
+    # Without its last line, should the end of that be the place.
+    file.write_bytes(whole[: whole.rstrip(b"\n").rfind(b"\n") + 1])
+    shorter = journal(path)
+    file.write_bytes(whole)
+    same = (journal(path), shorter)
+    found = 0
+    for _ in range(times):
+        file.write_bytes(_flipped(whole, places))
+        try:
+            read = read_journal(file)
+        except JournalError as error:
+            expect("restore the file from a copy" in str(error), f"a flipped bit of the journal gives: {error}")
+            found += 1
+        else:
+            expect(read in same, "a flipped bit of the journal is not noticed")
+    damaged = _flipped(whole[: len(whole) // 2], places) + whole[len(whole) // 2 :]
+    file.write_bytes(damaged)
+    account = Account(path)
+    with scene.resume(path, EVENTS) as host:
+        expect(host.wait() == 2 and "is damaged" in host.output, f"with a damaged journal: {host.output}")
+    expect(file.read_bytes() == damaged, "a damaged journal is changed")
+    file.write_bytes(whole)
+    account.pause()
+    return Cost(times, found) + account.close(scene.ends_equal(path))
+
+
+def snapshot_bits(scene: Scene, times: int) -> Cost:
+    """Flips a bit of the last snapshot: it is named, or what is read is the same; its removal helps."""
+    path = _copy(scene)
+    account = Account(path)
+    account.pause()
+    latest = path / "snapshots" / str(max(load_snapshots(path / "snapshots")))
+    whole = Path(shutil.copytree(latest, scene.new_path()))
+    found = apart(_flip_snapshot, latest, whole, scene.random("snapshot bits"), times)
+    _spoil(latest)
+    with scene.resume(path, EVENTS) as host:
+        expect(host.wait() == 2 and "delete that folder" in host.output, f"with a damaged snapshot: {host.output}")
+    shutil.rmtree(latest)
+    return Cost(times, found) + account.close(scene.ends_equal(path))
+
+
+def _flip_snapshot(latest: Path, whole: Path, places: Random, times: int) -> int:
+    """Returns how many flips were found."""
+    expected = load_snapshots(latest.parent)[int(latest.name)]
+    found = 0
+    for _ in range(times):
+        name = _flip_a_bit(latest, places)
+        try:
+            state = load_latest_snapshot(latest.parent)
+        except CheckpointError as error:
+            expect("delete that folder" in str(error), f"a flipped bit of a snapshot gives: {error}")
+            found += 1
+        else:
+            expect(state == expected, f"a flipped bit of a snapshot, in {name}, is not noticed")
+        _put(latest, whole)
+    return found
+
+
+def weight_bits(scene: Scene, times: int) -> Cost:
+    """Flips a bit of trained weights: it is named, or what is read is the same; a copy brings the run back."""
+    path = _copy(scene)
+    account = Account(path)
+    account.pause()
+    whole = Path(shutil.copytree(path / "weights", scene.new_path()))
+    found = apart(_flip_weights, path, whole, scene.random("weight bits"), times)
+    for individual in History(Workdir(path)).state.population:
+        if individual.weights is not None:
+            _spoil(path / "weights" / individual.weights / "variables")
+    with scene.resume(path, EVENTS) as host:
+        expect(host.wait() == 2 and "restore the folder from a copy" in host.output, f"damaged weights: {host.output}")
+    account.pause()
+    for copy in whole.iterdir():
+        _put(path / "weights" / copy.name, copy)
+    return Cost(times, found) + account.close(scene.ends_equal(path))
+
+
+def _flip_weights(path: Path, whole: Path, places: Random, times: int) -> int:
+    """Returns how many flips were found."""
+    store, found = WeightStore(path / "weights"), 0
+    living = [one for one in History(Workdir(path)).state.population if one.weights is not None]
+    for _ in range(times):
+        one = places.choice(living)
+        assert one.weights is not None
+        assert one.weights_sha256 is not None
+        folder = path / "weights" / one.weights
+        _flip_a_bit(folder, places)
+        try:
+            store.load(one.weights, one.weights_sha256, one.genotype)
+        except CheckpointError as error:
+            expect("restore the folder from a copy" in str(error), f"a flipped bit of weights gives: {error}")
+            found += 1
+        _put(folder, whole / one.weights)
+    return found
+
+
+def _copy(scene: Scene) -> Path:
+    """Returns a run that has stopped after some events."""
+    return Path(shutil.copytree(scene.undisturbed(_TOLD), scene.new_path()))
+
+
+def _put(folder: Path, whole: Path) -> None:
+    """Puts a folder back from its copy."""
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(whole, folder)
+
+
+def _spoil(folder: Path) -> None:
+    """Alters every byte in a folder."""
+    for file in folder.rglob("*"):
+        if file.is_file():
+            file.write_bytes(bytes(byte ^ 0x55 for byte in file.read_bytes()))
+
+
+def _flip_a_bit(folder: Path, places: Random) -> Path:
+    """Flips a bit of a random file with any content, and returns its name."""
+    file = places.choice(sorted(file for file in folder.rglob("*") if file.is_file() and file.stat().st_size))
+    file.write_bytes(_flipped(file.read_bytes(), places))
+    return file.relative_to(folder)
+
+
+def _flipped(data: bytes, places: Random) -> bytes:
+    flipped = bytearray(data)
+    flipped[places.randrange(len(data))] ^= 1 << places.randrange(8)
+    return bytes(flipped)

@@ -1,0 +1,94 @@
+"""Does the memory of a run stay flat, however many individuals it trains?
+
+    python -m experiments.benchmarks.memory
+    python -m experiments.benchmarks.memory --individuals 300 --programs-in-memory 8
+
+Runs an evolution of `digits` with trainings so short that thousands of individuals pass in minutes, and prints as it
+goes what the process holds: its memory, and how much of it is allocated; the rest is program code, and what the
+allocator, glibc's, keeps of memory that was freed. Expected: once as many programs are held as may be, what is
+allocated grows no faster than the networks. What was measured stands in experiments/README.md.
+"""
+
+import ctypes
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from experiments.benchmarks.apart import peak_memory
+from experiments.entry import exit_with, prepare, program
+from jaxevo.settings import Execution, Limits, Settings
+
+if TYPE_CHECKING:
+    from jaxevo.session.loop import Progress, Watcher
+
+_ROWS = 20
+# Small networks, so that what is measured is the engine: neither their arrays nor their compilation.
+_SETTINGS = Settings(dataset="digits", population_size=50, train_steps=20, max_parameters=20_000)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the evolution and prints the table; returns 0."""
+    parser = program("experiments.benchmarks.memory", __doc__)
+    parser.add_argument("--individuals", type=int, default=2_000, help="default: 2000")
+    parser.add_argument("--programs-in-memory", type=int, default=Execution.programs_in_memory, help="as `jaxevo run`")
+    given = parser.parse_args(arguments)
+    prepare()
+    # They load JAX, which must find the process prepared.
+    from experiments.benchmarks.compile_log import compilations
+    from jaxevo.session.run import start_run
+
+    print("| individuals | layers of the living | programs made or read | memory | allocated |")
+    print("| --- | --- | --- | --- | --- |")
+    execution = Execution(programs_in_memory=given.programs_in_memory)
+    with tempfile.TemporaryDirectory() as folder, compilations() as compiled:
+        watcher = _reader(max(1, given.individuals // _ROWS), compiled)
+        start_run(Path(folder) / "run", _SETTINGS, Limits(max_individuals=given.individuals), execution, watcher)
+    print(f"\npeak: {peak_memory() / 2**20:,.0f} MiB")
+    return 0
+
+
+def _reader(every: int, compiled: Sequence[object]) -> "Watcher":
+    """Returns what prints, after every so many events, what the process holds."""
+    from jaxevo.session.loop import Watcher
+
+    class Reader(Watcher):
+        """Waits for the next multiple of `every`."""
+
+        due = every
+
+        def progressed(self, progress: "Progress") -> None:
+            events, living = progress.state.events, progress.state.population
+            if events < self.due:
+                return
+            self.due += every
+            layers = sum(len(individual.genotype.layers) for individual in living) / max(1, len(living))
+            memory = f"{_resident_mebibytes():.0f} MiB | {_allocated_mebibytes():.0f} MiB"
+            print(f"| {events} | {layers:.1f} | {len(compiled)} | {memory} |", flush=True)
+
+    return Reader()
+
+
+def _resident_mebibytes() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+class _Allocations(ctypes.Structure):
+    """glibc's `struct mallinfo2`."""
+
+    _NAMES = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost"
+    _fields_ = tuple((name, ctypes.c_size_t) for name in _NAMES.split())
+
+
+def _allocated_mebibytes() -> float:
+    """Returns what is allocated of the arenas of all threads, and in mappings of its own."""
+    mallinfo2 = ctypes.CDLL(None).mallinfo2
+    mallinfo2.restype = _Allocations
+    found = mallinfo2()
+    return float(found.uordblks + found.hblkhd) / 2**20
+
+
+if __name__ == "__main__":
+    exit_with(main)

@@ -1,0 +1,148 @@
+"""A trainer that trains nothing: its lanes live in simulated time, and its outcomes are made up from the genotype."""
+
+import contextlib
+import hashlib
+import heapq
+import math
+import statistics
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from experiments.benchmarks.scale.durations import Durations
+from jaxevo.search.evolution import Birth, Outcome
+from jaxevo.spaces.large_scale.genotype import Architecture, Genotype, ImageShape, architecture
+from jaxevo.storage.journal import Record
+
+_NORMAL = statistics.NormalDist()
+_LAYERS_TO_LEARN = 8
+
+
+class SimulatedExecutor:
+    """Lanes in simulated time: each takes the birth due first, and trains it for as long as the model says.
+
+    Everything is a function of the births, the model and the seed.
+
+    Attributes:
+        lanes: individuals trained at once.
+        now: simulated seconds since the first birth.
+        waited: simulated seconds that lanes had nothing to train, added up over the lanes.
+        spent: real seconds that the simulation itself took.
+        processor_spent: processor seconds that it took.
+        trained: simulated seconds of every training, by birth.
+    """
+
+    def __init__(
+        self,
+        lanes: int,
+        durations: Durations,
+        sigma: float,
+        image_shape: ImageShape,
+        seed: int = 0,
+        handed: int = 1,
+        begin: Callable[[Sequence[Birth]], object] = lambda births: None,
+    ) -> None:
+        """Makes the lanes.
+
+        Args:
+            lanes: individuals trained at once.
+            durations: the model of training times.
+            sigma: of their log-normal noise.
+            image_shape: height, width, channels.
+            seed: of noise and outcomes.
+            handed: records that finish before the host comes to ask again; it gets them at once.
+            begin: makes the attempts at trainings durable, those of one call in one write.
+        """
+        self.lanes = lanes
+        self.now = self.waited = self.spent = self.processor_spent = 0.0
+        self.trained: dict[int, float] = {}
+        self._durations = durations
+        self._sigma = sigma
+        self._shape = image_shape
+        self._seed = seed
+        self._handed = handed
+        self._begin_attempts = begin
+        self._begun: list[Birth] = []
+        self.busy = False
+        self._known: set[Architecture] = set()
+        self._waiting: list[tuple[float, int, Birth]] = []
+        self._running: list[tuple[float, int, Birth, bool, float]] = []
+
+    def submit(self, births: Iterable[Birth]) -> None:
+        """Makes births available; lanes that wait begin at once."""
+        with self._timed():
+            for birth in births:
+                heapq.heappush(self._waiting, (birth.due, birth.id, birth))
+            self._begin()
+        self._note_attempts()
+
+    def finished(self, timeout: float) -> list[Record]:
+        """Returns the records that finish next, without waiting in real time."""
+        with self._timed():
+            records = self._next_records()
+        self._note_attempts()
+        return records
+
+    def close(self) -> list[Record]:
+        """Drops what runs."""
+        return []
+
+    def _next_records(self) -> list[Record]:
+        records: list[Record] = []
+        while self._running and len(records) < self._handed:
+            finish, _, birth, new, seconds = heapq.heappop(self._running)
+            self.waited += (self.lanes - len(self._running) - 1) * (finish - self.now)
+            self.now = finish
+            compiling = self._durations.compile_seconds if new else 0.0
+            records.append(Record(simulated_outcome(birth, self._seed), 0.5, compiling, seconds, finish, 1, 1))
+            self._begin()
+        return records
+
+    def _note_attempts(self) -> None:
+        """Has the host make attempts durable, which is its time and not the simulation's."""
+        if self._begun:
+            self._begin_attempts(self._begun)
+        self._begun = []
+
+    @contextlib.contextmanager
+    def _timed(self) -> Iterator[None]:
+        began, processor_began = time.perf_counter(), time.process_time()
+        yield
+        self.spent += time.perf_counter() - began
+        self.processor_spent += time.process_time() - processor_began
+
+    def _begin(self) -> None:
+        while self._waiting and len(self._running) < self.lanes:
+            _, _, birth = heapq.heappop(self._waiting)
+            compiled = architecture(birth.genotype, self._shape)
+            new = compiled not in self._known
+            self._known.add(compiled)
+            noise = self._sigma * _NORMAL.inv_cdf(_uniform(self._seed, "time", birth.id))
+            seconds = self._durations.seconds(birth.flops, new, noise)
+            self.trained[birth.id] = seconds
+            heapq.heappush(self._running, (self.now + seconds, birth.id, birth, new, seconds))
+            self._begun.append(birth)
+
+
+def simulated_outcome(birth: Birth, seed: int) -> Outcome:
+    """Returns what the training of a birth is said to have given."""
+    sha256 = hashlib.sha256(f"{seed} {birth.id}".encode()).hexdigest()
+    fitness = simulated_fitness(birth.genotype, _uniform(seed, "fitness", birth.id))
+    return Outcome(birth.id, fitness, f"{birth.id:06d}-1", sha256)
+
+
+def simulated_fitness(genotype: Genotype, luck: float) -> float:
+    """Returns a fitness in [0, 1] that deeper networks of a fitting learning rate reach more of.
+
+    Args:
+        genotype: what is said to have been trained.
+        luck: in [0, 1].
+    """
+    learned = 1 - math.exp(-(1 + genotype.convolutions) / _LAYERS_TO_LEARN)
+    missed = abs(math.log2(genotype.learning_rate / 0.1)) / 50
+    return min(1.0, max(0.0, 0.1 + 0.8 * learned - missed + 0.05 * (luck - 0.5)))
+
+
+def _uniform(seed: int, purpose: str, birth_id: int) -> float:
+    """Returns a number above 0 and below 1 that belongs to a birth."""
+    digest = hashlib.blake2b(f"{seed} {purpose} {birth_id}".encode(), digest_size=6).digest()
+    return (int.from_bytes(digest, "big") + 0.5) / 2**48

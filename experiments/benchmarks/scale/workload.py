@@ -1,0 +1,63 @@
+"""The births of an evolution that grows networks: what their trainings cost, for the lanes to be simulated with."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from experiments.benchmarks.scale.durations import Durations
+from experiments.benchmarks.scale.executor import simulated_outcome
+from jaxevo.search.evolution import Task, evolution
+from jaxevo.settings import Settings
+from jaxevo.spaces.large_scale.genotype import Architecture, Genotype, architecture
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Births in the order in which they were made.
+
+    Attributes:
+        flops: of training and validation, float [births].
+        new: whether the architecture is the first of its kind, bool [births].
+        changed: whether layers or skips are not the parent's, bool [births].
+    """
+
+    flops: np.ndarray
+    new: np.ndarray
+    changed: np.ndarray
+
+    def drawn(self, count: int, seed: int) -> "Workload":
+        """Returns `count` births, drawn with replacement."""
+        places = np.random.default_rng(seed).integers(len(self.flops), size=count)
+        return Workload(self.flops[places], self.new[places], self.changed[places])
+
+    def seconds(self, durations: Durations, sigma: float, seed: int) -> np.ndarray:
+        """Returns what the births take on a lane, float [births], with log-normal noise of deviation `sigma`."""
+        noise = sigma * np.random.default_rng(seed).standard_normal(len(self.flops))
+        return durations.without_noise(self.flops, self.new) * np.exp(noise)
+
+    def virtual_seconds(self, birth_overhead: float, compile_overhead: float, virtual_rate: float) -> np.ndarray:
+        """Returns what the births take on the virtual clock, float [births]."""
+        return birth_overhead + compile_overhead * self.changed + self.flops / virtual_rate
+
+
+def evolved(settings: Settings, task: Task, first: int, last: int) -> Workload:
+    """Evolves with made-up outcomes and returns the births from the `first` up to the `last`."""
+    algorithm = evolution(settings, task)
+    state = algorithm.init()
+    flops: list[int] = []
+    new: list[bool] = []
+    changed: list[bool] = []
+    known: set[Architecture] = set()
+    genotypes: list[Genotype] = []
+    while state.births < last:
+        state, births = algorithm.ask(state)
+        for birth in births:
+            compiled = architecture(birth.genotype, task.image_shape)
+            flops.append(birth.flops)
+            new.append(compiled not in known)
+            known.add(compiled)
+            genotypes.append(birth.genotype)
+            parent = birth.parent_id
+            changed.append(parent is not None and not birth.genotype.computes_as(genotypes[parent]))
+        state = algorithm.tell(state, simulated_outcome(state.in_flight[0], settings.seed))
+    return Workload(*(np.array(values[first:last]) for values in (flops, new, changed)))

@@ -1,0 +1,76 @@
+"""jaxevo's own engine: compiler, lanes, journal and weights as in a run; only the evolution is left out."""
+
+import time
+from collections import deque
+from pathlib import Path
+
+import jax
+
+from experiments.benchmarks.side_by_side.work import Trained, Work
+from jaxevo.data import Dataset, load
+from jaxevo.execution.local import LocalExecutor
+from jaxevo.execution.waiting import BIRTHS_A_LANE
+from jaxevo.networks.compilation import use_persistent_cache
+from jaxevo.search.evolution import Birth
+from jaxevo.settings import Execution
+from jaxevo.storage.attempts import Attempts
+from jaxevo.storage.journal import Journal, JournalContent, Record
+from jaxevo.storage.workdir import Workdir
+
+_POLL_SECONDS = 0.25
+
+
+def train(work: Work, began: float, folder: Path) -> Trained:
+    """Trains every individual; the process began at `began` (`time.perf_counter`).
+
+    Args:
+        work: what to train.
+        began: when the process began.
+        folder: an empty one, for the cache of executables, the journal and the weights.
+    """
+    use_persistent_cache(folder / "executables")
+    dataset = load(work.dataset)
+    jax.local_devices()  # Starts the backend.
+    started = time.perf_counter()
+    records = _train(work, dataset, Workdir(folder))
+    seconds = time.perf_counter() - started
+    outcomes = {record.outcome.id: record.outcome for record in records}
+    ordered = [outcomes[number] for number in range(len(work.genotypes))]
+    return Trained(
+        seconds,
+        started - began,
+        tuple(None if outcome.failure else outcome.fitness for outcome in ordered),
+        {
+            "compile_seconds": sum(record.compile_seconds for record in records),
+            "train_seconds": sum(record.train_seconds for record in records),
+        },
+    )
+
+
+def _train(work: Work, dataset: Dataset, workdir: Workdir) -> list[Record]:
+    """Returns the records in the order in which they finished, all of them durable.
+
+    As many births wait or train as a run has that lets no lane wait.
+    """
+    with Journal(workdir.journal) as journal:
+        attempts = Attempts(journal, JournalContent(), session=1, max_deaths=1)
+        executor = LocalExecutor(work.settings, dataset, workdir, Execution(), 1, attempts)
+        untrained = deque(_births(work))
+        records: list[Record] = []
+        free = BIRTHS_A_LANE * executor.lanes
+        while len(records) < len(work.genotypes):
+            executor.submit([untrained.popleft() for _ in range(min(free, len(untrained)))])
+            finished = executor.finished(_POLL_SECONDS)
+            if finished:
+                journal.append(finished)
+            records += finished
+            free = len(finished)
+        executor.close()
+    return records
+
+
+def _births(work: Work) -> list[Birth]:
+    return [
+        Birth(number, None, None, genotype, None, due=float(number), flops=0)
+        for number, genotype in enumerate(work.genotypes)
+    ]

@@ -1,0 +1,124 @@
+"""A plain Flax and Optax loop: one individual after the other, JAX with its default settings.
+
+It is what one writes who trains many networks without jaxevo, and writes well. The module is a static argument, so that
+a network that was seen before compiles nothing; the learning rate stands in the optimiser's state for the same reason.
+The state is donated. The images lie on the device, normalised; cropping and flipping is compiled once for all.
+"""
+
+import functools
+import time
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from experiments.benchmarks.side_by_side.images import padded_images, validation_batches
+from experiments.benchmarks.side_by_side.work import Trained, Work
+from jaxevo.data import load
+from jaxevo.networks.training import evaluation_batch_size, plan_training
+from jaxevo.settings import Settings
+from jaxevo.spaces.large_scale.genotype import architecture
+from jaxevo.spaces.large_scale.network import Phenotype
+
+_DEFAULTS = Settings()
+
+
+def is_filter(params: Any) -> Any:
+    """Returns which parameters are filters of convolutions, the only ones that decay."""
+    return jax.tree_util.tree_map_with_path(lambda path, _: path[0].key.startswith("convolution"), params)
+
+
+_OPTIMISER = optax.chain(
+    optax.add_decayed_weights(_DEFAULTS.weight_decay, mask=is_filter),
+    optax.inject_hyperparams(optax.sgd, static_args="momentum")(learning_rate=0.0, momentum=_DEFAULTS.momentum),
+)
+
+
+class TrainState(NamedTuple):
+    """What a training hands from step to step."""
+
+    params: Any
+    batch_stats: Any
+    optimiser: Any
+
+
+def train(work: Work, began: float) -> Trained:
+    """Trains every individual and validates it; the process began at `began` (`time.perf_counter`)."""
+    settings, dataset = work.settings, load(work.dataset)
+    padded = padded_images(dataset, settings)
+    pixels, labels = jax.device_put((padded.pixels, padded.labels))
+    batches = jax.device_put(validation_batches(dataset, evaluation_batch_size(settings, dataset)))
+    accuracies: list[float | None] = []
+    started = time.perf_counter()
+    for number, genotype in enumerate(work.genotypes):
+        model = Phenotype(architecture(genotype, dataset.image_shape), dataset.num_classes)
+        plan = plan_training(settings.seed, number, settings, dataset)
+        corners = plan.offsets + padded.margin
+        state = init_state(model, jax.random.key(number), np.float32(genotype.learning_rate))
+        for step in range(settings.train_steps):
+            batch = draw_batch(
+                pixels, labels, plan.order[step], corners[step], plan.flips[step], shape=dataset.image_shape[:2]
+            )
+            state = train_step(model, state, *batch)
+        counted = [eval_step(model, state, *batch) for batch in batches]
+        finite = all(bool(finite) for _, finite in counted)
+        correct = sum(int(correct) for correct, _ in counted)
+        accuracies.append(correct / len(dataset.validation.labels) if finite else None)
+    return Trained(time.perf_counter() - started, started - began, tuple(accuracies))
+
+
+@functools.partial(jax.jit, static_argnames="model")
+def init_state(model: Phenotype, key: jax.Array, learning_rate: jax.Array) -> TrainState:
+    """Returns the first state, its arrays from Flax's own initialisers."""
+    variables = model.init(key, jnp.zeros((1, *model.architecture.image_shape)), train=False)
+    return first_state(variables["params"], variables.get("batch_stats", {}), learning_rate)
+
+
+def first_state(params: Any, batch_stats: Any, learning_rate: Any) -> TrainState:
+    """Returns the state that begins with these arrays, momentum from zero."""
+    decay, sgd = _OPTIMISER.init(params)
+    sgd = sgd._replace(hyperparams={**sgd.hyperparams, "learning_rate": jnp.asarray(learning_rate, jnp.float32)})
+    return TrainState(params, batch_stats, (decay, sgd))
+
+
+@functools.partial(jax.jit, static_argnames="shape")
+def draw_batch(
+    pixels: jax.Array, labels: jax.Array, order: jax.Array, corners: jax.Array, flips: jax.Array, shape: tuple[int, int]
+) -> tuple[jax.Array, jax.Array]:
+    """Returns a batch: picked, cropped and flipped left to right.
+
+    Args:
+        pixels: float32 [images, height, width, channels], with a margin.
+        labels: int32 [images].
+        order: int32 [batch], images to pick.
+        corners: int32 [batch, 2], first row and first column of each crop.
+        flips: bool [batch].
+        shape: height and width of the crops.
+    """
+    rows = jnp.arange(shape[0]) + corners[:, :1]
+    columns = jnp.arange(shape[1]) + corners[:, 1:]
+    columns = jnp.where(flips[:, None], columns[:, ::-1], columns)
+    return pixels[order[:, None, None], rows[:, :, None], columns[:, None, :]], labels[order]
+
+
+@functools.partial(jax.jit, static_argnames="model", donate_argnames="state")
+def train_step(model: Phenotype, state: TrainState, images: jax.Array, labels: jax.Array) -> TrainState:
+    """Returns the state after one step of SGD on a batch."""
+
+    def mean_loss(params: Any) -> tuple[jax.Array, Any]:
+        variables = {"params": params, "batch_stats": state.batch_stats}
+        logits, updates = model.apply(variables, images, train=True, mutable=["batch_stats"])
+        return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean(), updates.get("batch_stats", {})
+
+    gradients, batch_stats = jax.grad(mean_loss, has_aux=True)(state.params)
+    updates, optimiser = _OPTIMISER.update(gradients, state.optimiser, state.params)
+    return TrainState(optax.apply_updates(state.params, updates), batch_stats, optimiser)
+
+
+@functools.partial(jax.jit, static_argnames="model")
+def eval_step(model: Phenotype, state: TrainState, images: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Returns how many images of a batch are classified correctly, and whether all logits are finite."""
+    logits = model.apply({"params": state.params, "batch_stats": state.batch_stats}, images, train=False)
+    return (logits.argmax(axis=-1) == labels).sum(), jnp.isfinite(logits).all()

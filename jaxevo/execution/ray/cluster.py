@@ -1,0 +1,326 @@
+"""The workers of a cluster, as the host sees them.
+
+The host decides everything: which birth goes to which worker, when one is given up, when another takes its place. A
+birth has one attempt alive at a time, and a worker that was given up is never listened to again: so no late answer can
+reach the run.
+"""
+
+import contextlib
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from jaxevo.execution.ray.client import (
+    Node,
+    WorkerLostError,
+    answer_of,
+    connect,
+    disconnect,
+    end_worker,
+    head_answers,
+    living_nodes,
+    most_workers,
+    ready,
+    start_worker,
+)
+from jaxevo.execution.worker import Assignment, Joined, Report
+from jaxevo.search.evolution import Birth
+from jaxevo.search.in_flight import by_due
+from jaxevo.settings import Execution
+from jaxevo.spaces.large_scale.genotype import Architecture, ImageShape, architecture
+from jaxevo.storage.attempts import Attempts
+from jaxevo.storage.journal import Record
+
+# A worker compiles ahead what it holds, and its lanes do not wait for the host: two births a lane.
+_BIRTHS_A_LANE = 2
+# How often the nodes of the cluster are asked for.
+_NODES_SECONDS = 2.0
+# Ray ends the host's process, unasked, when its head was away for 60 seconds: before that the run ends by itself.
+_HEAD_SECONDS = 20.0
+# How often a worker that has nothing else to say gives a sign of life.
+_REPORT_SECONDS = 5.0
+# A node whose workers keep failing gets the next one after 1, 2, 4, ... seconds, at most so many.
+_LONGEST_PAUSE_SECONDS = 60.0
+# A worker that has not joined by then hangs, or waits for what others use: it is started anew.
+_JOIN_SECONDS = 900.0
+# When the user is told that no worker has joined yet.
+_NOTICE_SECONDS = 60.0
+# A signal is to be answered within five seconds, of which a worker may take three (see LocalExecutor).
+_PATIENCE_SECONDS = 3.5
+
+
+class ClusterError(RuntimeError):
+    """The cluster cannot carry the run out; the message says why and what to do."""
+
+
+@dataclasses.dataclass(eq=False)
+class _Hired:
+    """A worker that was started.
+
+    Attributes:
+        actor: Ray's handle.
+        node: where it runs.
+        answer: what it owes the host: to the assignment first, then its next report.
+        name: for the user.
+        heard: when it last answered, or was started, on the host's monotonic clock.
+        lanes: individuals that it trains at once, 0 until it has joined.
+        births: what it was sent and has not finished, with the numbers of the attempts.
+        architectures: what it was ever sent, and so has compiled.
+    """
+
+    actor: Any
+    node: Node
+    answer: Any
+    name: str
+    heard: float
+    lanes: int = 0
+    births: dict[int, tuple[Birth, int]] = dataclasses.field(default_factory=dict)
+    architectures: set[Architecture] = dataclasses.field(default_factory=set)
+
+
+class ClusterExecutor:
+    """Trains births on the workers of a Ray cluster."""
+
+    def __init__(
+        self,
+        assignment: Assignment,
+        execution: Execution,
+        image_shape: ImageShape,
+        attempts: Attempts,
+        notice: Callable[[str], None],
+    ) -> None:
+        """Connects to the cluster, or starts a Ray on this machine. Workers are started by `finished`.
+
+        Args:
+            assignment: what the workers must know of the session.
+            execution: where the cluster is, and what workers it is to have.
+            image_shape: of the data set.
+            attempts: to begin trainings with.
+            notice: takes a sentence for the user.
+        """
+        connect(execution)
+        self._assignment = assignment
+        self._execution = execution
+        self._shape = image_shape
+        self._attempts = attempts
+        self._notice = notice
+        self._waiting: list[Birth] = []
+        self._records: list[Record] = []
+        self._workers: list[_Hired] = []
+        self._nodes: list[Node] = []
+        self._nodes_asked = self._head_answered = time.monotonic() - _NODES_SECONDS
+        self._notice_due = time.monotonic() + _NOTICE_SECONDS
+        self._refused: dict[str, str] = {}
+        self._failures: dict[str, int] = {}
+        self._not_before: dict[str, float] = {}
+        # Several signs of life must fit into a lease.
+        self._report_seconds = min(_REPORT_SECONDS, self._execution.lease_seconds / 4)
+
+    @property
+    def lanes(self) -> int:
+        """Individuals that the workers that have joined train at once."""
+        return sum(worker.lanes for worker in self._workers)
+
+    @property
+    def busy(self) -> bool:
+        """Returns False: compilations of the workers end with their processes."""
+        return False
+
+    def submit(self, births: Iterable[Birth]) -> None:
+        """Makes births available to the workers, which get them in due order."""
+        self._waiting = sorted((*self._waiting, *births), key=by_due)
+        self._send_out()
+
+    def finished(self, timeout: float) -> list[Record]:
+        """Returns the records of trainings that finished, waiting at most `timeout` seconds for the first.
+
+        Raises:
+            AttemptsError: for a birth whose training has killed its worker too often.
+            ClusterError: if no worker is like where the run began, or the cluster is gone.
+        """
+        if self._know_the_nodes():
+            self._hire_where_needed()
+            self._listen(timeout)
+            self._give_up_the_silent()
+            self._send_out()
+        else:
+            time.sleep(timeout)
+        records, self._records = self._records, []
+        return records
+
+    def close(self) -> list[Record]:
+        """Drops the running trainings, ends the workers, and returns the records of those that finished meanwhile.
+
+        A cluster that this process only connected to goes on without the workers.
+        """
+        if head_answers():  # Else Ray would wait for it.
+            self._records += self._last_words()
+            for worker in list(self._workers):
+                self._end(worker)
+            disconnect()
+        records, self._records = self._records, []
+        return records
+
+    def _last_words(self) -> list[Record]:
+        """Has the workers drop their trainings, and returns the records that they still had."""
+        joined = [worker for worker in self._workers if worker.lanes]
+        answers = [worker.actor.close.remote() for worker in joined] + [worker.answer for worker in joined]
+        records: list[Record] = []
+        for answer in ready(answers, _PATIENCE_SECONDS, len(answers)) if answers else ():
+            with contextlib.suppress(WorkerLostError):
+                last = answer_of(answer)
+                records += last.records if isinstance(last, Report) else last
+        return records
+
+    def _know_the_nodes(self) -> bool:
+        """Asks at times which nodes the cluster has; returns False where nobody answers, and no call may be made.
+
+        Raises:
+            ClusterError: if nobody has answered for long.
+        """
+        now = time.monotonic()
+        if now - self._nodes_asked >= _NODES_SECONDS:
+            if head_answers():
+                self._nodes = living_nodes()
+                self._nodes_asked = self._head_answered = now
+            elif now - self._head_answered > min(_HEAD_SECONDS, self._execution.lease_seconds):
+                raise ClusterError(
+                    "the head of the Ray cluster is gone: bring the cluster back, or leave it out, and go on by "
+                    "'jaxevo resume'. What had finished is kept"
+                )
+        return now - self._nodes_asked < _NODES_SECONDS
+
+    def _hire_where_needed(self) -> None:
+        """Starts workers on nodes that joined, and in place of those that ended."""
+        for node in self._places():
+            self._workers.append(self._hire(node))
+        if not self._workers and self._nodes and all(node.id in self._refused for node in self._nodes):
+            raise ClusterError(
+                f"no worker is like the machine that the run began on ({'; '.join(sorted(set(self._refused.values())))}"
+                "): go on with the run on such machines. What had finished is kept"
+            )
+
+    def _places(self) -> Iterator[Node]:
+        """Yields the node of every worker that is to be started now, the least crowded first."""
+        wanted = self._execution.workers
+        crowds = {node.id: sum(worker.node.id == node.id for worker in self._workers) for node in self._nodes}
+        while wanted is None or sum(crowds.values()) < wanted:
+            free = [node for node in self._nodes if self._has_room(node, crowds[node.id])]
+            if not free:
+                return
+            node = min(free, key=lambda node: crowds[node.id])
+            crowds[node.id] += 1
+            yield node
+
+    def _has_room(self, node: Node, workers: int) -> bool:
+        most = most_workers(node, self._execution)
+        allowed = most if self._execution.workers is not None else min(most, 1)
+        rested = time.monotonic() >= self._not_before.get(node.id, 0.0)
+        return workers < allowed and rested and node.id not in self._refused
+
+    def _hire(self, node: Node) -> _Hired:
+        actor = start_worker(node, self._execution)
+        answer = actor.join.remote(self._assignment)
+        return _Hired(actor, node, answer, f"a worker on {node.address}", time.monotonic())
+
+    def _listen(self, timeout: float) -> None:
+        """Takes what workers have answered, waiting for the first answer."""
+        owed = {worker.answer: worker for worker in self._workers}
+        if not owed:
+            time.sleep(timeout)
+            return
+        for answer in ready(list(owed), timeout):
+            self._hear(owed[answer])
+
+    def _hear(self, worker: _Hired) -> None:
+        try:
+            answer: Joined | Report = answer_of(worker.answer)
+        except WorkerLostError as error:
+            self._lose(worker, str(error))
+            return
+        worker.heard = time.monotonic()
+        if isinstance(answer, Joined):
+            self._welcome(worker, answer)
+        else:
+            self._take(worker, answer)
+        if worker in self._workers:
+            worker.answer = worker.actor.report.remote(self._report_seconds)
+
+    def _welcome(self, worker: _Hired, joined: Joined) -> None:
+        worker.name, worker.lanes = f"the worker on {joined.name}", joined.lanes
+        if joined.refusal:
+            self._notice(f"{worker.name}, is refused: {joined.refusal}")
+            self._refused[worker.node.id] = joined.refusal
+            self._end(worker)
+        else:
+            self._notice(f"{worker.name}, joined; lanes: {joined.lanes}")
+
+    def _take(self, worker: _Hired, report: Report) -> None:
+        for record in report.records:
+            del worker.births[record.outcome.id]
+            self._records.append(record)
+            self._failures.pop(worker.node.id, None)
+        if report.silent_seconds > self._execution.lease_seconds:
+            self._lose(worker, f"a training gave no sign of life for {report.silent_seconds:.0f} seconds")
+
+    def _give_up_the_silent(self) -> None:
+        """Ends workers whose lease ran out: they hang, or cannot be reached."""
+        now, lease = time.monotonic(), self._execution.lease_seconds
+        for worker in list(self._workers):
+            if now - worker.heard > (lease if worker.lanes else max(lease, _JOIN_SECONDS)):
+                self._lose(worker, f"it gave no sign of life for {now - worker.heard:.0f} seconds")
+        if self.lanes == 0 and now > self._notice_due:
+            self._notice("no worker has joined yet: 'ray status' says what the cluster has, and what is in use")
+            self._notice_due = math.inf
+
+    def _lose(self, worker: _Hired, reason: str) -> None:
+        """Counts a worker as dead: what it held is trained elsewhere, and another worker takes its place."""
+        self._notice(f"{worker.name}, is lost ({reason}): another takes its place")
+        self._end(worker)
+        for birth, number in worker.births.values():
+            self._attempts.lost(birth.id, number, reason)
+        self._waiting = sorted((*self._waiting, *(birth for birth, _ in worker.births.values())), key=by_due)
+        failures = self._failures[worker.node.id] = self._failures.get(worker.node.id, 0) + 1
+        self._not_before[worker.node.id] = time.monotonic() + min(2.0 ** (failures - 1), _LONGEST_PAUSE_SECONDS)
+
+    def _end(self, worker: _Hired) -> None:
+        self._workers.remove(worker)
+        end_worker(worker.actor)
+
+    def _send_out(self) -> None:
+        """Sends waiting births, in due order, to workers that have room, once their attempts are durable."""
+        sent: list[tuple[_Hired, Birth]] = []
+        # One whose training killed its worker before is trained alone, so that the next death blames no other: a worker
+        # is emptied for it.
+        emptied: set[_Hired] = set()
+        loads = {worker: len(worker.births) for worker in self._workers if worker.lanes}
+        for birth in self._waiting:
+            alone = self._attempts.suspicious(birth.id)
+            compiled = architecture(birth.genotype, self._shape)
+            open_ = [worker for worker in loads if worker not in emptied and self._takes(worker, loads[worker], alone)]
+            if open_:
+                worker = min(open_, key=lambda worker: _preference(worker, loads[worker], compiled))
+                sent.append((worker, birth))
+                loads[worker] += 1
+            elif not alone:
+                break
+            if alone and (rest := [worker for worker in loads if worker not in emptied]):
+                emptied.add(worker if open_ else min(rest, key=loads.__getitem__))
+        numbers = self._attempts.begin([birth for _, birth in sent]) if sent else []
+        for (worker, birth), number in zip(sent, numbers, strict=True):
+            self._waiting.remove(birth)
+            worker.births[birth.id] = (birth, number)
+            worker.architectures.add(architecture(birth.genotype, self._shape))
+            worker.actor.submit.remote([(birth, number)])
+
+    def _takes(self, worker: _Hired, load: int, alone: bool) -> bool:
+        if alone:
+            return load == 0
+        return load < _BIRTHS_A_LANE * worker.lanes and not any(map(self._attempts.suspicious, worker.births))
+
+
+def _preference(worker: _Hired, load: int, compiled: Architecture) -> tuple[bool, bool, float]:
+    """Orders workers that hold `load` births for one more: a free lane first, then its program, then little load."""
+    return load >= worker.lanes, compiled not in worker.architectures, load / worker.lanes

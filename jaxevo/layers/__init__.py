@@ -1,0 +1,1 @@
+"""Layers written by hand, for speed: batch normalisation and, on CPU, convolutions."""

@@ -1,0 +1,93 @@
+"""How a convolution is computed: as XLA does it, or on CPU as a matrix product where that takes less.
+
+XLA's CPU backend takes about 50 ns for each position of the output, however few numbers are multiplied there; the
+networks that evolution begins with multiply few. For these the rows of an image are multiplied with a banded matrix,
+whose zeros stand where the filter does not reach: more products, in one large matrix product. It takes a tenth to four
+fifths of XLA's time, and its program a tenth of a second more to compile (`python -m
+experiments.benchmarks.convolutions`).
+
+What is chosen follows from shapes and settings alone, never from a time, so that a run stays reproducible.
+"""
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxevo.settings import Settings
+
+Convolve = Callable[..., jax.Array]
+"""What `jax.lax.conv_general_dilated` does, to images [batch, height, width, channels] with SAME padding."""
+
+# Products at an output position, above which XLA's own convolution is as fast.
+_MOST_PRODUCTS = 2048
+# Output positions in all of a training, below which the faster steps do not make up for the longer compilation.
+_LEAST_POSITIONS = 2**20
+
+
+def convolve_on(platform: str, settings: Settings) -> Convolve:
+    """Returns how a device convolves in training.
+
+    Args:
+        platform: of the device, as JAX names it.
+        settings: of the run, by which a training is long or short.
+    """
+    trained_images = settings.train_steps * settings.batch_size
+    return functools.partial(_on_cpu, trained_images) if platform == "cpu" else jax.lax.conv_general_dilated
+
+
+def _on_cpu(
+    trained_images: int, images: jax.Array, kernel: jax.Array, strides: tuple[int, int], padding: str, **others: Any
+) -> jax.Array:
+    positions = math.prod(_out_sizes(images, strides))
+    height, width, channels, out_channels = kernel.shape
+    if images.dtype == jnp.float32 and trained_images * positions >= _LEAST_POSITIONS:
+        if height == width == 1:
+            return by_pixels(images, kernel, strides)
+        if width > 1 and height * images.shape[2] * channels * out_channels <= _MOST_PRODUCTS:
+            return by_rows(images, kernel, strides)
+    return jax.lax.conv_general_dilated(images, kernel, strides, padding, **others)
+
+
+def by_pixels(images: jax.Array, kernel: jax.Array, strides: tuple[int, int]) -> jax.Array:
+    """Returns the convolution with a filter of one pixel: a matrix product of pixels and filter."""
+    picked = images[:, :: strides[0], :: strides[1]]
+    return jnp.dot(picked, kernel[0, 0])
+
+
+def by_rows(images: jax.Array, kernel: jax.Array, strides: tuple[int, int]) -> jax.Array:
+    """Returns the convolution as a matrix product of the images' rows and a banded matrix.
+
+    Args:
+        images: [batch, height, width, channels].
+        kernel: [filter height, filter width, channels, output channels].
+        strides: of rows and of columns.
+
+    Returns:
+        [batch, height / stride, width / stride, output channels], rounded up: SAME padding.
+    """
+    filter_height, filter_width, channels, out_channels = kernel.shape
+    batch, _, width, _ = images.shape
+    out_height, out_width = _out_sizes(images, strides)
+    row_padding, (before, _) = jax.lax.padtype_to_pads(
+        images.shape[1:3], (filter_height, filter_width), strides, "SAME"
+    )
+    column = np.arange(width)[:, None] + before - strides[1] * np.arange(out_width)
+    # 1 where a tap of the filter, a column of the image and a column of the output meet.
+    meet = (np.arange(filter_width)[:, None, None] == column).astype(np.float32)
+    band = jnp.einsum("ijcf,jwo->iwcof", kernel, meet)
+    padded = jnp.pad(images, ((0, 0), row_padding, (0, 0), (0, 0)))
+    rows = padded.reshape(batch, -1, width * channels)
+    last = strides[0] * (out_height - 1) + 1
+    taps = [rows[:, tap : tap + last : strides[0]] for tap in range(filter_height)]
+    stacked = jnp.concatenate(taps, axis=-1)
+    products = jnp.dot(stacked, band.reshape(filter_height * width * channels, out_width * out_channels))
+    return products.reshape(batch, out_height, out_width, out_channels)
+
+
+def _out_sizes(images: jax.Array, strides: tuple[int, int]) -> tuple[int, int]:
+    return -(-images.shape[1] // strides[0]), -(-images.shape[2] // strides[1])

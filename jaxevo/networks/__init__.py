@@ -1,0 +1,1 @@
+"""One individual grown: compiled programs, training, evaluation, devices."""

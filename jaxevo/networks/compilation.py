@@ -1,0 +1,253 @@
+"""Executables by architecture: compiled once, kept in memory within a bound, and on disk across runs.
+
+An architecture needs two: training and evaluation. The learning rate, the weights, the plan and the data are
+arguments, so that a child with a known architecture compiles nothing.
+"""
+
+import collections
+import concurrent.futures
+import ctypes
+import gc
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxevo.data import Dataset
+from jaxevo.layers.batch_norm import BatchNorm
+from jaxevo.layers.convolution import convolve_on
+from jaxevo.networks.devices import Devices
+from jaxevo.networks.training import (
+    BATCHES_DRAWN,
+    PLAN_AXIS,
+    Batch,
+    Carry,
+    Evaluation,
+    Images,
+    Plan,
+    carry_shapes,
+    draw_batches,
+    evaluation_batch_size,
+    make_evaluate,
+    make_train_chunk,
+    make_train_step,
+    normalise,
+    steps_a_chunk,
+)
+from jaxevo.settings import Execution, Settings
+from jaxevo.spaces.large_scale.genotype import Architecture
+from jaxevo.spaces.large_scale.network import make_phenotype, variable_shapes
+
+_CACHE_BYTES = 512 * 2**20
+
+
+@dataclass(frozen=True)
+class Programs:
+    """What trains and evaluates one architecture on the devices of a lane.
+
+    Attributes:
+        shapes: of what a training hands from step to step.
+        train: `(carry, images, plan, learning_rate, first, end) -> carry`, the steps from `first` up to `end`.
+        steps_a_call: steps that `train` makes at once; others take as long as the next multiple.
+        evaluate: `(variables, images, batch, correct_before) -> evaluation`: `make_evaluate` of a batch that is first
+            normalised as the training images are. On the first device alone, because it is a small part of what a
+            training takes.
+        compile_seconds: what making them took.
+    """
+
+    shapes: Carry
+    train: Callable[..., Carry]
+    steps_a_call: int
+    evaluate: Callable[..., Evaluation]
+    compile_seconds: float
+
+
+class Compiler:
+    """Compiles for the devices of a lane, every architecture once, and remembers the last `capacity` architectures.
+
+    Threads may share it: two that ask for one architecture wait for one compilation.
+    """
+
+    def __init__(
+        self, settings: Settings, dataset: Dataset, devices: Devices, capacity: int = Execution.programs_in_memory
+    ) -> None:
+        """Prepares the programs that all architectures share."""
+        self._settings = settings
+        self._dataset = dataset
+        self._devices = devices
+        self._capacity = capacity
+        self._dropped = 0
+        self._known: collections.OrderedDict[Architecture, concurrent.futures.Future[Programs]]
+        self._known = collections.OrderedDict()
+        self._unbilled: dict[Architecture, float] = {}
+        self._lock = threading.Lock()
+        self._evaluated = evaluation_batch_size(settings, dataset)
+        self._step_by_step = devices.first.platform == "cpu"
+        self._draw_batches = self._compile_draw_batches()
+        self._normalise = self._compile_normalise()
+
+    def programs(self, architecture: Architecture) -> Programs:
+        """Returns an architecture's programs, compiling them where they are not known."""
+        future, mine = self._entry(architecture)
+        if not mine:
+            return future.result()
+        try:
+            programs = self._compile(architecture)
+        except BaseException as error:
+            with self._lock:
+                if self._known.get(architecture) is future:
+                    del self._known[architecture]
+            future.set_exception(error)
+            raise
+        with self._lock:
+            self._unbilled[architecture] = programs.compile_seconds
+        future.set_result(programs)
+        return programs
+
+    def bill(self, architecture: Architecture) -> float:
+        """Returns the seconds that compiling took, to the first that asks: they are counted once."""
+        with self._lock:
+            return self._unbilled.pop(architecture, 0.0)
+
+    def knows(self, architecture: Architecture) -> bool:
+        """Returns whether the architecture is compiled, or being compiled."""
+        with self._lock:
+            return architecture in self._known
+
+    def has(self, architecture: Architecture) -> bool:
+        """Returns whether the architecture is compiled, so that `programs` returns at once."""
+        with self._lock:
+            future = self._known.get(architecture)
+            return future is not None and future.done()
+
+    def _entry(self, architecture: Architecture) -> tuple[concurrent.futures.Future[Programs], bool]:
+        """Returns where an architecture's programs are, or are going to be, and whether the caller is to make them."""
+        with self._lock:
+            known = self._known.get(architecture)
+            if known is not None:
+                self._known.move_to_end(architecture)
+                return known, False
+            mine = self._known[architecture] = concurrent.futures.Future()
+            many_dropped = False
+            if len(self._known) > self._capacity:
+                self._known.popitem(last=False)
+                self._dropped += 1
+                many_dropped = self._dropped % self._capacity == 0
+        # Not at every one: it takes a fifth of a second, which is little beside as many compilations as are held.
+        if many_dropped:
+            _give_back_memory()
+        return mine, True
+
+    def _compile(self, architecture: Architecture) -> Programs:
+        began = time.perf_counter()
+        classes = len(self._dataset.class_names)
+        phenotype = make_phenotype(architecture, classes, self._settings, self._devices.axis_name)
+        shapes = carry_shapes(variable_shapes(phenotype), self._settings)
+        # Evaluation, which has no gradients and is short, would not make up for a longer compilation.
+        trained = phenotype.clone(
+            convolve=convolve_on(self._devices.first.platform, self._settings), batch_norm=BatchNorm
+        )
+        train_step = make_train_step(trained, self._settings)
+        rate, step = np.float32(0), np.int32(0)
+        compile_for_all = self._devices.compile
+        if self._step_by_step:
+            arguments: tuple[Any, ...] = shapes, self._batch(self._settings.batch_size), rate
+            steps_a_call = BATCHES_DRAWN
+            train = self._stepping(compile_for_all(train_step, arguments, (None, 0, None), donate=(0,)))
+        else:
+            steps_a_call = steps_a_chunk(self._settings)
+            chunk, axes = make_train_chunk(train_step, steps_a_call), (None, None, PLAN_AXIS, None, None, None)
+            arguments = shapes, self._images(), self._plan(), rate, step, step
+            train = _chunk_by_chunk(compile_for_all(chunk, arguments, axes, donate=(0,)), steps_a_call)
+        arguments = shapes.variables, *self._batch(self._evaluated), np.int32(0)
+        evaluate = self._normalising(self._devices.compile_on_first(make_evaluate(phenotype), arguments))
+        return Programs(shapes, train, steps_a_call, evaluate, time.perf_counter() - began)
+
+    def _stepping(self, compiled_step: Callable[..., Carry]) -> Callable[..., Carry]:
+        """Returns a run of steps that calls a compiled program each step, as is best on CPU."""
+        draw, everywhere = self._draw_batches, self._devices.everywhere
+
+        def train(carry: Carry, images: Images, plan: Plan, learning_rate: Any, first: int, end: int) -> Carry:
+            rate = jax.device_put(learning_rate, everywhere)  # Once instead of at every step.
+            for step in range(first, end, BATCHES_DRAWN):
+                for batch in draw(images, plan, np.int32(step))[: end - step]:
+                    carry = compiled_step(carry, batch, rate)
+            return carry
+
+        return train
+
+    def _normalising(self, compiled_evaluate: Callable[..., Evaluation]) -> Callable[..., Evaluation]:
+        """Returns what evaluates a batch of uint8 images; normalising them is compiled once for all architectures."""
+        normalise = self._normalise
+
+        def evaluate(variables: Any, images: Images, batch: Batch, correct_before: Any) -> Evaluation:
+            pixels, labels = batch
+            normalised = normalise(pixels, images.mean, images.deviation)
+            return compiled_evaluate(variables, normalised, labels, correct_before)
+
+        return evaluate
+
+    def _compile_draw_batches(self) -> Callable[..., Any]:
+        arguments = self._images(), self._plan(), np.int32(0)
+        return self._devices.compile(draw_batches, arguments, (None, PLAN_AXIS, None), out_axis=0)
+
+    def _compile_normalise(self) -> Callable[..., jax.Array]:
+        pixels = jax.ShapeDtypeStruct((self._evaluated, *self._dataset.image_shape), jnp.uint8)
+        images = self._images()
+        return self._devices.compile_on_first(normalise, (pixels, images.mean, images.deviation))
+
+    def _images(self) -> Images:
+        dataset = self._dataset
+        return jax.eval_shape(Images, dataset.train.images, dataset.train.labels, dataset.mean, dataset.std)
+
+    def _plan(self) -> Plan:
+        steps, size = self._settings.train_steps, self._settings.batch_size
+        return Plan(
+            jax.ShapeDtypeStruct((steps, size), jnp.int32),
+            jax.ShapeDtypeStruct((steps, size, 2), jnp.int32),
+            jax.ShapeDtypeStruct((steps, size), jnp.bool_),
+        )
+
+    def _batch(self, size: int) -> Any:
+        images = jax.ShapeDtypeStruct((size, *self._dataset.image_shape), jnp.float32)
+        return images, jax.ShapeDtypeStruct((size,), jnp.int32)
+
+
+def _chunk_by_chunk(compiled_chunk: Callable[..., Carry], length: int) -> Callable[..., Carry]:
+    """Returns a run of steps, however many, that calls a compiled chunk of so many steps as often as is needed."""
+
+    def train(carry: Carry, images: Images, plan: Plan, learning_rate: Any, first: int, end: int) -> Carry:
+        for start in range(first, end, length):
+            carry = compiled_chunk(carry, images, plan, learning_rate, np.int32(start), np.int32(end))
+        return carry
+
+    return train
+
+
+def _give_back_memory() -> None:
+    """Gives back to the system what dropped programs leave.
+
+    Python's collector reaches their cycles ever more seldom as a run's history grows; glibc keeps what was freed.
+    """
+    gc.collect()
+    malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if malloc_trim is not None:  # Other C libraries have none.
+        malloc_trim(0)
+
+
+def use_persistent_cache(folder: Path) -> None:
+    """Keeps every executable in a folder of bounded size, so that no later run compiles it again.
+
+    JAX's defaults would store no program that compiles in under a second, and would never delete one.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    jax.config.update("jax_compilation_cache_max_size", _CACHE_BYTES)

@@ -1,0 +1,97 @@
+"""A network as a folder that works without jaxevo: readable Flax source with weights, and StableHLO.
+
+The source is what a person would write for this one architecture, so that it can be read, changed and trained
+on. The StableHLO needs nothing but JAX.
+"""
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+
+import jax
+import jax.export
+import jax.numpy as jnp
+import numpy as np
+
+from jaxevo.reports.export.readme import PLATFORMS, readme_text
+from jaxevo.spaces.large_scale.genotype import Architecture, Genotype, architecture
+from jaxevo.spaces.large_scale.inheritance import Variables
+from jaxevo.spaces.large_scale.network import make_phenotype
+from jaxevo.spaces.large_scale.source import network_source
+from jaxevo.storage.checkpoint import save_tree
+from jaxevo.storage.workdir import Manifest
+
+
+def export_network(
+    genotype: Genotype,
+    variables: Variables,
+    manifest: Manifest,
+    facts: Mapping[str, float | str],
+    folder: Path,
+) -> None:
+    """Writes a network as a folder that works without jaxevo; the folder is there as a whole or not at all.
+
+    Args:
+        genotype: of the network.
+        variables: its trained arrays.
+        manifest: of the run that it comes from: the images it takes, how they are normalised, the classes.
+        facts: what its README is to say of it, such as its accuracies, in this order.
+        folder: where to write; must not exist or be empty. Missing parents are made.
+
+    Raises:
+        ValueError: if the folder holds something already or cannot be written.
+    """
+    folder = folder.resolve()
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(f"the export folder {folder} exists and is not empty: choose another one")
+    temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        temporary.mkdir(parents=True)
+        _write(genotype, jax.tree.map(np.asarray, variables), manifest, facts, temporary)
+        os.replace(temporary, folder)
+    except OSError as error:
+        raise ValueError(
+            f"the export folder {folder} cannot be written ({error.strerror}): choose another one"
+        ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _write(
+    genotype: Genotype,
+    variables: Variables,
+    manifest: Manifest,
+    facts: Mapping[str, float | str],
+    folder: Path,
+) -> None:
+    compiled = architecture(genotype, manifest.image_shape)
+    texts = {
+        "network.py": network_source(compiled, manifest),
+        "class_names.json": json.dumps(manifest.class_names, indent=1) + "\n",
+        "genotype.json": json.dumps(genotype.to_json(), indent=1) + "\n",
+        "README.md": readme_text(genotype, manifest, facts),
+    }
+    for name, text in texts.items():
+        # A fact may name a path that is no UTF-8.
+        (folder / name).write_text(text, encoding="utf-8", errors="backslashreplace")
+    (folder / "network.stablehlo").write_bytes(_stablehlo(compiled, variables, manifest))
+    save_tree(folder / "weights", variables)
+
+
+def _stablehlo(compiled: Architecture, variables: Variables, manifest: Manifest) -> bytes:
+    """Returns the serialized function from uint8 images [batch, height, width, channels] to logits."""
+    phenotype = make_phenotype(compiled, len(manifest.class_names), manifest.settings)
+    constants = variables, np.array(manifest.mean, np.float32), np.array(manifest.deviation, np.float32)
+
+    def network(images: jax.Array) -> jax.Array:
+        # Without the barrier XLA would fold constants, and the last bits would not be those of the run.
+        arrays, mean, deviation = jax.lax.optimization_barrier(constants)
+        normalised = (images.astype(jnp.float32) / 255.0 - mean) / deviation
+        return phenotype.apply(arrays, normalised, train=False)
+
+    (batch,) = jax.export.symbolic_shape("batch")
+    images = jax.ShapeDtypeStruct((batch, *compiled.image_shape), jnp.uint8)
+    return bytes(jax.export.export(jax.jit(network), platforms=PLATFORMS)(images).serialize())

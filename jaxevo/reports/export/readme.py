@@ -1,0 +1,149 @@
+"""The README of an exported network; its code blocks are run by a test."""
+
+import importlib.metadata
+import platform
+from collections.abc import Mapping
+
+from jaxevo.spaces.large_scale.genotype import Genotype, describe
+from jaxevo.spaces.large_scale.source import string_literal
+from jaxevo.storage.workdir import Manifest, software_versions
+
+PLATFORMS = ("cpu", "cuda", "tpu")
+"""What the StableHLO runs on."""
+
+_README = """\
+# An image classifier
+
+A network that jaxevo evolved. It takes uint8 images [batch, {image_shape}] as they are, normalises them
+itself, and tells {classes} classes apart. Both forms below work without jaxevo and give the same logits.
+{precision}
+
+{facts}
+
+## Flax source and weights
+
+`network.py` is plain Flax, written for this one network: read it, change it, train it on. It needs `flax`,
+`orbax-checkpoint` and NumPy; run this in this folder, or put it on Python's path.
+
+```python
+import jax
+import numpy as np
+from network import Network, load, predict
+
+images = np.zeros((2, {image_shape}), np.uint8)  # Yours here.
+logits = jax.jit(Network().apply)(load(), images)
+print(predict(images))
+```
+
+A step of training, with `optax`:
+
+```python
+import jax
+import numpy as np
+import optax
+from network import CLASS_NAMES, Network, load
+
+images = np.random.default_rng(0).integers(256, size=(8, {image_shape}), dtype=np.uint8)  # Yours here.
+labels = np.arange(8) % len(CLASS_NAMES)
+
+network, variables = Network(), load()
+params, batch_stats = variables["params"], variables["batch_stats"]
+optimiser = optax.sgd({learning_rate!r}, momentum={momentum!r})
+state = optimiser.init(params)
+
+
+@jax.jit
+def step(params, batch_stats, state, images, labels):
+    def loss(params):
+        variables = {{"params": params, "batch_stats": batch_stats}}
+        logits, updates = network.apply(variables, images, train=True, mutable=["batch_stats"])
+        losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+        return losses.mean(), updates.get("batch_stats", {{}})
+
+    gradients, new_stats = jax.grad(loss, has_aux=True)(params)
+    updates, state = optimiser.update(gradients, state)
+    return optax.apply_updates(params, updates), new_stats, state
+
+
+params, batch_stats, state = step(params, batch_stats, state, images, labels)
+```
+
+## StableHLO
+
+`network.stablehlo` is the same function as a portable program, weights included, for {platforms} and any
+number of images. It needs `jax` alone.
+
+```python
+import json
+from pathlib import Path
+
+import jax.export
+import numpy as np
+
+network = jax.export.deserialize(bytearray(Path("network.stablehlo").read_bytes()))
+class_names = json.loads(Path("class_names.json").read_text())
+
+images = np.zeros((2, {image_shape}), np.uint8)  # Yours here.
+logits = network.call(images)
+print([class_names[label] for label in logits.argmax(axis=-1)])
+```
+
+## The network
+
+One line a layer; `genotype.json` holds the same for programs.
+
+```text
+{description}
+```
+
+## Classes
+
+```text
+{class_names}
+```
+
+## Written by
+
+{versions}
+"""
+
+_PRECISION = {
+    "float32": "It computes in float32.",
+    "bfloat16": (
+        "It computes in bfloat16, as it was trained: the two may differ in rounding. Its weights and statistics are\n"
+        "kept, and its logits given, in float32."
+    ),
+}
+
+
+def readme_text(genotype: Genotype, manifest: Manifest, facts: Mapping[str, float | str]) -> str:
+    """Returns the README, in Markdown."""
+    labelled = enumerate(string_literal(name) for name in manifest.class_names)
+    return _README.format(
+        image_shape=", ".join(map(str, manifest.image_shape)),
+        classes=len(manifest.class_names),
+        precision=_PRECISION[manifest.settings.compute_dtype],
+        facts="\n".join(f"- {name}: {_number(value)}" for name, value in facts.items()),
+        learning_rate=float(f"{genotype.learning_rate:.4g}"),
+        momentum=manifest.settings.momentum,
+        platforms=", ".join(PLATFORMS),
+        description=describe(genotype, manifest.image_shape, len(manifest.class_names)),
+        class_names="\n".join(f"{label} {name}" for label, name in labelled),
+        versions=", ".join(f"{name} {version}" for name, version in _versions().items()),
+    )
+
+
+def _number(value: float | str) -> str:
+    """Returns a fact as text: whole numbers with commas, others to four digits."""
+    if isinstance(value, str):
+        return value
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+
+
+def _versions() -> dict[str, str]:
+    """Returns the versions of what writes an export; jaxevo's is known where it is installed."""
+    try:
+        own = importlib.metadata.version("jaxevo")
+    except importlib.metadata.PackageNotFoundError:
+        own = "(from source)"
+    return {"jaxevo": own, "python": platform.python_version()} | software_versions()

@@ -1,0 +1,111 @@
+"""What a user sees while a run evolves: one live line in a terminal, plain lines elsewhere, and every new best."""
+
+import collections
+import contextlib
+import time
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from jaxevo.search.population import Individual
+from jaxevo.session.loop import Progress, Watcher
+
+_LINE_SECONDS = 5.0
+_RATE_SECONDS = 60.0
+
+
+class _Report:
+    """Puts progress into words, with the rate of the last minute for the time left."""
+
+    def __init__(self) -> None:
+        self._events: collections.deque[tuple[float, int]] = collections.deque()
+        self._best: Individual | None = None
+
+    def line(self, progress: Progress) -> str:
+        state, limit = progress.state, progress.limits.max_individuals
+        parts = [f"{state.events}{'' if limit is None else f'/{limit}'} individuals"]
+        # What matters most first: a narrow terminal cuts the line.
+        left = self._seconds_left(progress)
+        if left is not None:
+            parts.append(f"{_clock(left)} left")
+        if state.best is not None:
+            parts.append(f"best validation {state.best.fitness:.1%}")
+        parts.append(f"{progress.individuals_per_hour:,.0f}/hour")
+        parts.append(f"compiling {progress.compile_share:.0%}")
+        return ", ".join(parts)
+
+    def new_best(self, progress: Progress) -> str | None:
+        """Returns a line about the best individual when it is a new one."""
+        best = progress.state.best
+        if best is None or best == self._best:
+            return None
+        self._best = best
+        convolutions = best.genotype.convolutions
+        made = f"child of {best.parent_id} by {best.mutation}" if best.mutation is not None else "initial"
+        return (
+            f"{_clock(progress.session_seconds):>6}  individual {best.id}: {best.fitness:.1%}, "
+            f"{convolutions} convolution{'' if convolutions == 1 else 's'}, {made}"
+        )
+
+    def _seconds_left(self, progress: Progress) -> float | None:
+        now = progress.session_seconds
+        self._events.append((now, progress.session_events))
+        while now - self._events[0][0] > _RATE_SECONDS:
+            self._events.popleft()
+        (began, first), limits = self._events[0], progress.limits
+        rate = (progress.session_events - first) / (now - began) if now > began else 0.0
+        left = []
+        if limits.max_individuals is not None and rate > 0:
+            left.append(max(0, limits.max_individuals - progress.state.events) / rate)
+        if limits.max_seconds is not None:
+            left.append(max(0.0, limits.max_seconds - now))
+        return min(left, default=None)
+
+
+class _Terminal(Watcher):
+    def __init__(self, live: Live) -> None:
+        self._report = _Report()
+        self._live = live
+
+    def notice(self, text: str) -> None:
+        self._live.console.print(text, style="yellow")
+
+    def progressed(self, progress: Progress) -> None:
+        best = self._report.new_best(progress)
+        if best is not None:
+            self._live.console.print(best, highlight=False)
+        self._live.update(Text(self._report.line(progress), overflow="ellipsis", no_wrap=True))
+
+
+class _Lines(Watcher):
+    def __init__(self) -> None:
+        self._report = _Report()
+        self._last = -_LINE_SECONDS
+
+    def notice(self, text: str) -> None:
+        print(text, flush=True)
+
+    def progressed(self, progress: Progress) -> None:
+        best = self._report.new_best(progress)
+        if best is not None:
+            print(best, flush=True)
+        if time.monotonic() - self._last >= _LINE_SECONDS:
+            self._last = time.monotonic()
+            print(self._report.line(progress), flush=True)
+
+
+@contextlib.contextmanager
+def watch() -> Iterator[Watcher]:
+    """Shows a run's progress on standard output for as long as it lasts."""
+    console = Console()
+    if not console.is_terminal:
+        yield _Lines()
+        return
+    with Live(console=console, refresh_per_second=4) as live:
+        yield _Terminal(live)
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"

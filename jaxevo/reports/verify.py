@@ -1,0 +1,248 @@
+"""Whether a run is what its seed, its settings and its recorded outcomes make it.
+
+Every decision is computed again and compared with what the journal, the snapshots and the result hold; all weights
+that were kept are hashed again. What is recorded consistently but was never trained is found by training again.
+"""
+
+import dataclasses
+import json
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from jaxevo.data import Dataset, load
+from jaxevo.data.cache import cache_dir
+from jaxevo.execution.lane import DeviceData, Lane
+from jaxevo.execution.local import lane_devices
+from jaxevo.networks.compilation import Compiler, use_persistent_cache
+from jaxevo.search.evolution import EvolutionState, Inherited, Outcome, birth_sha256, evolution
+from jaxevo.session.run import machine_differences
+from jaxevo.settings import Execution, Settings
+from jaxevo.storage.checkpoint import CheckpointError, WeightStore, load_snapshots
+from jaxevo.storage.history import History, Life, replay, task_of_manifest
+from jaxevo.storage.journal import JournalContent, Record
+from jaxevo.storage.workdir import Manifest, Workdir, recorded_execution
+
+Retrain = Literal["best"] | int
+"""Whose lineage to train again: the best's, or those of so many random individuals."""
+
+_TOLERANCE = 0.05
+"""How far a fitness may be off on another machine, whose last bits differ and drift apart in training."""
+
+
+def verify_run(path: Path, retrain: Retrain | None, report: Callable[[str], None]) -> list[str]:
+    """Returns a sentence for everything in a run's folder that is not what it must be; nothing is changed.
+
+    Args:
+        path: the run's folder.
+        retrain: whose lineage to train again, from its first ancestor; None to train nobody.
+        report: takes a sentence about what was checked.
+
+    Raises:
+        ValueError: where there is no run.
+    """
+    workdir = Workdir(path)
+    history = History(workdir)
+    manifest, content = history.manifest, history.journal
+    # What dies for the next births may have been collected already.
+    asked, _ = evolution(manifest.settings, task_of_manifest(manifest)).ask(history.state)
+    findings = [
+        *_decisions(history, asked),
+        *_states(manifest, content, workdir),
+        *_weights(asked, content.records, workdir),
+    ]
+    report(
+        f"recomputed {history.state.events} events and {len(content.attempts)} attempts: fingerprint "
+        f"{history.state.fingerprint}"
+    )
+    if history.skipped:
+        names = ", ".join(map(str, history.skipped))
+        report(f"the user had individuals {names} skipped: the run is not reproducible from its seed alone")
+    if manifest.settings.wall_clock:
+        report("the run was told in wall-clock order: its journal gives it again, its seed alone does not")
+    dataset = load(manifest.settings.dataset)
+    if dataset.fingerprint != manifest.data_fingerprint:
+        return [*findings, f"the data set {manifest.settings.dataset!r} is not the one that the run was begun with"]
+    if retrain is not None:
+        findings += _retrain(history, dataset, retrain, report)
+    return findings
+
+
+def _decisions(history: History, asked: EvolutionState) -> list[str]:
+    """Compares what the journal holds of every birth with what evolution decides."""
+    births = {birth.id: birth for birth in (*(life.birth for life in history.lives.values()), *asked.in_flight)}
+    attempted = set()
+    findings = []
+    for attempt in history.journal.attempts:
+        attempted.add((attempt.id, attempt.number))
+        birth = births.get(attempt.id)
+        if birth is None:
+            findings.append(f"journal: individual {attempt.id} was trained, but evolution has not decided its birth")
+        elif birth_sha256(birth) != attempt.birth_sha256:
+            findings.append(
+                f"journal: individual {attempt.id} is not what evolution decides (a child of {birth.parent_id} by "
+                f"{birth.mutation}), so an outcome before it was altered, or the settings were"
+            )
+    for record in history.journal.records.values():
+        if not record.skipped and (record.outcome.id, record.attempt) not in attempted:
+            findings.append(f"journal: individual {record.outcome.id} has a record, but no attempt at its training")
+    return findings
+
+
+def _states(manifest: Manifest, content: JournalContent, workdir: Workdir) -> list[str]:
+    """Compares the states that sessions, snapshots and the result left with those that evolution comes to."""
+    try:
+        snapshots = load_snapshots(workdir.snapshots)
+        findings = []
+    except CheckpointError as error:
+        snapshots, findings = {}, [str(error)]
+    ends = {stop.events: stop.fingerprint for stop in content.stops}
+    result = json.loads(workdir.result.read_text()) if workdir.result.exists() else {}
+    algorithm = evolution(manifest.settings, task_of_manifest(manifest))
+    last = 0
+    for state in replay(manifest, content.records, {}):
+        last = state.events
+        if result.get("individuals") == last:
+            findings += _result(result, state)
+        if last not in ends and last not in snapshots:
+            continue
+        # A signal may come before or after evolution was asked for the births that follow the event.
+        states = (state, algorithm.ask(state)[0])
+        fingerprints = [one.fingerprint for one in states]
+        if last in ends and ends[last] not in fingerprints:
+            findings.append(f"journal: the fingerprint at the end of the session after {last} events is another")
+        if last in snapshots and snapshots[last] not in states:
+            findings.append(f"snapshot {last}: it is not the state after {last} events")
+    left: dict[str, Iterable[int]] = {
+        "the end of a session": ends,
+        "a snapshot": snapshots,
+        "result.json": [result.get("individuals", 0)],
+    }
+    for name, events in left.items():
+        findings += [
+            f"{name} is of {event} events, but the journal leads to {last}" for event in events if event > last
+        ]
+    return findings
+
+
+def _result(result: dict[str, object], state: EvolutionState) -> list[str]:
+    best = state.best_trained
+    expected = {
+        "fingerprint": state.fingerprint,
+        "best_id": None if best is None else best.id,
+        "best_validation_accuracy": None if best is None else best.fitness,
+    }
+    return [
+        f"result.json: {name} is {result.get(name)!r}, but must be {value!r}"
+        for name, value in expected.items()
+        if result.get(name) != value
+    ]
+
+
+def _weights(state: EvolutionState, records: Mapping[int, Record], workdir: Workdir) -> list[str]:
+    """Hashes all weights that a run in this state must have kept."""
+    kept = {one.id: (one.weights, one.weights_sha256, one.genotype) for one in state.population}
+    if state.best is not None:
+        kept[state.best.id] = (state.best.weights, state.best.weights_sha256, state.best.genotype)
+    for birth in state.in_flight:
+        if birth.id in records:
+            outcome = records[birth.id].outcome
+            kept[birth.id] = (outcome.weights, outcome.weights_sha256, birth.genotype)
+        elif birth.inherited is not None and birth.parent_id is not None:
+            inherited = birth.inherited
+            kept[birth.parent_id] = (inherited.weights, inherited.weights_sha256, inherited.genotype)
+    store = WeightStore(workdir.weights)
+    findings = []
+    for name, sha256, genotype in kept.values():
+        if name is None or sha256 is None:
+            continue  # Its training failed.
+        try:
+            store.load(name, sha256, genotype)
+        except CheckpointError as error:
+            findings.append(str(error))
+    return findings
+
+
+def _retrain(history: History, dataset: Dataset, retrain: Retrain, report: Callable[[str], None]) -> list[str]:
+    """Trains lineages again, each from its first ancestor, and compares fitness and weights."""
+    execution = recorded_execution(history.manifest)
+    differences = machine_differences(history.manifest, execution)
+    for difference in differences:
+        report(f"{difference} when the run began: bits may differ, fitness is compared within {_TOLERANCE}")
+    chosen = [history.best.id] if retrain == "best" else _random_individuals(history, retrain)
+    use_persistent_cache(cache_dir() / "executables")
+    findings: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="jaxevo-verify-") as folder:
+        workdir, settings = Workdir(Path(folder)), history.manifest.settings
+        trainer = _Retrainer(settings, dataset, workdir, execution, exact=not differences, report=report)
+        for individual_id in chosen:
+            lineage = [history.lives[ancestor.id] for ancestor in history.lineage(individual_id)]
+            finding = trainer.retrain(lineage)
+            equal = "within the tolerance" if differences else "bit for bit"
+            report(f"individual {individual_id}, {len(lineage)} generations: {finding or f'equal, {equal}'}")
+            findings += [finding] if finding else []
+    return list(dict.fromkeys(findings))
+
+
+def _random_individuals(history: History, count: int) -> list[int]:
+    """Returns individuals drawn by the run's fingerprint, so that a second verification draws the same."""
+    generator = np.random.default_rng(int(history.state.fingerprint, 16))
+    ids = np.array(list(history.lives))
+    return [int(one) for one in generator.choice(ids, size=min(count, len(ids)), replace=False)]
+
+
+class _Retrainer:
+    """Trains individuals again in a folder of its own, everyone once."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        dataset: Dataset,
+        workdir: Workdir,
+        execution: Execution,
+        exact: bool,
+        report: Callable[[str], None],
+    ) -> None:
+        devices = lane_devices(execution)[0]
+        data = DeviceData(settings, dataset, devices)
+        compiler = Compiler(settings, dataset, devices, execution.programs_in_memory)
+        self._lane = Lane(settings, dataset, data, compiler, workdir, execution)
+        self._exact = exact
+        self._report = report
+        self._outcomes: dict[int, Outcome] = {}
+
+    def retrain(self, lineage: Iterable[Life]) -> str | None:
+        """Trains a lineage again; returns a sentence about the first of it that comes out otherwise."""
+        for life in lineage:
+            individual_id, recorded = life.individual.id, life.record.outcome
+            if life.record.skipped:
+                self._outcomes[individual_id] = recorded
+            if individual_id not in self._outcomes:
+                self._outcomes[individual_id] = self._train(life)
+                self._report(f"trained individual {individual_id} again")
+            difference = self._difference(recorded, self._outcomes[individual_id])
+            if difference is not None:
+                return f"individual {individual_id}, trained again: {difference}"
+        return None
+
+    def _train(self, life: Life) -> Outcome:
+        birth = life.birth
+        if birth.inherited is not None and birth.parent_id is not None:
+            parent = self._outcomes[birth.parent_id]
+            if parent.weights is not None and parent.weights_sha256 is not None:
+                inherited = Inherited(birth.inherited.genotype, parent.weights, parent.weights_sha256)
+                birth = dataclasses.replace(birth, inherited=inherited)
+        return self._lane.train(birth, attempt=1, session=1, cancelled=lambda: False).outcome
+
+    def _difference(self, recorded: Outcome, again: Outcome) -> str | None:
+        if not self._exact:
+            if abs(recorded.fitness - again.fitness) <= _TOLERANCE:
+                return None
+            return f"its fitness is {again.fitness}, but {recorded.fitness} is recorded"
+        for name in ("failure", "fitness", "weights_sha256"):
+            if getattr(recorded, name) != getattr(again, name):
+                return f"its {name} is {getattr(again, name)}, but {getattr(recorded, name)} is recorded"
+        return None

@@ -1,0 +1,77 @@
+"""Who dies and who reproduces.
+
+A selection is two pure functions over the living, `(generator, population) -> index`, one for each question. A tie in a
+tournament is won by the first drawn: so the last drawn of the least fit dies.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxevo.search.population import Population
+from jaxevo.settings import Settings
+
+Choice = Callable[[np.random.Generator, Population], int]
+
+
+class Selection(NamedTuple):
+    """How the population chooses; both functions need at least one living individual."""
+
+    victim: Choice
+    parent: Choice
+
+
+def tournament() -> Selection:
+    """Of a random pair the worse dies, or the better reproduces. Real et al. 2017, section 3.1."""
+    return Selection(
+        victim=lambda generator, population: _worst_of(2, generator, population),
+        parent=lambda generator, population: _best_of(2, generator, population),
+    )
+
+
+def aging(sample_size: int) -> Selection:
+    """The best of a sample reproduces, the oldest dies. Real et al. 2019, regularized evolution.
+
+    Raises:
+        ValueError: if `sample_size` is less than 1.
+    """
+    if sample_size < 1:
+        raise ValueError(f"sample_size is {sample_size}, but must be 1 or more")
+    return Selection(
+        victim=lambda generator, population: 0,
+        parent=lambda generator, population: _best_of(sample_size, generator, population),
+    )
+
+
+def random() -> Selection:
+    """Anyone dies, anyone reproduces: fitness is ignored. The control of Real et al. 2017, figure 2."""
+    return Selection(victim=_anyone, parent=_anyone)
+
+
+def selection_from(settings: Settings) -> Selection:
+    """Returns the selection that the settings name."""
+    return {"tournament": tournament, "aging": lambda: aging(settings.sample_size), "random": random}[
+        settings.selection
+    ]()
+
+
+def _draw(generator: np.random.Generator, population: Population, sample_size: int) -> list[int]:
+    """Draws indices without replacement, fewer where fewer live."""
+    size = min(sample_size, len(population))
+    drawn: list[int] = generator.choice(len(population), size=size, replace=False).tolist()
+    return drawn
+
+
+def _best_of(sample_size: int, generator: np.random.Generator, population: Population) -> int:
+    return max(_draw(generator, population, sample_size), key=lambda index: population[index].fitness)
+
+
+def _worst_of(sample_size: int, generator: np.random.Generator, population: Population) -> int:
+    drawn = _draw(generator, population, sample_size)
+    # Reversed, because a tie goes to the first drawn: the last drawn of the least fit dies.
+    return min(reversed(drawn), key=lambda index: population[index].fitness)
+
+
+def _anyone(generator: np.random.Generator, population: Population) -> int:
+    return int(generator.integers(len(population)))

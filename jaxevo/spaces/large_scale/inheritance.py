@@ -1,0 +1,91 @@
+"""A child's first arrays: its parent's where layer and shape agree, fresh ones elsewhere.
+
+Fresh arrays depend on (seed, individual, layer, array) alone and are made by NumPy, so that nothing compiles.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from jaxevo.search.randomness import Purpose, keyed_generator
+from jaxevo.spaces.large_scale.genotype import IMAGE, Genotype, computing_layers
+
+Variables = dict[str, dict[str, dict[str, Any]]]
+"""{"params" or "batch_stats": {module: {array name: array}}}."""
+
+_CLASSIFIER = IMAGE  # No layer has this id, so that the classifier can be keyed by it.
+_ARRAYS = ("kernel", "bias", "scale", "mean", "var")
+
+
+def first_variables(
+    seed: int,
+    individual_id: int,
+    genotype: Genotype,
+    shapes: Variables,
+    parent: tuple[Genotype, Variables] | None,
+) -> Variables:
+    """Returns the arrays that an individual's training starts from, NumPy float32.
+
+    Args:
+        seed: the run's seed.
+        individual_id: whose arrays these are.
+        genotype: of the individual.
+        shapes: of its arrays, as `phenotype.variable_shapes` returns them.
+        parent: the parent's genotype and trained variables, or None where nothing is inherited.
+    """
+    layer_ids = _layer_ids(genotype)
+    bequeathed = _by_layer(*parent) if parent is not None else {}
+    variables: Variables = {}
+    for collection, modules in shapes.items():
+        variables[collection] = {}
+        for module, arrays in modules.items():
+            layer_id = layer_ids[_position(module)]
+            first = {}
+            for name, shape in arrays.items():
+                inherited = bequeathed.get((collection, layer_id, _kind(module), name))
+                if inherited is not None and inherited.shape == shape.shape:
+                    first[name] = np.asarray(inherited)
+                else:
+                    first[name] = _fresh(seed, individual_id, layer_id, name, shape.shape)
+            variables[collection][module] = first
+    return variables
+
+
+def _fresh(seed: int, individual_id: int, layer_id: int, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """Returns a fresh array: He-normal filters and classifier (He et al. 2015), unit normalisation, zero bias."""
+    if name in ("scale", "var"):
+        return np.ones(shape, np.float32)
+    if name in ("bias", "mean"):
+        return np.zeros(shape, np.float32)
+    generator = keyed_generator(seed, individual_id, Purpose.INITIAL_ARRAY, layer_id, _ARRAYS.index(name))
+    fan_in = math.prod(shape[:-1])
+    return generator.standard_normal(shape, np.float32) * np.float32(math.sqrt(2.0 / fan_in))
+
+
+def _layer_ids(genotype: Genotype) -> dict[int, int]:
+    """Returns the layer's id at every position of the architecture; the classifier stands at position 0."""
+    positions = {position: layer.id for position, layer in enumerate(computing_layers(genotype), start=1)}
+    return {0: _CLASSIFIER} | positions
+
+
+def _by_layer(genotype: Genotype, variables: Variables) -> dict[tuple[str, int, str, str], np.ndarray]:
+    """Returns an individual's arrays by what a child finds them under: collection, layer id, kind of module, array."""
+    layer_ids = _layer_ids(genotype)
+    return {
+        (collection, layer_ids[_position(module)], _kind(module), name): array
+        for collection, modules in variables.items()
+        for module, arrays in modules.items()
+        for name, array in arrays.items()
+    }
+
+
+def _position(module: str) -> int:
+    """Returns a module's position, which its name ends in; 0 for the classifier."""
+    _, _, position = module.rpartition("_")
+    return int(position) if position.isdigit() else 0
+
+
+def _kind(module: str) -> str:
+    """Returns a module's name without its position."""
+    return module.rstrip("0123456789")

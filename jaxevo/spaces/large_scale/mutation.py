@@ -1,0 +1,211 @@
+"""The eleven mutations of Real et al. 2017, section 3.2: one function each, in one table.
+
+A mutation is a pure function `(generator, genotype, image_shape) -> child or None`; None says that it cannot apply, for
+example REMOVE-SKIP where there is no skip. Numbers move within half to double of their value, every whole number in
+that range being possible, with no upper limit; the two that may be 0 can leave it.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from typing import TypeVar
+
+import numpy as np
+
+from jaxevo.spaces.large_scale.genotype import Activation, Convolution, Genotype, Identity, ImageShape, Layer
+
+Mutation = Callable[[np.random.Generator, Genotype, ImageShape], Genotype | None]
+T = TypeVar("T")
+
+
+def mutate(
+    generator: np.random.Generator,
+    parent: Genotype,
+    image_shape: ImageShape,
+    accepts: Callable[[Genotype], bool],
+) -> tuple[str, Genotype]:
+    """Returns the name of one mutation, drawn uniformly, and the child it makes.
+
+    A mutation that cannot apply, or whose child is not accepted, gives way to another draw. This ends, because
+    IDENTITY always applies.
+
+    Args:
+        generator: the birth's own.
+        parent: an accepted genotype.
+        image_shape: height, width, channels.
+        accepts: whether a child keeps to the budgets.
+    """
+    while True:
+        name = _pick(generator, tuple(MUTATIONS))
+        child = MUTATIONS[name](generator, parent, image_shape)
+        if child is not None and accepts(child):
+            return name, child
+
+
+def alter_learning_rate(generator: np.random.Generator, genotype: Genotype, image_shape: ImageShape) -> Genotype | None:
+    """Multiplies the learning rate by 2^U(-1, 1); it stays a finite number above 0."""
+    learning_rate = genotype.learning_rate * 2.0 ** float(generator.uniform(-1.0, 1.0))
+    return dataclasses.replace(genotype, learning_rate=learning_rate) if 0 < learning_rate < math.inf else None
+
+
+def identity(generator: np.random.Generator, genotype: Genotype, image_shape: ImageShape) -> Genotype:
+    """Changes nothing: the child trains on."""
+    return genotype
+
+
+def reset_weights(generator: np.random.Generator, genotype: Genotype, image_shape: ImageShape) -> Genotype:
+    """Changes no gene; a child by this mutation inherits no weights."""
+    return genotype
+
+
+def insert_convolution(generator: np.random.Generator, genotype: Genotype, image_shape: ImageShape) -> Genotype:
+    """Inserts a 3 x 3 convolution of stride 1 or 2 anywhere, with as many channels as its input."""
+    return _insert(generator, genotype, Convolution(Fraction(1), 1, 1, int(generator.integers(2))))
+
+
+def remove_convolution(generator: np.random.Generator, genotype: Genotype, image_shape: ImageShape) -> Genotype | None:
+    """Removes a random convolution with its activation; its skips go to the point before it.
+
+    Skips that become adjacent or double are dropped.
+    """
+    index = _pick_convolution(generator, genotype)
+    if index is None:
+        return None
+    points = genotype.points
+    removed, before = points[index + 1], points[index]
+    layers = genotype.layers[:index] + genotype.layers[index + 1 :]
+    position = {point: place for place, point in enumerate(point for point in points if point != removed)}
+    skips = []
+    for skip in genotype.skips:
+        source, target = (before if point == removed else point for point in skip)
+        if position[target] - position[source] >= 2 and (source, target) not in skips:
+            skips.append((source, target))
+    return dataclasses.replace(genotype, layers=layers, skips=tuple(skips))
+
+
+def alter_stride(generator: np.random.Generator, genotype: Genotype, image_shape: ImageShape) -> Genotype | None:
+    """Moves the log2 stride of a random convolution; both axes stride alike."""
+    index = _pick_convolution(generator, genotype)
+    if index is None:
+        return None
+    log2_stride = _around_or_leaving_zero(generator, _convolution(genotype, index).log2_stride)
+    return _replace_convolution(genotype, index, log2_stride=log2_stride)
+
+
+def alter_number_of_channels(
+    generator: np.random.Generator, genotype: Genotype, image_shape: ImageShape
+) -> Genotype | None:
+    """Moves the number of output channels of a random convolution: 10 become 5 to 20.
+
+    Later layers follow, since their channels are relative to their input's.
+    """
+    index = _pick_convolution(generator, genotype)
+    if index is None:
+        return None
+    channels = genotype.channels(image_shape[2])
+    moved = _around(generator, channels[index + 1])
+    return _replace_convolution(genotype, index, channel_factor=Fraction(moved, channels[index]))
+
+
+def filter_size(generator: np.random.Generator, genotype: Genotype, image_shape: ImageShape) -> Genotype | None:
+    """Moves the height or the width of a random convolution's filters; sizes stay odd."""
+    index = _pick_convolution(generator, genotype)
+    if index is None:
+        return None
+    side = _pick(generator, ("half_height", "half_width"))
+    half = _around_or_leaving_zero(generator, getattr(_convolution(genotype, index), side))
+    return _replace_convolution(genotype, index, **{side: half})
+
+
+def insert_one_to_one(generator: np.random.Generator, genotype: Genotype, image_shape: ImageShape) -> Genotype:
+    """Inserts an identity anywhere."""
+    return _insert(generator, genotype, Identity())
+
+
+def add_skip(generator: np.random.Generator, genotype: Genotype, image_shape: ImageShape) -> Genotype | None:
+    """Joins two random backbone points, earlier to later, that nothing joins yet."""
+    points = genotype.points
+    free = [
+        (source, target)
+        for place, source in enumerate(points)
+        for target in points[place + 2 :]
+        if (source, target) not in genotype.skips
+    ]
+    if not free:
+        return None
+    return dataclasses.replace(genotype, skips=(*genotype.skips, _pick(generator, free)))
+
+
+def remove_skip(generator: np.random.Generator, genotype: Genotype, image_shape: ImageShape) -> Genotype | None:
+    """Removes a random skip."""
+    if not genotype.skips:
+        return None
+    removed = _pick(generator, genotype.skips)
+    return dataclasses.replace(genotype, skips=tuple(skip for skip in genotype.skips if skip != removed))
+
+
+RESET_WEIGHTS = "RESET-WEIGHTS"
+"""The one mutation that training must know by name: its child inherits nothing."""
+
+MUTATIONS: dict[str, Mutation] = {
+    "ALTER-LEARNING-RATE": alter_learning_rate,
+    "IDENTITY": identity,
+    RESET_WEIGHTS: reset_weights,
+    "INSERT-CONVOLUTION": insert_convolution,
+    "REMOVE-CONVOLUTION": remove_convolution,
+    "ALTER-STRIDE": alter_stride,
+    "ALTER-NUMBER-OF-CHANNELS": alter_number_of_channels,
+    "FILTER-SIZE": filter_size,
+    "INSERT-ONE-TO-ONE": insert_one_to_one,
+    "ADD-SKIP": add_skip,
+    "REMOVE-SKIP": remove_skip,
+}
+
+
+def _pick(generator: np.random.Generator, options: Sequence[T]) -> T:
+    return options[int(generator.integers(len(options)))]
+
+
+def _around(generator: np.random.Generator, value: int) -> int:
+    """Draws a whole number from half of a value to its double, but for the value itself."""
+    return _another(generator, value, -(-value // 2), 2 * value)
+
+
+def _around_or_leaving_zero(generator: np.random.Generator, value: int) -> int:
+    """Like `_around` for values that may be 0, which must be able to leave it and to come back."""
+    return _another(generator, value, value // 2, max(1, 2 * value))
+
+
+def _another(generator: np.random.Generator, value: int, least: int, most: int) -> int:
+    """Draws a whole number from `least` to `most`, but for a value among them."""
+    drawn = least + int(generator.integers(most - least))
+    return drawn if drawn < value else drawn + 1
+
+
+def _pick_convolution(generator: np.random.Generator, genotype: Genotype) -> int | None:
+    """Returns the index of a random convolution among the layers, or None where there is none."""
+    indices = [i for i, layer in enumerate(genotype.layers) if isinstance(layer.operation, Convolution)]
+    return _pick(generator, indices) if indices else None
+
+
+def _convolution(genotype: Genotype, index: int) -> Convolution:
+    operation = genotype.layers[index].operation
+    if not isinstance(operation, Convolution):
+        raise TypeError(f"layer {index} is no convolution")
+    return operation
+
+
+def _replace_convolution(genotype: Genotype, index: int, **changes: object) -> Genotype:
+    layer = genotype.layers[index]
+    operation = dataclasses.replace(_convolution(genotype, index), **changes)  # type: ignore[arg-type]
+    layers = list(genotype.layers)
+    layers[index] = dataclasses.replace(layer, operation=operation)
+    return dataclasses.replace(genotype, layers=tuple(layers))
+
+
+def _insert(generator: np.random.Generator, genotype: Genotype, operation: Convolution | Identity) -> Genotype:
+    """Inserts a layer anywhere in the backbone, followed at random by batch-norm + ReLU or by nothing."""
+    place = int(generator.integers(len(genotype.layers) + 1))
+    layer = Layer(genotype.fresh_id, operation, _pick(generator, tuple(Activation)))
+    return dataclasses.replace(genotype, layers=(*genotype.layers[:place], layer, *genotype.layers[place:]))

@@ -1,0 +1,177 @@
+"""The Python source of one network: what a person would write for its architecture."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from jaxevo.settings import Settings
+from jaxevo.spaces.large_scale.genotype import IMAGE, Activation, Architecture
+from jaxevo.storage.workdir import Manifest
+
+_LINE_LENGTH = 110
+
+_SOURCE = '''\
+"""An image classifier that jaxevo evolved; it works without jaxevo and can be trained on.
+
+`Network().apply(load(), images)` returns logits and `predict(images)` names of classes, for images
+uint8 [batch, {image_shape}].
+"""
+
+{partial}from pathlib import Path
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import orbax.checkpoint as ocp
+
+{class_names}
+
+# Of the training pixels in [0, 1], by channel.
+{mean}
+{deviation}
+
+
+class Network(nn.Module):
+    """From images to logits; the comments give height, width and channels."""
+
+    @nn.compact
+    def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
+        """Returns logits, float32 [batch, classes].
+
+        Args:
+            images: uint8 [batch, {image_shape}].
+            train: normalise by the batch's statistics and update the running ones, instead of using these.
+        """
+{body}
+
+
+{functions}'''
+
+_FIT = '''\
+def fit(point: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """Returns activations in a smaller shape: nearest neighbour, channels cut or padded with zeros."""
+    for axis in (1, 2):
+        size, wanted = point.shape[axis], shape[axis]
+        if size % wanted == 0:  # A slice: its gradient is faster than that of take.
+            step = size // wanted
+            point = jax.lax.slice_in_dim(point, step // 2, size, step, axis)
+        else:
+            point = jnp.take(point, (2 * np.arange(wanted) + 1) * size // (2 * wanted), axis=axis)
+    missing = max(0, shape[3] - point.shape[3])
+    return jnp.pad(point[..., : shape[3]], ((0, 0), (0, 0), (0, 0), (0, missing)))
+'''
+
+_LOAD = '''\
+def load() -> dict[str, Any]:
+    """Returns the trained variables, NumPy arrays, from the folder `weights` beside this file."""
+    with ocp.PyTreeCheckpointer() as checkpointer:
+        return {restored}
+'''
+
+_PREDICT = '''\
+def predict(images: jax.Array) -> list[str]:
+    """Returns the name of each image's class, for images uint8 [batch, {image_shape}]."""
+    logits = jax.jit(Network().apply)(load(), images)
+    return [CLASS_NAMES[label] for label in logits.argmax(axis=-1)]
+'''
+
+
+def network_source(compiled: Architecture, manifest: Manifest) -> str:
+    """Returns the Python source of a Flax module for one architecture, formatted as ruff does."""
+    body = list(_body(compiled, manifest.settings))
+    image_shape = ", ".join(map(str, compiled.image_shape))
+    restored = 'checkpointer.restore(Path(__file__).absolute().parent / "weights")'
+    if not _normalises(compiled):
+        restored = '{"batch_stats": {}} | ' + restored  # Orbax may drop empty trees.
+    functions = [_FIT] if any("fit(" in line for line in body) else []
+    functions += [_LOAD.format(restored=restored), _PREDICT.format(image_shape=image_shape)]
+    return _SOURCE.format(
+        image_shape=image_shape,
+        partial="from functools import partial\n" if any("partial(" in line for line in body) else "",
+        class_names=_assignment("CLASS_NAMES", [string_literal(name) for name in manifest.class_names]),
+        mean=_assignment("MEAN", [_float32(value) for value in manifest.mean]),
+        deviation=_assignment("DEVIATION", [_float32(value) for value in manifest.deviation]),
+        body="\n".join(f"        {line}".rstrip() for line in body),
+        functions="\n\n".join(functions),
+    )
+
+
+def _body(compiled: Architecture, settings: Settings) -> Iterator[str]:
+    """Yields the lines of the module's `__call__`."""
+    narrow = settings.compute_dtype != "float32"
+    dtype = f", dtype=jnp.{settings.compute_dtype}" if narrow else ""
+    sources = {source for source, _ in compiled.skips}
+    if any(layer.filter_shape is not None for layer in compiled.layers):
+        yield f'convolution = partial(nn.Conv, padding="SAME", use_bias=False{dtype})'
+    if _normalises(compiled):
+        options = f"use_running_average=not train, momentum={settings.batch_norm_decay!r}{dtype}"
+        yield f"batch_norm = partial(nn.BatchNorm, {options})"
+    yield "mean, deviation = np.array(MEAN, np.float32), np.array(DEVIATION, np.float32)"
+    yield f"x = (images.astype(jnp.float32) / 255.0 - mean) / deviation  # {_size(compiled, IMAGE)}"
+    if narrow:
+        yield f"x = x.astype(jnp.{settings.compute_dtype})"
+    if IMAGE in sources:
+        yield f"{_point(IMAGE)} = x"
+    yield ""
+    for position in range(1, len(compiled.layers) + 1):
+        yield from _layer_lines(compiled, position)
+        if position in sources:
+            yield f"{_point(position)} = x"
+        yield ""
+    yield "x = x.mean(axis=(1, 2))"
+    if narrow:
+        yield "product = partial(jax.lax.dot_general, preferred_element_type=jnp.float32)"
+        dtype += ", dot_general=product"
+    yield f'return nn.Dense(len(CLASS_NAMES){dtype}, name="classifier")(x)'
+
+
+def _layer_lines(compiled: Architecture, position: int) -> Iterator[str]:
+    """Yields a statement each for a layer's convolution, the skips that enter it, and its activation."""
+    layer = compiled.layers[position - 1]
+    if layer.filter_shape is not None:
+        strides = f", strides=({layer.stride}, {layer.stride})" if layer.stride > 1 else ""
+        arguments = f'{layer.channels}, {layer.filter_shape}{strides}, name="convolution_{position}"'
+        yield f"x = convolution({arguments})(x)  # {_size(compiled, position)}"
+    for source, target in compiled.skips:
+        if target == position and compiled.shapes[source] == compiled.shapes[target]:
+            yield f"x = x + {_point(source)}"
+        elif target == position:
+            yield f"x = x + fit({_point(source)}, x.shape)"
+    if layer.activation is Activation.BATCH_NORM_RELU:
+        yield f'x = nn.relu(batch_norm(name="batch_norm_{position}")(x))'
+
+
+def _normalises(compiled: Architecture) -> bool:
+    return any(layer.activation is Activation.BATCH_NORM_RELU for layer in compiled.layers)
+
+
+def _point(position: int) -> str:
+    """Returns the name of the variable that keeps a point's activations for a skip."""
+    return "image" if position == IMAGE else f"point_{position}"
+
+
+def _size(compiled: Architecture, position: int) -> str:
+    return " x ".join(map(str, compiled.shapes[position]))
+
+
+def _assignment(name: str, items: Sequence[str]) -> str:
+    """Returns the assignment of a tuple, on one line where it fits; a letter beyond ASCII may be wide."""
+    line = f"{name} = ({', '.join(items)}{',' if len(items) == 1 else ''})"
+    if len(items) == 1 or (len(line) <= _LINE_LENGTH and line.isascii()):
+        return line
+    return "\n".join((f"{name} = (", *(f"    {item}," for item in items), ")"))
+
+
+def string_literal(text: str) -> str:
+    """Returns a literal, in double quotes unless single ones need fewer escapes."""
+    quote = "'" if text.count('"') > text.count("'") else '"'
+    letters = (f"\\{letter}" if letter == quote else repr(letter)[1:-1] for letter in text)
+    return quote + "".join(letters) + quote
+
+
+def _float32(value: float) -> str:
+    """Returns the shortest decimal that reads back as the same float32."""
+    short = str(np.float32(value))
+    return short if np.float32(float(short)) == np.float32(value) else repr(float(np.float32(value)))

@@ -1,0 +1,1 @@
+"""Everything a run keeps in its work folder."""

@@ -1,0 +1,176 @@
+"""What a run has been: every individual that ever lived, derived from manifest and journal."""
+
+import dataclasses
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from jaxevo.search.evolution import Birth, EvolutionState, Task, evolution, genotype_cost
+from jaxevo.search.population import Individual
+from jaxevo.spaces.large_scale.cost import Cost
+from jaxevo.storage.integrity import check_manifest
+from jaxevo.storage.journal import Record, next_told, read_journal
+from jaxevo.storage.workdir import Manifest, Workdir, read_manifest
+
+if TYPE_CHECKING:
+    import pandas
+
+
+@dataclass(frozen=True)
+class Life:
+    """An individual with its place in the run.
+
+    Attributes:
+        individual: who.
+        event: the event that told its outcome, from 1.
+        virtual_seconds: the virtual clock at that event.
+        record: test accuracy, times.
+        death: the last event that it lived through, None while it lives.
+        birth: what evolution decided with its birth.
+    """
+
+    individual: Individual
+    event: int
+    virtual_seconds: float
+    record: Record
+    death: int | None
+    birth: Birth
+
+
+class Row(NamedTuple):
+    """What a history's frame holds of an individual: see `Life`, `Record` and `Cost`; times are in seconds."""
+
+    id: int
+    event: int
+    parent_id: int | None
+    mutation: str | None
+    validation_accuracy: float
+    test_accuracy: float | None
+    failure: str | None
+    death: int | None
+    virtual_seconds: float
+    layers: int
+    skips: int
+    learning_rate: float
+    parameters: int
+    flops_per_image: int
+    flops: int
+    compile_seconds: float
+    train_seconds: float
+    finished: float
+    session: int
+    genotype: dict[str, Any]
+
+
+class History:
+    """The whole run up to its last told event, without any training."""
+
+    def __init__(self, workdir: Workdir, max_events: int | None = None) -> None:
+        """Derives a run's history, or that of its first `max_events` events.
+
+        Raises:
+            ValueError: where the folder holds no run or is damaged.
+        """
+        self.manifest = read_manifest(workdir)
+        self.lives: dict[int, Life] = {}
+        self.journal = read_journal(workdir.journal)
+        check_manifest(workdir, self.journal)
+        if max_events is None and self.journal.stopped is not None:
+            max_events = self.journal.stopped.events
+        for state in replay(self.manifest, self.journal.records, self.lives):
+            self.state = state
+            if state.events == max_events:
+                break
+
+    @property
+    def skipped(self) -> list[int]:
+        """Individuals that the user had skipped: the run is not reproducible from its seed alone."""
+        return [individual_id for individual_id, life in self.lives.items() if life.record.skipped]
+
+    @property
+    def best(self) -> Individual:
+        """The fittest ever, the earliest among equals; raises `ValueError` if no individual has finished yet."""
+        if self.state.best is None:
+            raise ValueError("the run has no finished individual yet: resume it first")
+        return self.state.best
+
+    def lineage(self, individual_id: int) -> list[Individual]:
+        """Returns an individual's ancestors, the first one first, and itself."""
+        line: list[Individual] = []
+        current: int | None = individual_id
+        while current is not None:
+            line.append(self.lives[current].individual)
+            current = line[-1].parent_id
+        return line[::-1]
+
+    def frame(self) -> "pandas.DataFrame":
+        """Returns one row an individual, by event, as a pandas DataFrame."""
+        import pandas
+
+        task = task_of_manifest(self.manifest)
+        rows = [
+            _row(life, genotype_cost(life.individual.genotype, self.manifest.settings, task))
+            for life in self.lives.values()
+        ]
+        return pandas.DataFrame(rows, columns=Row._fields).astype({"parent_id": "Int64", "death": "Int64"})
+
+
+def _row(life: Life, needed: Cost) -> Row:
+    individual, genotype, record = life.individual, life.individual.genotype, life.record
+    return Row(
+        id=individual.id,
+        event=life.event,
+        parent_id=individual.parent_id,
+        mutation=individual.mutation,
+        validation_accuracy=individual.fitness,
+        test_accuracy=record.test_accuracy,
+        failure=record.outcome.failure,
+        death=life.death,
+        virtual_seconds=life.virtual_seconds,
+        layers=len(genotype.layers),
+        skips=len(genotype.skips),
+        learning_rate=genotype.learning_rate,
+        parameters=needed.parameters,
+        flops_per_image=needed.forward_flops,
+        flops=life.birth.flops,
+        compile_seconds=record.compile_seconds,
+        train_seconds=record.train_seconds,
+        finished=record.finished,
+        session=record.session,
+        genotype=genotype.to_json(),
+    )
+
+
+def task_of_manifest(manifest: Manifest) -> Task:
+    """Returns what the evolution of a run knew of its images."""
+    return Task(manifest.image_shape, len(manifest.class_names), manifest.validation_images)
+
+
+def replay(manifest: Manifest, records: dict[int, Record], lives: dict[int, Life]) -> Iterator[EvolutionState]:
+    """Tells a run's outcomes again; yields the state before the first event and after each.
+
+    Args:
+        manifest: of the run.
+        records: by individual, in the order in which they finished.
+        lives: filled while the run is replayed, in the order of events.
+    """
+    algorithm = evolution(manifest.settings, task_of_manifest(manifest))
+    state = algorithm.init()
+    pending = OrderedDict(records)  # Whose first entry is found at once, however many were taken out before it.
+    while True:
+        yield state
+        before = state.population
+        state, _ = algorithm.ask(state)
+        for dead in before.without(state.population):
+            lives[dead.id] = dataclasses.replace(lives[dead.id], death=state.events)
+        told = next_told(state, pending, manifest.settings.wall_clock, manifest.order)
+        if told is None:
+            return
+        record = pending.pop(told)
+        birth = state.in_flight.find(told)
+        state = algorithm.tell(state, record.outcome)
+        individual = state.population.find(told)
+        if birth is None or individual is None:
+            raise RuntimeError(f"individual {told} was told, but is not among the living")
+        lives[told] = Life(individual, state.events, state.clock, record, None, birth)

@@ -1,0 +1,218 @@
+"""The command line as a user meets it: flags from the settings, presets, clear errors, what each command prints."""
+
+import dataclasses
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from helpers.tiny_runs import TINY, command, jaxevo, run_arguments, start
+
+import jaxevo as package
+from jaxevo.cli.commands import parse
+from jaxevo.cli.main import main
+from jaxevo.settings import PRESETS, Execution, Limits
+
+
+@pytest.fixture(scope="module")
+def run_path(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("cli") / "run"
+    start(path, 12)
+    return path
+
+
+def test_scripts_can_rely_on_these_flags():
+    flags = {
+        "dataset": "fashion_mini",
+        "workdir": "w",
+        "seed": 7,
+        "population-size": 20,
+        "num-workers": 5,
+        "max-individuals": 9,
+        "max-seconds": 8,
+        "train-steps": 11,
+        "batch-size": 12,
+        "selection": "random",
+        "inheritance": "none",
+        "lanes": 3,
+        "devices-per-lane": 4,
+        "preset": "small",
+    }
+    given = parse(["run", *(text for name, value in flags.items() for text in (f"--{name}", str(value)))])
+    expected = dataclasses.replace(
+        PRESETS["small"][0],
+        dataset="fashion_mini",
+        seed=7,
+        population_size=20,
+        num_workers=5,
+        train_steps=11,
+        batch_size=12,
+        selection="random",
+        inheritance="none",
+    )
+    assert given.settings == expected
+    assert given.limits == Limits(max_individuals=9, max_seconds=8.0)
+    assert (given.workdir, given.execution, given.preset) == ("w", Execution(3, 4), "small")
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("form", ["--preset {}", "--preset={}"])
+def test_a_preset_gives_the_defaults(preset, form):
+    given = parse(["run", *form.format(preset).split()])
+    assert (given.settings, given.limits) == PRESETS[preset]
+
+
+def test_every_setting_and_limit_is_a_flag_with_help_and_default(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    with pytest.raises(SystemExit):
+        parse(["run", "--help"])
+    text = "\n".join(line.strip("│ ") for line in capsys.readouterr().out.splitlines())
+    flags = {part.split()[0]: part for part in text.split("\n--")[1:]}
+    settings, limits = PRESETS["demo"]
+    for given in (settings, limits, Execution()):
+        for field in dataclasses.fields(given):
+            about = " ".join(flags[field.name.replace("_", "-")].split("╰")[0].split())
+            assert len(about.split()) > 6, about
+            assert about.endswith(f"(default: {getattr(given, field.name)})")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["run", "--population-size", "1"], "population_size is 1, but must be 2 or more"),
+        (["run", "--dataset", "cifra10"], "Did you mean 'cifar10'"),
+        (["run", "--workdir", "gs://bucket/run"], "must be a folder of a POSIX file system"),
+        (["run", "--max-individuals", "0"], "max_individuals is 0, but must be"),
+        (["run", "--population-size", "6", "--num-workers", "4"], "num_workers is 4, but must be 1 to 3, half the"),
+        (["run", "--dataset", "~nobody-here/images.npz"], "begins with a home folder that is not there"),
+        (["run", "--dataset", __file__], "is a file, but no .npz"),
+        (["resume", "nowhere"], "holds no run"),
+        (["show", "nowhere"], "holds no run"),
+        (["test", "nowhere"], "holds no run"),
+        (["export", "nowhere", "folder"], "holds no run"),
+    ],
+)
+def test_a_users_error_is_one_sentence_and_status_2(capsys, tmp_path, monkeypatch, arguments, sentence):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("jaxevo: error: ")
+    assert sentence in error
+    assert "Traceback" not in error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_help_needs_no_jax():
+    script = "import sys, jaxevo.cli.main; jaxevo.cli.main.parse(['run']); assert 'jax' not in sys.modules"
+    subprocess.run([command()[0], "-c", script], check=True, timeout=60)
+
+
+def test_show_prints_network_lineage_and_population(run_path, capsys):
+    assert main(["show", str(run_path)]) == 0
+    text = capsys.readouterr().out
+    run = package.open(run_path)
+    assert run.best.describe() in text
+    lineage, population = text.split("lineage, the first ancestor first")[1].split("population after 12 events")
+    steps = [one.mutation or "(initial)" for one in run.lineage(run.best.individual.id)]
+    told = [line.split("│")[2].strip() for line in lineage.splitlines() if line.startswith("│")]
+    assert told == steps
+    assert len(population.split("\n")) > len(run.population)
+    for individual in run.population:
+        assert f" {individual.id} " in text
+    assert run.fingerprint in text
+
+
+def test_show_of_one_individual_and_of_none(run_path, capsys):
+    assert main(["show", str(run_path), "--individual", "0"]) == 0
+    assert "individual 0" in capsys.readouterr().out
+    assert main(["show", str(run_path), "--individual", "999"]) == 2
+    assert "individual is 999, but the run has 12 finished ones" in capsys.readouterr().err
+
+
+def test_what_nobody_reads_any_more_is_not_written(run_path):
+    shown = subprocess.Popen(command("show", run_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    shown.stdout.close()
+    errors = shown.stderr.read()
+    shown.stderr.close()
+    assert (shown.wait(60), errors) == (0, "")
+
+
+def test_a_small_population_has_workers_that_fit():
+    assert parse(["run", "--population-size", "6"]).settings.workers == 1
+    assert parse(["run", "--population-size", "40"]).settings.workers == 10
+
+
+def test_test_gives_the_accuracy_that_was_journalled(run_path, capsys):
+    assert main(["test", str(run_path), "--ensemble-size", "3"]) == 0
+    text = capsys.readouterr().out
+    run = package.open(run_path)
+    assert (
+        f"individual {run.best.individual.id}, the best by validation: test accuracy {run.best.test_accuracy:.2%}"
+        in text
+    )
+    assert "majority vote of the 3 best: test accuracy" in text
+
+
+def test_test_names_as_many_members_as_there_are(run_path, capsys):
+    assert main(["test", str(run_path), "--ensemble-size", "100"]) == 0
+    run = package.open(run_path)
+    candidates = {one.id for one in (*run.population, run.best.individual) if one.weights is not None}
+    assert f"majority vote of the {len(candidates)} best" in capsys.readouterr().out
+
+
+def test_of_the_dead_nothing_can_be_exported(run_path, tmp_path, capsys):
+    run = package.open(run_path)
+    kept = {one.id for one in (*run.population, run.best.individual)}
+    dead = next(number for number in run.history["id"] if number not in kept)
+    assert main(["export", str(run_path), str(tmp_path / "network"), "--individual", str(dead)]) == 2
+    error = capsys.readouterr().err
+    assert f"individual {dead} lives no more" in error
+    assert "missing" not in error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_export_writes_the_best_and_refuses_a_folder_in_use(run_path, tmp_path, capsys):
+    folder = tmp_path / "network"
+    assert main(["export", str(run_path), str(folder)]) == 0
+    assert (folder / "network.py").exists()
+    assert (folder / "network.stablehlo").exists()
+    assert f"{package.open(run_path).best.test_accuracy:.2%}" in (folder / "README.md").read_text()
+    assert main(["export", str(run_path), str(folder)]) == 2
+
+
+def test_run_and_resume_print_plain_lines_and_a_summary(tmp_path):
+    path = tmp_path / "run"
+    ended = jaxevo(*run_arguments(path, 6))
+    assert ended.returncode == 0, ended.stderr
+    result = json.loads((path / "result.json").read_text())
+    assert result["fingerprint"] in ended.stdout
+    assert f"See what evolved: jaxevo show {path}\n" in ended.stdout
+    assert f"Extend the run:   jaxevo resume {path} --max-individuals 12\n" in ended.stdout
+    assert "/6 individuals, " in ended.stdout
+    assert "0 convolutions, initial" in ended.stdout
+    assert "\x1b" not in ended.stdout
+    extended = jaxevo("resume", path, "--max-individuals", 9)
+    assert extended.returncode == 0, extended.stderr
+    assert json.loads((path / "result.json").read_text())["individuals"] == 9
+
+
+def test_a_run_without_a_folder_gets_a_new_one_each_time(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    arguments = [text for text in run_arguments(Path("x"), 3) if text not in ("--workdir", "x")]
+    assert main(arguments) == 0
+    assert main(arguments) == 0
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == [
+        f"digits-seed{TINY['seed']}",
+        f"digits-seed{TINY['seed']}-2",
+    ]
+    assert "runs/digits-seed3-2" in capsys.readouterr().out
+
+
+def test_without_ray_its_executor_is_refused_with_what_to_install(tmp_path):
+    script = "import sys; sys.modules['ray'] = None; from jaxevo.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    path = tmp_path / "run"
+    arguments = [command()[0], "-c", script, *run_arguments(path, 3, executor="ray")]
+    refused = subprocess.run(arguments, capture_output=True, text=True, timeout=120, check=False)
+    assert refused.returncode == 2
+    assert "Ray is not installed: pip install 'jaxevo[ray]'" in refused.stderr
+    assert not path.exists()

@@ -1,0 +1,157 @@
+"""Which birth the host sends to which worker, told with workers that only take note."""
+
+from types import SimpleNamespace
+
+import pytest
+from helpers.genotypes import INITIAL, ONE_CONVOLUTION, THREE_CONVOLUTIONS
+
+from jaxevo.execution.worker import Assignment, Joined, Report
+from jaxevo.search.evolution import Birth, Outcome
+from jaxevo.settings import Execution, Settings
+from jaxevo.storage.journal import Record
+
+pytest.importorskip("ray", reason="Ray is not installed: pip install 'jaxevo[ray]'")
+
+from jaxevo.execution import cluster
+from jaxevo.execution.ray.client import Node, most_workers
+
+SHAPE = (8, 8, 1)
+NODE = Node("node", "127.0.0.1", {"CPU": 4.0})
+
+
+class Attempts:
+    """Attempts without a journal; `suspects` are to be trained alone."""
+
+    def __init__(self) -> None:
+        self.begun: list[int] = []
+        self.losses: list[tuple[int, int, str]] = []
+        self.suspects: set[int] = set()
+
+    def begin(self, births):
+        self.begun += [birth.id for birth in births]
+        return [self.begun.count(birth.id) for birth in births]
+
+    def lost(self, birth_id, number, reason):
+        self.losses.append((birth_id, number, reason))
+
+    def suspicious(self, birth_id):
+        return birth_id in self.suspects
+
+
+def birth(number, genotype=INITIAL):
+    return Birth(number, None, None, genotype, None, float(number), 1)
+
+
+def taking_note():
+    """Returns an actor whose calls do nothing but keep what it was sent."""
+    sent: list[int] = []
+    submit = SimpleNamespace(remote=lambda births: sent.extend(one.id for one, _ in births))
+    report = SimpleNamespace(remote=lambda timeout: object())
+    return SimpleNamespace(submit=submit, report=report, sent=sent)
+
+
+@pytest.fixture
+def attempts():
+    return Attempts()
+
+
+@pytest.fixture
+def host(monkeypatch, attempts):
+    """A host with two workers, of two lanes and of one."""
+    monkeypatch.setattr(cluster, "connect", lambda execution: None)
+    monkeypatch.setattr(cluster, "end_worker", lambda actor: None)
+    execution = Execution(executor="ray", lease_seconds=10)
+    assignment = Assignment(Settings(), "workdir", 1, {}, "")
+    host = cluster.ClusterExecutor(assignment, execution, SHAPE, attempts, lambda text: None)
+    for lanes in (2, 1):
+        worker = cluster._Hired(taking_note(), NODE, object(), "", float("inf"))
+        host._workers.append(worker)
+        host._welcome(worker, Joined("here", lanes))
+    return host
+
+
+def sent(host):
+    return [worker.actor.sent for worker in host._workers]
+
+
+def test_births_go_out_in_due_order_to_free_lanes_first_and_two_a_lane(host, attempts):
+    host.submit([birth(number) for number in reversed(range(9))])
+    assert attempts.begun == [0, 1, 2, 3, 4, 5]
+    assert sorted(sent(host)[0][:2] + sent(host)[1][:1]) == [0, 1, 2]
+    assert [len(births) for births in sent(host)] == [4, 2]
+    assert host.lanes == 3
+
+
+def test_a_birth_goes_where_its_program_is_compiled(host):
+    host.submit([birth(0, ONE_CONVOLUTION), birth(1, THREE_CONVOLUTIONS)])
+    place = next(place for place, births in enumerate(sent(host)) if 0 in births)
+    report(host, place, 0)
+    report(host, 1 - place, 1)
+    host.submit([birth(2, THREE_CONVOLUTIONS), birth(3, ONE_CONVOLUTION)])
+    assert sent(host)[place] == [0, 3]
+    assert sent(host)[1 - place] == [1, 2]
+
+
+def report(host, place, birth_id):
+    record = Record(Outcome(birth_id, 0.5, "w", "h"), 0.5, 0.0, 0.0, 0.0, 1, 1)
+    host._take(host._workers[place], Report([record], 0.0))
+    host._send_out()
+
+
+def test_a_birth_that_killed_workers_is_trained_alone(host, attempts):
+    attempts.suspects = {3}
+    host.submit([birth(number) for number in range(3)])
+    host.submit([birth(number) for number in range(3, 8)])
+    assert 3 not in attempts.begun
+    # One worker gets nothing more until it is empty, the other goes on.
+    assert sent(host) == [[0, 2, 4, 5], [1]]
+    report(host, 1, 1)
+    assert sent(host)[1] == [1, 3]
+    report(host, 0, 0)
+    assert sent(host) == [[0, 2, 4, 5, 6], [1, 3]]
+    report(host, 1, 3)
+    assert sent(host)[1] == [1, 3, 7]
+
+
+def test_what_a_lost_worker_held_counts_as_lost_and_goes_out_again(host, attempts):
+    host.submit([birth(0), birth(1), birth(2)])
+    lost, other = host._workers
+    held = sorted(lost.births)
+    host._lose(lost, "it died")
+    assert attempts.losses == [(number, 1, "it died") for number in held]
+    host._send_out()
+    # The other has room for two in all.
+    assert len(other.births) == 2
+    assert host._workers == [other]
+
+
+@pytest.mark.parametrize("heard", [-100.0, float("inf")])
+def test_a_worker_is_given_up_when_its_lease_ran_out(host, heard):
+    quiet, other = host._workers
+    quiet.heard = heard
+    host._give_up_the_silent()
+    assert host._workers == ([other] if heard < 0 else [quiet, other])
+
+
+def test_a_worker_with_a_training_that_hangs_is_given_up_too(host, attempts):
+    host.submit([birth(0)])
+    holder = next(worker for worker in host._workers if worker.births)
+    host._take(holder, Report([], 11.0))
+    assert holder not in host._workers
+    assert [birth_id for birth_id, *_ in attempts.losses] == [0]
+
+
+@pytest.mark.parametrize(
+    ("asked", "resources", "room"),
+    [
+        (None, {"CPU": 2.0}, 2),
+        (None, {"CPU": 64.0, "GPU": 8.0}, 1),
+        (None, {"CPU": 64.0, "TPU": 4.0}, 1),
+        ("GPU=1", {"CPU": 64.0, "GPU": 8.0}, 8),
+        ("GPU=1", {"CPU": 64.0}, 0),
+        ("CPU=16,big=1", {"CPU": 64.0, "big": 2.0}, 2),
+    ],
+)
+def test_a_node_has_room_for_as_many_workers_as_its_resources_give(asked, resources, room):
+    execution = Execution(executor="ray", worker_resources=asked)
+    assert most_workers(Node("", "", resources), execution) == room

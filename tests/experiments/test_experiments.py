@@ -1,0 +1,68 @@
+"""The experiments' configs load, and the entry point runs one and prints its table."""
+
+import dataclasses
+import os
+import subprocess
+import sys
+
+import pytest
+from helpers.tiny_runs import TINY
+
+import jaxevo
+from experiments.__main__ import run_seed, table
+from experiments.experiment import Experiment, load, names
+from jaxevo.settings import Execution, Limits, Settings
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_config_loads_and_has_a_lab_note_with_its_command(name):
+    experiment = load(name)
+    assert isinstance(experiment, Experiment)
+    module = __import__(f"experiments.configs.{name}", fromlist=["EXPERIMENT"])
+    assert f"python -m experiments {name}" in module.__doc__
+
+
+def test_an_unknown_experiment_is_refused_with_those_there_are():
+    with pytest.raises(ValueError, match="must be one of .*cifar10_paper"):
+        load("mnist_of_tomorrow")
+
+
+def test_the_papers_configs_have_the_papers_numbers():
+    ten, hundred = load("cifar10_paper").settings, load("cifar100_paper").settings
+    assert (ten.population_size, ten.workers, ten.train_steps, ten.batch_size) == (1000, 250, 25_600, 50)
+    assert hundred == dataclasses.replace(ten, dataset="cifar100")
+
+
+def test_a_seed_is_run_once_and_then_read(tmp_path):
+    experiment = Experiment(Settings(**TINY), Limits(max_individuals=7))
+    first = run_seed(experiment, 5, tmp_path / "five", Execution(2))
+    again = run_seed(experiment, 5, tmp_path / "five", Execution(2))
+    assert first["individuals"] == 7
+    assert again["fingerprint"] == first["fingerprint"]
+    text = table({5: first})
+    history = jaxevo.open(tmp_path / "five").history
+    initial = history.test_accuracy[history.parent_id.isna()].median()
+    assert 0 < initial < 1
+    assert f"| 5 | 7 | {initial:.1%} | {first['best_validation_accuracy']:.1%}" in text
+    assert f"median test accuracy {first['best_test_accuracy']:.1%}" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "heading", "rows"),
+    [
+        (("memory", "--individuals", "20", "--programs-in-memory", "2"), "| individuals | layers of the living |", 20),
+        (("lanes", "--lanes", "1", "2", "--individuals", "6", "--rounds", "1"), "| lanes | seconds |", 2),
+        (("programs", "--streams", "demo", "--architectures", "1"), "| stream | side |", 4),
+    ],
+    ids=["memory", "lanes", "programs"],
+)
+def test_what_is_measured_is_printed_as_a_table(arguments, heading, rows, tmp_path):
+    """In a process of its own: each must find JAX unloaded, so that it starts as a run needs it."""
+    environment = {**os.environ, "JAXEVO_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, "-m", f"experiments.{arguments[0]}", *arguments[1:]]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    printed = done.stdout[done.stdout.index(heading) :].strip().splitlines()
+    table_lines = [line for line in printed if line.startswith("|")]
+    assert len(table_lines) == 2 + rows
+    assert all(line.count("|") == table_lines[0].count("|") for line in table_lines)

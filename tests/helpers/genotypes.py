@@ -1,0 +1,102 @@
+"""Genotypes for tests: a few that a reader can draw, and random ones that only a chain of mutations makes."""
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+import numpy as np
+
+from jaxevo.spaces.large_scale.cost import cost
+from jaxevo.spaces.large_scale.genotype import (
+    Activation,
+    Convolution,
+    Genotype,
+    Identity,
+    ImageShape,
+    Layer,
+    architecture,
+)
+from jaxevo.spaces.large_scale.mutation import mutate
+
+LINEAR = Activation.LINEAR
+BN_RELU = Activation.BATCH_NORM_RELU
+
+
+def convolution(
+    layer_id: int,
+    factor: Fraction | int = 1,
+    half: tuple[int, int] = (1, 1),
+    log2_stride: int = 0,
+    activation: Activation = LINEAR,
+) -> Layer:
+    """Returns a convolution layer; `half` is (half height, half width), so (1, 1) is 3 x 3."""
+    return Layer(layer_id, Convolution(Fraction(factor), *half, log2_stride), activation)
+
+
+def one_to_one(layer_id: int, activation: Activation = LINEAR) -> Layer:
+    """Returns an identity layer."""
+    return Layer(layer_id, Identity(), activation)
+
+
+INITIAL = Genotype(0.1)
+"""image -> pool"""
+
+ONE_CONVOLUTION = Genotype(0.1, (convolution(1, activation=BN_RELU),))
+"""image -> 1: conv -> pool"""
+
+THREE_CONVOLUTIONS = Genotype(0.1, (convolution(1), convolution(2), convolution(3)))
+"""image -> 1: conv -> 2: conv -> 3: conv -> pool"""
+
+ONLY_IDENTITIES = Genotype(0.1, (one_to_one(1), one_to_one(2, BN_RELU)))
+"""image -> 1: identity -> 2: identity, BN + ReLU -> pool"""
+
+RICH = Genotype(
+    0.1,
+    (
+        convolution(3, 4, activation=BN_RELU),
+        one_to_one(1),
+        convolution(7, Fraction(3, 2), (2, 0), 1),
+        one_to_one(2, BN_RELU),
+        convolution(5, 1, (0, 3), 0, BN_RELU),
+    ),
+    ((0, 1), (3, 7), (3, 5), (1, 2)),
+)
+"""image -> 3: conv -> 1: identity -> 7: conv / 2 -> 2: identity -> 5: conv -> pool, with four skips.
+
+Its ids are out of order, and every mutation applies to it, in more than one way.
+"""
+
+EXAMPLES = {
+    "initial": INITIAL,
+    "one convolution": ONE_CONVOLUTION,
+    "three convolutions": THREE_CONVOLUTIONS,
+    "only identities": ONLY_IDENTITIES,
+    "rich": RICH,
+}
+
+
+def with_skips(genotype: Genotype, skips: Sequence[tuple[int, int]]) -> Genotype:
+    """Returns the genotype with other skips."""
+    return Genotype(genotype.learning_rate, genotype.layers, tuple(skips))
+
+
+def random_genotype(
+    seed: int, mutations: int, image_shape: ImageShape, max_parameters: int | None = 100_000
+) -> Genotype:
+    """Returns what a chain of that many mutations makes of an initial individual.
+
+    Args:
+        seed: equal seeds give equal genotypes.
+        mutations: length of the chain.
+        image_shape: height, width, channels.
+        max_parameters: budget that every link of the chain keeps to (ten classes); None for none.
+    """
+
+    def accepts(child: Genotype) -> bool:
+        needed = cost(architecture(child, image_shape), num_classes=10, batch_size=1).parameters
+        return max_parameters is None or needed <= max_parameters
+
+    generator = np.random.default_rng(seed)
+    genotype = INITIAL
+    for _ in range(mutations):
+        _, genotype = mutate(generator, genotype, image_shape, accepts)
+    return genotype

@@ -1,0 +1,86 @@
+"""Tiny runs for tests, in this process or in one of their own."""
+
+import json
+import os
+import subprocess
+import sys
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+from experiments.benchmarks.faults.host import TINY, run_arguments
+from jaxevo.session.loop import Watcher
+from jaxevo.session.run import Ended, resume_run, start_run
+from jaxevo.settings import Execution, Limits, Settings
+from jaxevo.storage.workdir import Workdir, manifest_sha256
+
+__all__ = [
+    "TINY",
+    "command",
+    "jaxevo",
+    "journal_lines",
+    "resume",
+    "rewrite_journal",
+    "rewrite_manifest",
+    "run_arguments",
+    "start",
+]
+
+
+def start(
+    path: Path,
+    max_individuals: int,
+    lanes: int = 2,
+    watcher: Watcher | None = None,
+    devices_per_lane: int = 1,
+    **changes: object,
+) -> Ended:
+    settings, execution = Settings(**{**TINY, **changes}), Execution(lanes, devices_per_lane)  # type: ignore[arg-type]
+    return start_run(path, settings, Limits(max_individuals=max_individuals), execution, watcher or Watcher())
+
+
+def resume(path: Path, max_individuals: int | None = None, lanes: int = 2, watcher: Watcher | None = None) -> Ended:
+    return resume_run(path, Limits(max_individuals=max_individuals), Execution(lanes), watcher or Watcher())
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "jaxevo", *map(str, arguments)]
+
+
+def jaxevo(*arguments: object, kill_point: str | None = None, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    """Runs the command line in a process of its own."""
+    environment = {**os.environ, **({} if kill_point is None else {"JAXEVO_KILL_POINT": kill_point})}
+    return subprocess.run(
+        command(*arguments), env=environment, capture_output=True, text=True, timeout=timeout, check=False
+    )
+
+
+def rewrite_journal(path: Path, change: Callable[[list[dict]], None]) -> None:
+    """Changes the lines of a run's journal, with checksums that agree."""
+    file = path / "journal.jsonl"
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    for fields in lines:
+        del fields["checksum"]
+    change(lines)
+    texts = map(json.dumps, lines)
+    file.write_text("".join(f'{text[:-1]}, "checksum": {zlib.crc32(text.encode())}}}\n' for text in texts))
+
+
+def rewrite_manifest(path: Path, change: Callable[[dict], None]) -> None:
+    """Changes a run's manifest, and its hash in the journal, so that they agree."""
+    workdir = Workdir(path)
+    fields = json.loads(workdir.manifest.read_text())
+    change(fields)
+    workdir.manifest.write_text(json.dumps(fields))
+
+    def rehash(lines: list[dict]) -> None:
+        for line in lines:
+            if line["kind"] == "session":
+                line["manifest_sha256"] = manifest_sha256(workdir)
+
+    rewrite_journal(path, rehash)
+
+
+def journal_lines(path: Path, kind: str) -> list[dict]:
+    lines = (path / "journal.jsonl").read_text().splitlines()
+    return [entry for entry in map(json.loads, lines) if entry["kind"] == kind]

@@ -1,0 +1,117 @@
+"""Convolutions as matrix products agree with XLA's own, and are chosen by shapes and settings alone."""
+
+import jax
+import numpy as np
+import pytest
+from helpers.genotypes import BN_RELU, convolution
+from helpers.numpy_network import forward, random_variables
+
+from jaxevo.layers.convolution import by_pixels, by_rows, convolve_on
+from jaxevo.settings import Settings
+from jaxevo.spaces.large_scale.genotype import Genotype, architecture
+from jaxevo.spaces.large_scale.network import Phenotype, variable_shapes
+
+SHORT, LONG = Settings(train_steps=1), Settings(train_steps=2**20)
+
+
+def native(images, kernel, strides):
+    return jax.lax.conv_general_dilated(images, kernel, strides, "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+def arrays_of(image_shape, kernel_shape, batch=3):
+    generator = np.random.default_rng(7)
+    images = generator.standard_normal((batch, *image_shape)).astype(np.float32)
+    return images, generator.standard_normal(kernel_shape).astype(np.float32)
+
+
+def assert_agrees(convolve, image_shape, kernel_shape, strides):
+    """Compares values and both gradients."""
+    images, kernel = arrays_of(image_shape, kernel_shape)
+    weights = np.random.default_rng(8).standard_normal(native(images, kernel, strides).shape).astype(np.float32)
+
+    def value_and_gradients(convolve):
+        value = convolve(images, kernel, strides)
+        return value, jax.grad(lambda both: (convolve(*both, strides) * weights).sum())((images, kernel))
+
+    ours, xlas = jax.jit(lambda: (value_and_gradients(convolve), value_and_gradients(native)))()
+    jax.tree.map(lambda one, other: np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4), ours, xlas)
+
+
+@pytest.mark.parametrize(
+    ("filter_shape", "strides"),
+    [
+        ((1, 3), (1, 1)),
+        ((3, 1), (2, 2)),
+        ((3, 3), (1, 1)),
+        ((3, 3), (2, 2)),
+        ((5, 3), (4, 4)),
+        ((7, 7), (8, 8)),
+        ((9, 5), (1, 2)),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("image_shape", [(8, 8, 1), (7, 5, 2), (1, 6, 3)], ids=str)
+def test_a_banded_matrix_convolves_as_xla_does(image_shape, filter_shape, strides):
+    assert_agrees(by_rows, image_shape, (*filter_shape, image_shape[2], 4), strides)
+
+
+@pytest.mark.parametrize("strides", [(1, 1), (4, 4), (1, 2)], ids=str)
+@pytest.mark.parametrize("image_shape", [(8, 8, 1), (7, 5, 2)], ids=str)
+def test_a_filter_of_one_pixel_convolves_as_xla_does(image_shape, strides):
+    assert_agrees(by_pixels, image_shape, (1, 1, image_shape[2], 4), strides)
+
+
+def convolutions_in(platform, settings, image_shape, kernel_shape, dtype=np.float32, strides=(1, 1)):
+    """Returns how many of XLA's own convolutions a lowered convolution has."""
+    images, kernel = (jax.ShapeDtypeStruct(shape, dtype) for shape in ((50, *image_shape), kernel_shape))
+    convolve = convolve_on(platform, settings)
+    numbers = ("NHWC", "HWIO", "NHWC")
+    lowered = jax.jit(lambda *both: convolve(*both, strides, "SAME", dimension_numbers=numbers)).lower(images, kernel)
+    return lowered.as_text().count("stablehlo.convolution")
+
+
+SMALL = (28, 28, 2), (3, 3, 2, 2)
+
+
+def test_small_convolutions_of_long_trainings_on_cpu_are_matrix_products():
+    assert convolutions_in("cpu", LONG, *SMALL) == 0
+    assert convolutions_in("cpu", LONG, (28, 28, 64), (1, 1, 64, 128)) == 0
+
+
+@pytest.mark.parametrize(
+    ("platform", "settings", "shapes", "dtype"),
+    [
+        ("gpu", LONG, SMALL, np.float32),
+        ("tpu", LONG, SMALL, np.float32),
+        ("cpu", SHORT, SMALL, np.float32),
+        ("cpu", LONG, SMALL, jax.numpy.bfloat16),
+        # Wide, and a filter that covers one column: the band would be mostly zeros.
+        ("cpu", LONG, ((28, 28, 16), (3, 3, 16, 16)), np.float32),
+        ("cpu", LONG, ((28, 28, 2), (3, 1, 2, 2)), np.float32),
+    ],
+)
+def test_all_others_are_xlas_own(platform, settings, shapes, dtype):
+    assert convolutions_in(platform, settings, *shapes, dtype) == 1
+
+
+@pytest.mark.parametrize(("steps", "native_ones"), [(26, 1), (27, 0)])
+def test_a_training_is_long_from_a_million_output_positions_on(steps, native_ones):
+    """28 * 28 positions of 50 images are 39,200 a step."""
+    assert convolutions_in("cpu", Settings(train_steps=steps, batch_size=50), *SMALL) == native_ones
+    assert convolutions_in("cpu", Settings(train_steps=steps, batch_size=25), *SMALL) == 1
+    # A stride leaves fewer positions.
+    assert convolutions_in("cpu", Settings(train_steps=steps, batch_size=50), *SMALL, strides=(2, 2)) == 1
+
+
+def test_a_network_computes_the_same_however_it_convolves():
+    shape = (9, 8, 1)
+    layers = (convolution(1, 2, (1, 2), activation=BN_RELU), convolution(2, 2, (0, 0)), convolution(3, 1, (1, 1), 1))
+    genotype = Genotype(0.1, layers, ((0, 2),))
+    network = Phenotype(architecture(genotype, shape), 10, convolve=convolve_on("cpu", LONG))
+    variables = random_variables(variable_shapes(network), seed=1)
+    images, _ = arrays_of(shape, (1, 1, 1, 1))
+    apply = jax.jit(lambda variables, images: network.apply(variables, images, train=False))
+    assert "stablehlo.convolution" not in apply.lower(variables, images).as_text()
+    np.testing.assert_allclose(
+        apply(variables, images), forward(genotype, variables, images).logits, rtol=1e-3, atol=1e-4
+    )

@@ -1,0 +1,55 @@
+"""Majority votes and ensembles."""
+
+import numpy as np
+import pytest
+from helpers.genotypes import random_genotype
+from helpers.tiny_runs import start
+
+import jaxevo
+from jaxevo.data import load
+from jaxevo.networks.evaluation import SavedNetworks, ensemble_members, majority_vote
+from jaxevo.reports.result import ensemble_test_accuracy
+from jaxevo.search.population import Individual
+from jaxevo.storage.history import History
+from jaxevo.storage.workdir import Workdir
+
+
+@pytest.mark.parametrize(
+    ("votes", "winner"),
+    [
+        ([2], 2),
+        ([0, 1, 1], 1),
+        ([3, 1], 3),  # A tie: the foremost member, the fittest, decides.
+        ([0, 1, 2], 0),
+        ([0, 1, 2, 2, 1], 1),  # 1 and 2 are tied; the foremost member among the tied voted 1.
+        ([0, 2, 1, 1, 2], 2),
+    ],
+)
+def test_the_majority_wins_and_ties_go_to_the_fittest_among_the_tied(votes, winner):
+    assert majority_vote([np.array([vote]) for vote in votes], 4).tolist() == [winner]
+
+
+def test_votes_are_counted_image_by_image():
+    members = [np.array([0, 1, 2]), np.array([1, 1, 0]), np.array([1, 2, 0])]
+    assert majority_vote(members, 3).tolist() == [1, 1, 0]
+
+
+def individual(identifier: int, fitness: float, weights: str | None = "w") -> Individual:
+    return Individual(identifier, None, None, random_genotype(0, 0, (8, 8, 1)), fitness, weights, weights)
+
+
+def test_members_are_the_fittest_with_weights_and_the_best_ever_is_one():
+    living = [individual(1, 0.5), individual(2, 0.7), individual(3, 0.7), individual(4, 0.9, None)]
+    best = individual(0, 0.8)
+    assert [member.id for member in ensemble_members(living, best, 3)] == [0, 2, 3]
+    assert [member.id for member in ensemble_members([*living, best], best, 9)] == [0, 2, 3, 1]
+
+
+def test_an_ensemble_of_one_is_the_best_and_its_accuracy_the_journalled_one(tmp_path):
+    start(tmp_path / "run", 10)
+    workdir, dataset = Workdir(tmp_path / "run"), load("digits")
+    run = jaxevo.open(tmp_path / "run")
+    assert ensemble_test_accuracy(History(workdir), workdir, dataset, 1) == run.best.test_accuracy
+    networks = SavedNetworks(run.settings, dataset, workdir.weights)
+    predicted = networks.predictions(run.best.individual, dataset.test)
+    assert np.mean(predicted == dataset.test.labels) == run.best.test_accuracy

@@ -1,0 +1,85 @@
+"""What a user sees while a run evolves."""
+
+import io
+
+import pytest
+from helpers.genotypes import INITIAL, ONE_CONVOLUTION
+from rich.console import Console
+
+from jaxevo.reports import progress
+from jaxevo.search.evolution import EvolutionState
+from jaxevo.search.in_flight import InFlight
+from jaxevo.search.population import Individual, Population
+from jaxevo.session.loop import Progress
+from jaxevo.settings import Limits
+
+FIRST = Individual(0, None, None, INITIAL, 0.125, "w", "h")
+BETTER = Individual(7, 0, "INSERT-CONVOLUTION", ONE_CONVOLUTION, 0.5, "w", "h")
+
+
+def progressed(events, seconds, best=FIRST, limits=Limits(max_individuals=100), compiling=1.0, training=3.0):  # noqa: B008
+    state = EvolutionState(events, events, 0.0, Population(), InFlight(), best, 0, "")
+    return Progress(state, limits, events, seconds, compiling, training)
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """What a terminal of 120 columns is sent."""
+    sent = io.StringIO()
+    console = Console(file=sent, force_terminal=True, width=120, height=10)
+    monkeypatch.setattr(progress, "Console", lambda: console)
+    return sent
+
+
+def test_a_line_tells_how_far_the_run_is(capsys):
+    with progress.watch() as watcher:
+        watcher.progressed(progressed(0, 0.0, best=None))
+        watcher.progressed(progressed(10, 20.0))
+    first, best, *more = capsys.readouterr().out.splitlines()
+    assert first == "0/100 individuals, 0/hour, compiling 25%"
+    assert best == "  0:20  individual 0: 12.5%, 0 convolutions, initial"
+    assert more == []  # A line every five seconds at most, by the clock on the wall.
+
+
+def test_a_line_tells_rate_share_of_compiling_and_time_left(capsys, monkeypatch):
+    clock = iter(range(0, 100, 10))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    with progress.watch() as watcher:
+        watcher.progressed(progressed(0, 0.0))
+        watcher.progressed(progressed(10, 20.0))
+        watcher.progressed(progressed(30, 40.0, compiling=9.0, training=1.0))
+    lines = [line for line in capsys.readouterr().out.splitlines() if "/hour" in line]
+    assert lines[1] == "10/100 individuals, 3:00 left, best validation 12.5%, 1,800/hour, compiling 25%"
+    # 30 events in 40 seconds, 70 to go.
+    assert lines[2] == "30/100 individuals, 1:33 left, best validation 12.5%, 2,700/hour, compiling 90%"
+
+
+def test_the_time_left_is_that_of_the_limit_that_is_met_first(capsys):
+    limits = Limits(max_individuals=1000, max_seconds=50.0)
+    with progress.watch() as watcher:
+        watcher.progressed(progressed(0, 0.0, limits=limits))
+    assert "0/1000 individuals, 0:50 left, " in capsys.readouterr().out
+
+
+def test_every_new_best_is_told_once_with_the_mutation_that_made_it(capsys):
+    with progress.watch() as watcher:
+        for events, best in ((1, FIRST), (2, FIRST), (8, BETTER), (9, BETTER)):
+            watcher.progressed(progressed(events, 60.0 * events, best=best))
+    told = [line for line in capsys.readouterr().out.splitlines() if "  individual" in line]
+    assert told == [
+        "  1:00  individual 0: 12.5%, 0 convolutions, initial",
+        "  8:00  individual 7: 50.0%, 1 convolution, child of 0 by INSERT-CONVOLUTION",
+    ]
+
+
+def test_a_terminal_gets_one_live_line_and_the_bests_above_it(terminal):
+    with progress.watch() as watcher:
+        watcher.notice("something to know")
+        watcher.progressed(progressed(10, 20.0))
+        watcher.progressed(progressed(30, 40.0, best=BETTER))
+    text = terminal.getvalue()
+    assert "something to know" in text
+    assert text.count("individual 7: 50.0%, 1 convolution, child of 0 by INSERT-CONVOLUTION") == 1
+    assert "30/100 individuals, " in text
+    assert " left, best validation 50.0%, 2,700/hour, compiling 25%" in text
+    assert "\x1b[2K" in text  # The line is written over.

@@ -1,0 +1,77 @@
+"""Which weights the host loop keeps, with a trainer that writes empty folders for weights."""
+
+import contextlib
+
+import pytest
+
+from experiments.benchmarks.scale.executor import SimulatedExecutor
+from experiments.benchmarks.scale.scenarios import DIGITS, FITTED, manifest_of
+from jaxevo.session.loop import HostLoop, Watcher
+from jaxevo.settings import Limits, Settings
+from jaxevo.storage.checkpoint import SnapshotStore, load_latest_snapshot
+from jaxevo.storage.journal import Journal, read_journal
+from jaxevo.storage.workdir import Workdir, weight_names
+
+
+class Writing(SimulatedExecutor):
+    """Makes a folder for the weights of every training, and notes births that run while what they inherit is gone."""
+
+    def __init__(self, weights):
+        super().__init__(4, FITTED, 0.6, DIGITS.image_shape, handed=3)
+        self.weights = weights
+        self.robbed = []
+
+    def finished(self, timeout):
+        present = set(weight_names(self.weights))
+        running = [birth for _, _, birth, *_ in self._running]
+        self.robbed += [b.id for b in running if b.inherited is not None and b.inherited.weights not in present]
+        records = super().finished(timeout)
+        for record in records:
+            (self.weights / record.outcome.weights).mkdir(parents=True)
+        return records
+
+
+def session(folder, settings, events):
+    """Evolves up to a number of events; returns loop and executor."""
+    workdir = Workdir(folder)
+    executor = Writing(workdir.weights)
+    content = read_journal(workdir.journal)
+    with contextlib.closing(SnapshotStore(workdir.snapshots)) as snapshots, Journal(workdir.journal) as journal:
+        state, limits = load_latest_snapshot(workdir.snapshots), Limits(max_individuals=events)
+        manifest = manifest_of(settings, DIGITS, limits)
+        arguments = workdir, manifest, limits, content, state, journal, snapshots, executor, Watcher()
+        loop = HostLoop(*arguments)
+        loop.until_stopped(lambda: False)
+    return loop, executor
+
+
+def named(loop, records):
+    """Returns the weights that the state or an untold record names."""
+    state = loop.progress().state
+    names = {individual.weights for individual in (*state.population, state.best)}
+    names |= {birth.inherited.weights for birth in state.in_flight if birth.inherited and birth.id not in records}
+    return names | {records[birth.id].outcome.weights for birth in state.in_flight if birth.id in records}
+
+
+@pytest.mark.parametrize("selection", ["tournament", "aging"])
+@pytest.mark.parametrize("wall_clock", [False, True])
+@pytest.mark.parametrize("population_size", [12, 80])
+def test_what_is_needed_is_kept_and_little_else_over_several_sessions(tmp_path, selection, wall_clock, population_size):
+    settings = Settings(
+        population_size=population_size,
+        selection=selection,
+        wall_clock=wall_clock,
+        snapshot_interval=7,
+        train_steps=300,
+    )
+    for events in (2 * population_size, 2 * population_size + 5, 4 * population_size):
+        (tmp_path / "weights" / f"orphan-{events}").mkdir(parents=True)
+        loop, executor = session(tmp_path, settings, events)
+        kept = set(weight_names(tmp_path / "weights"))
+        needed = named(loop, read_journal(tmp_path / "journal.jsonl").records)
+        assert needed <= kept
+        assert executor.robbed == []
+        assert f"orphan-{events}" not in kept
+        # What the last events set free may still stand. They are a sixteenth of the population and what was handed over
+        # last, and each frees two at most: of whom it kills, and of a dead parent whose last child has finished.
+        assert len(kept) <= len(needed) + 2 * (population_size // 16 + 1 + 3) + 1

@@ -1,0 +1,71 @@
+"""The memory of a run: within a bound, however many individuals it trains and architectures it compiles."""
+
+import gc
+import os
+import re
+from pathlib import Path
+
+import jax
+import pytest
+from helpers.tiny_runs import TINY
+
+from experiments.benchmarks import memory
+from experiments.benchmarks.compile_log import compilations
+from jaxevo.session.loop import Progress, Watcher
+from jaxevo.session.run import start_run
+from jaxevo.settings import Execution, Limits, Settings
+
+INDIVIDUALS = 200
+LANES = 2
+PROGRAMS_IN_MEMORY = 3
+
+
+class Counter(Watcher):
+    """Counts what JAX holds, after every event."""
+
+    def __init__(self) -> None:
+        self.executables: list[int] = []
+        self.arrays: list[int] = []
+
+    def progressed(self, progress: Progress) -> None:
+        if progress.state.events > len(self.executables):
+            self.executables.append(len(jax.local_devices()[0].client.live_executables()))
+            self.arrays.append(len(jax.live_arrays()))
+
+
+@pytest.fixture(scope="module")
+def counted(tmp_path_factory) -> tuple[Counter, int]:
+    """What a run held after each event, with few programs in memory, and how many programs it made."""
+    gc.collect()
+    counter = Counter()
+    settings = Settings(**{**TINY, "max_parameters": 5_000})
+    execution = Execution(LANES, programs_in_memory=PROGRAMS_IN_MEMORY)
+    # Two cores, whatever this machine has: with more to spare, more would be compiled ahead at once.
+    with compilations() as compiled, pytest.MonkeyPatch.context() as patched:
+        patched.setattr(os, "sched_getaffinity", lambda process: {0, 1})
+        path: Path = tmp_path_factory.mktemp("memory") / "run"
+        start_run(path, settings, Limits(max_individuals=INDIVIDUALS), execution, counter)
+    return counter, len(compiled)
+
+
+def test_executables_stay_within_their_bound(counted):
+    counter, made = counted
+    # Two for each architecture in memory, in a lane, and being compiled ahead, and one that draws batches.
+    bound = 2 * (PROGRAMS_IN_MEMORY + LANES + 1) + 1
+    assert made > 4 * bound
+    assert max(counter.executables) - min(counter.executables) <= bound
+
+
+def test_arrays_on_devices_do_not_pile_up(counted):
+    counter, _ = counted
+    # Where no lane trains at the moment, they are those of the data set.
+    assert min(counter.arrays[-50:]) == min(counter.arrays[:50])
+
+
+def test_the_experiment_prints_what_a_process_holds(capsys):
+    assert memory.main(["--individuals", "20", "--programs-in-memory", "1"]) == 0
+    rows = re.findall(
+        r"^\| (\d+) \| [\d.]+ \| (\d+) \| (\d+) MiB \| (\d+) MiB \|$", capsys.readouterr().out, re.MULTILINE
+    )
+    assert [int(individuals) for individuals, *_ in rows] == list(range(1, 21))
+    assert all(50 < int(allocated) < int(memory) for *_, memory, allocated in rows)

@@ -1,0 +1,144 @@
+"""The analytic FLOPs of convolutions and matrix products, against XLA's own count of the same equations."""
+
+import functools
+from fractions import Fraction
+
+import jax
+import numpy as np
+import pytest
+from helpers.genotypes import BN_RELU, EXAMPLES, convolution, one_to_one, random_genotype
+
+from jaxevo.networks.training import carry_shapes, make_train_step
+from jaxevo.settings import Settings
+from jaxevo.spaces.large_scale.cost import cost
+from jaxevo.spaces.large_scale.genotype import Genotype, architecture
+from jaxevo.spaces.large_scale.network import Phenotype, variable_shapes
+
+BATCH = 3
+CLASSES = 4
+EVEN, ODD = (8, 8, 3), (9, 7, 2)
+MATRIX = ("conv_general_dilated", "dot_general")
+
+
+def drawn(*layers, skips=()):
+    return Genotype(0.1, layers, tuple(skips))
+
+
+DRAWN = {
+    "3 x 3 on 8 x 8": (drawn(convolution(1, 4)), (8, 8, 1)),
+    "3 x 3 after 3 x 3": (drawn(convolution(1, 2), convolution(2, 3)), (8, 8, 1)),
+    "stride 2, even": (drawn(convolution(1, 2), convolution(2, 2, (1, 1), 1)), EVEN),
+    "stride 2, odd": (drawn(convolution(1, 2), convolution(2, 2, (1, 1), 1)), ODD),
+    "stride 2 twice": (
+        drawn(convolution(1, 2, (1, 1), 1), convolution(2, 1, (1, 1), 1), convolution(3)),
+        ODD,
+    ),
+    "stride 4": (drawn(convolution(1), convolution(2, 2, (1, 2), 2)), ODD),
+    "a stride larger than the image": (drawn(convolution(1), convolution(2, 2, (1, 1), 7)), EVEN),
+    "1 x 7 and 7 x 1": (drawn(convolution(1, 2, (0, 3)), convolution(2, 1, (3, 0), 1)), EVEN),
+    "1 x 1 of stride 2": (drawn(convolution(1, 2, (0, 0)), convolution(2, 2, (0, 0), 1)), ODD),
+    "a filter larger than the image": (drawn(convolution(1), convolution(2, 1, (9, 6), 1)), EVEN),
+    "fewer channels": (drawn(convolution(1, 4), convolution(2, Fraction(1, 3))), EVEN),
+    "batch norm first": (drawn(one_to_one(1, BN_RELU), convolution(2, 2)), EVEN),
+    "sums of the image first": (
+        drawn(one_to_one(1), one_to_one(2), convolution(3, 2), convolution(4), skips=[(0, 2)]),
+        EVEN,
+    ),
+    "only sums of the image": (drawn(one_to_one(1), one_to_one(2), skips=[(0, 2)]), EVEN),
+    "the image over a convolution": (
+        drawn(convolution(1, 2), convolution(2, 2, (1, 1), 1), convolution(3), skips=[(0, 2), (0, 3), (1, 3)]),
+        ODD,
+    ),
+    "on a line": (drawn(convolution(1, 2, (1, 1)), convolution(2, 2, (1, 1), 1)), (1, 9, 1)),
+    "on one pixel": (drawn(convolution(1, 2), convolution(2, 2, (2, 1), 1)), (1, 1, 3)),
+}
+RANDOM = {
+    f"random {seed}": (random_genotype(seed, 25, shape, 5_000), shape)
+    for seed, shape in zip(range(20, 34), 7 * (EVEN, ODD), strict=True)
+}
+CASES = DRAWN | {name: (genotype, EVEN) for name, genotype in EXAMPLES.items()} | RANDOM
+over_cases = pytest.mark.parametrize(("genotype", "shape"), CASES.values(), ids=CASES.keys())
+
+
+def equations(jaxpr):
+    """Goes through all equations of a jaxpr and of those inside it."""
+    for equation in jaxpr.eqns:
+        yield equation
+        for value in equation.params.values():
+            for inner in value if isinstance(value, tuple | list) else (value,):
+                if hasattr(inner, "eqns"):
+                    yield from equations(inner)
+                elif hasattr(inner, "jaxpr"):
+                    yield from equations(inner.jaxpr)
+
+
+def matrix_flops(function, *arguments):
+    """Returns the FLOPs that XLA counts for the convolutions and matrix products of a function, one by one."""
+    jaxpr = jax.make_jaxpr(function)(*arguments).jaxpr
+    found = [equation for equation in equations(jaxpr) if equation.primitive.name in MATRIX]
+    return sum(xla_flops(equation) for equation in found)
+
+
+_counted: dict = {}
+"""XLA's counts by equation: most networks share some."""
+
+
+def xla_flops(equation):
+    """Returns XLA's count for one equation alone."""
+    shapes = tuple((variable.aval.shape, variable.aval.dtype) for variable in equation.invars)
+    key = equation.primitive.name, str(sorted(equation.params.items(), key=str)), shapes
+    if key not in _counted:
+        operands = [jax.ShapeDtypeStruct(*shape) for shape in shapes]
+        alone = jax.jit(lambda *values: equation.primitive.bind(*values, **equation.params))
+        _counted[key] = alone.lower(*operands).cost_analysis()["flops"]
+    return _counted[key]
+
+
+def forward_flops(genotype, shape):
+    network = Phenotype(architecture(genotype, shape), CLASSES)
+    images = jax.ShapeDtypeStruct((BATCH, *shape), np.float32)
+    apply = functools.partial(network.apply, train=False)
+    return matrix_flops(apply, variable_shapes(network), images)
+
+
+def training_flops(genotype, shape):
+    network, settings = Phenotype(architecture(genotype, shape), CLASSES), Settings()
+    batch = (
+        jax.ShapeDtypeStruct((BATCH, *shape), np.float32),
+        jax.ShapeDtypeStruct((BATCH,), np.int32),
+    )
+    carry = carry_shapes(variable_shapes(network), settings)
+    return matrix_flops(make_train_step(network, settings), carry, batch, np.float32(0.1))
+
+
+@over_cases
+def test_the_forward_pass_costs_what_xla_counts(genotype, shape):
+    found = cost(architecture(genotype, shape), CLASSES, BATCH)
+    assert BATCH * found.forward_matrix_flops == forward_flops(genotype, shape)
+
+
+@over_cases
+def test_a_training_step_costs_what_xla_counts(genotype, shape):
+    found = cost(architecture(genotype, shape), CLASSES, BATCH)
+    expected = training_flops(genotype, shape)
+    assert BATCH * (found.forward_matrix_flops + found.backward_matrix_flops) == expected
+
+
+def test_the_random_genotypes_have_convolutions_and_skips_of_all_kinds():
+    found = [architecture(genotype, shape) for genotype, shape in RANDOM.values()]
+    layers = [layer for compiled in found for layer in compiled.layers if layer.filter_shape is not None]
+    assert {layer.stride > 1 for layer in layers} == {True, False}
+    assert {layer.filter_shape for layer in layers} > {(3, 3)}
+    assert any(compiled.skips for compiled in found)
+    assert sum(layer.filter_shape is not None for compiled in found for layer in compiled.layers) > 20
+
+
+def test_the_equations_counted_are_all_there():
+    # Forward and filter gradient of the first convolution; all three of the second and of the classifier.
+    genotype = drawn(convolution(1, 2), convolution(2))
+    network, settings = Phenotype(architecture(genotype, EVEN), CLASSES), Settings()
+    carry = carry_shapes(variable_shapes(network), settings)
+    batch = np.zeros((BATCH, *EVEN), np.float32), np.zeros(BATCH, np.int32)
+    jaxpr = jax.make_jaxpr(make_train_step(network, settings))(carry, batch, np.float32(0.1)).jaxpr
+    names = [equation.primitive.name for equation in equations(jaxpr)]
+    assert (names.count("conv_general_dilated"), names.count("dot_general")) == (5, 3)
