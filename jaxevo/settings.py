@@ -246,7 +246,7 @@ class Execution:
         given = self.lanes_per_device
         wanted = f"left out beside lanes {self.lanes}, which counts those of all devices together"
         _check("lanes_per_device", given, given is None or self.lanes is None, wanted)
-        # They would wait for each other for ever: see `execution.local.lane_devices`.
+        # They would wait for each other for ever: see `execution.placement.lane_devices`.
         wanted = f"1 with devices_per_lane {self.devices_per_lane}: lanes cannot share several devices"
         _check("lanes_per_device", given, given is None or given == 1 or self.devices_per_lane == 1, wanted)
 

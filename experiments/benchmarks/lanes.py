@@ -86,20 +86,17 @@ def _session(lanes: int, individuals: int) -> Session:
     """Runs the demo in this process."""
     execution = Execution(lanes)
     prepare(execution)
-    from jaxevo.data import load
     from jaxevo.execution.lane import Lane
     from jaxevo.session.loop import Progress, Watcher
     from jaxevo.session.run import start_run
-    from jaxevo.spaces.large_scale.genotype import architecture
 
     settings, limits = PRESETS["demo"]
-    image_shape = load(settings.dataset).image_shape
     waited: list[float] = []
     train = Lane.train
 
     def noting(lane: Lane, birth: Any, *others: Any) -> Any:
         began = time.perf_counter()
-        lane.compiler.programs(architecture(birth.genotype, image_shape))
+        lane.trainer.programs(birth.genotype)
         waited.append(time.perf_counter() - began)
         return train(lane, birth, *others)
 

@@ -89,11 +89,13 @@ def _jaxevo(dataset: str, genotypes: Sequence[Genotype], flags: str = "") -> Mea
     prepare()
     import jax
 
-    from jaxevo.bench.trainee import Place, Trainee
     from jaxevo.data import load
+    from jaxevo.networks.devices import Devices
+    from jaxevo.networks.trainer import Trainer
 
-    place = Place(Settings(dataset=dataset, train_steps=_TRAIN_STEPS), load(dataset), jax.local_devices()[:1])
-    return _measured(genotypes, place.programs, lambda *made: Trainee(place, *made).train)
+    settings = Settings(dataset=dataset, train_steps=_TRAIN_STEPS)
+    trainer = Trainer(settings, load(dataset), Devices(jax.local_devices()[:1]))
+    return _measured(genotypes, trainer.programs, lambda *made: trainer.begin(0, *made).repeat)
 
 
 def _flax(dataset: str, genotypes: Sequence[Genotype], with_init: bool = False) -> Measured:

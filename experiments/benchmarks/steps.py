@@ -56,13 +56,14 @@ def _genotype(convolutions: int) -> Genotype:
 def _measured(dataset: str, genotype: Genotype, turns: int) -> tuple[str, str, str]:
     import jax
 
-    from jaxevo.bench.trainee import Place, Trainee
     from jaxevo.data import load
+    from jaxevo.networks.devices import Devices
+    from jaxevo.networks.trainer import Trainer
 
     settings = Settings(dataset=dataset, train_steps=_TRAIN_STEPS)
-    place = Place(settings, load(dataset), jax.local_devices()[:1])
-    engine = Trainee(place, genotype, place.programs(genotype)).train
-    by_hand = _by_hand(place, genotype)
+    trainer = Trainer(settings, load(dataset), Devices(jax.local_devices()[:1]))
+    engine = trainer.begin(0, genotype, trainer.programs(genotype)).repeat
+    by_hand = _by_hand(trainer, genotype)
     steps = min(_TRAIN_STEPS, max(1, round(_TURN_SECONDS / _seconds_each(by_hand, 8))))
     pairs = [(_seconds_each(by_hand, steps), _seconds_each(engine, steps)) for _ in range(turns)]
     ratios = [ours / theirs for theirs, ours in pairs]
@@ -73,7 +74,7 @@ def _measured(dataset: str, genotype: Genotype, turns: int) -> tuple[str, str, s
     )
 
 
-def _by_hand(place: Any, genotype: Genotype) -> Callable[[int], None]:
+def _by_hand(trainer: Any, genotype: Genotype) -> Callable[[int], None]:
     """Returns what trains so many steps by the shortest of loops."""
     import jax
     import numpy as np
@@ -84,7 +85,7 @@ def _by_hand(place: Any, genotype: Genotype) -> Callable[[int], None]:
     from jaxevo.spaces.large_scale.genotype import architecture
     from jaxevo.spaces.large_scale.network import Phenotype
 
-    settings, dataset, images = place.settings, place.dataset, place.data.images
+    settings, dataset, images = trainer.settings, trainer.dataset, trainer.images
     network = Phenotype(architecture(genotype, dataset.image_shape), dataset.num_classes)
     optimiser = optax.chain(
         optax.add_decayed_weights(settings.weight_decay, mask=is_filter),

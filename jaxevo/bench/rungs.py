@@ -1,19 +1,23 @@
 """What training each genotype of the ladder takes: a step, the share of the device's peak, compiling cold and warm."""
 
 import dataclasses
+import functools
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import jax
+import numpy as np
 from jax.experimental.compilation_cache.compilation_cache import reset_cache
 
 from jaxevo.bench import ladder
 from jaxevo.bench.extent import Extent
 from jaxevo.bench.timing import Spread, rates, seconds_each, spread
-from jaxevo.bench.trainee import Place, Trainee
-from jaxevo.networks.compilation import use_persistent_cache
+from jaxevo.networks.compilation import Compiler, Programs, use_persistent_cache
+from jaxevo.networks.devices import Devices
+from jaxevo.networks.trainer import Trainer, Training
 from jaxevo.networks.training import evaluation_batch_size
 from jaxevo.spaces.large_scale.cost import Cost, cost
 from jaxevo.spaces.large_scale.genotype import Activation, Genotype, Identity, Layer, architecture
@@ -70,30 +74,30 @@ def measure_ladder(extent: Extent, peak_flops: float, cache: Path, say: Callable
         cache: folder for executables, where they are left.
         say: told what is being measured.
     """
-    place = Place(ladder.settings(), ladder.images(), jax.local_devices()[:1])
+    trainer = Trainer(ladder.settings(), ladder.images(), Devices(jax.local_devices()[:1]))
     genotypes = ladder.ladder()
     # What only the first compilation of a process pays belongs to none of the rungs.
-    place.programs(Genotype(0.1, (Layer(1, Identity(), Activation.BATCH_NORM_RELU),)))
+    trainer.programs(Genotype(0.1, (Layer(1, Identity(), Activation.BATCH_NORM_RELU),)))
     rungs = []
     for number, name in enumerate(extent.rungs, start=1):
 
         def say_which(text: str, name: str = name, number: int = number) -> None:
             say(f"{name} ({number} of {len(extent.rungs)}): {text}")
 
-        rungs.append(_measure(extent, place, name, genotypes[name], peak_flops, cache, say_which))
+        rungs.append(_measure(extent, trainer, name, genotypes[name], peak_flops, cache, say_which))
     return rungs
 
 
 def _measure(
     extent: Extent,
-    place: Place,
+    trainer: Trainer,
     name: str,
     genotype: Genotype,
     peak_flops: float,
     cache: Path,
     say: Callable[[str], None],
 ) -> Rung:
-    needed, batch_size = cost_of(genotype, place), place.settings.batch_size
+    needed, batch_size = cost_of(genotype, trainer), trainer.settings.batch_size
     flops = needed.forward_flops + needed.backward_flops
     reached = _PREDICTED_SHARE * peak_flops
     predicted = flops * batch_size / reached
@@ -108,15 +112,17 @@ def _measure(
     if predicted > extent.step_seconds:
         reason = f"a step is predicted to take {predicted:.1f} s, more than {extent.step_seconds:.1f} s"
         return dataclasses.replace(rung, not_measured=reason)
-    cold, warm = _compile_seconds(extent, place, genotype, cache, say)
+    cold, warm = _compile_seconds(extent, trainer, genotype, cache, say)
     say("training steps")
-    trainee = Trainee(place, genotype, place.programs(genotype))
+    programs = trainer.programs(genotype)
+    training = trainer.begin(0, genotype, programs)
     repeats = _repeats(extent, predicted)
-    step = seconds_each(trainee.train, extent.window_seconds, repeats, most=ladder.PLANNED_STEPS)
+    step = seconds_each(training.repeat, extent.window_seconds, repeats, most=ladder.PLANNED_STEPS)
     say("evaluation")
-    evaluated = evaluation_batch_size(place.settings, place.dataset)
+    evaluate = functools.partial(_evaluate, trainer, programs, training)
+    evaluated = evaluation_batch_size(trainer.settings, trainer.dataset)
     repeats = _repeats(extent, needed.forward_flops * evaluated / reached)
-    evaluation = seconds_each(trainee.evaluate, extent.window_seconds / 2, repeats, most=64)
+    evaluation = seconds_each(evaluate, extent.window_seconds / 2, repeats, most=64)
     return dataclasses.replace(
         rung,
         step_seconds=step,
@@ -129,19 +135,28 @@ def _measure(
     )
 
 
+def _evaluate(trainer: Trainer, programs: Programs, training: Training, batches: int) -> None:
+    """Evaluates so many batches of images, and waits until the device has done them."""
+    images, variables = trainer.devices.on_first(trainer.images), training.variables
+    correct: Any = np.int32(0)
+    for _ in range(batches):
+        correct = programs.evaluate(variables, images, trainer.test[0], correct).correct
+    jax.block_until_ready(correct)
+
+
 def _repeats(extent: Extent, predicted_seconds: float) -> int:
     """Returns the samples to take of something that is predicted to take so long."""
     return max(_FEWEST_SAMPLES, min(extent.repeats, int(extent.rung_seconds / predicted_seconds)))
 
 
-def cost_of(genotype: Genotype, place: Place) -> Cost:
+def cost_of(genotype: Genotype, trainer: Trainer) -> Cost:
     """Returns what a genotype costs in training."""
-    compiled = architecture(genotype, place.dataset.image_shape)
-    return cost(compiled, place.dataset.num_classes, place.settings.batch_size)
+    compiled = architecture(genotype, trainer.dataset.image_shape)
+    return cost(compiled, trainer.dataset.num_classes, trainer.settings.batch_size)
 
 
 def _compile_seconds(
-    extent: Extent, place: Place, genotype: Genotype, cache: Path, say: Callable[[str], None]
+    extent: Extent, trainer: Trainer, genotype: Genotype, cache: Path, say: Callable[[str], None]
 ) -> tuple[Spread, Spread]:
     """Returns the seconds of compiling for empty caches, and for one that has everything, which is left in use.
 
@@ -151,17 +166,18 @@ def _compile_seconds(
     while len(cold) < extent.compile_repeats and sum(cold) < extent.compile_seconds:
         say(f"compiling, cold ({len(cold) + 1} of at most {extent.compile_repeats})")
         if not cold:
-            cold.append(_compile(place, genotype, cache))
+            cold.append(_compile(trainer, genotype, cache))
             continue
         with tempfile.TemporaryDirectory(dir=cache) as empty:
-            cold.append(_compile(place, genotype, Path(empty)))
+            cold.append(_compile(trainer, genotype, Path(empty)))
     say("compiling, warm")
-    warm = [_compile(place, genotype, cache) for _ in range(extent.repeats)]
+    warm = [_compile(trainer, genotype, cache) for _ in range(extent.repeats)]
     return spread(cold), spread(warm)
 
 
-def _compile(place: Place, genotype: Genotype, cache: Path) -> float:
+def _compile(trainer: Trainer, genotype: Genotype, cache: Path) -> float:
     """Returns the seconds that a compiler takes which knows nothing but what a folder holds."""
     reset_cache()  # JAX would keep to the folder that it used first.
     use_persistent_cache(cache)
-    return place.new_compiler().programs(architecture(genotype, place.dataset.image_shape)).compile_seconds
+    compiler = Compiler(trainer.settings, trainer.dataset, trainer.devices)
+    return compiler.programs(architecture(genotype, trainer.dataset.image_shape)).compile_seconds

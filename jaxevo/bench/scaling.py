@@ -12,8 +12,10 @@ import jax
 from jaxevo.bench import ladder
 from jaxevo.bench.extent import Extent
 from jaxevo.bench.timing import Spread, rates, seconds_each, spread, units_in
-from jaxevo.bench.trainee import Place, Trainee
-from jaxevo.execution.local import SWITCH_SECONDS, lane_devices, number_of_lanes
+from jaxevo.execution.local import SWITCH_SECONDS
+from jaxevo.execution.placement import lane_devices, number_of_lanes
+from jaxevo.networks.devices import Devices
+from jaxevo.networks.trainer import Trainer, Training
 from jaxevo.settings import Execution
 from jaxevo.spaces.large_scale.genotype import Genotype
 
@@ -75,19 +77,19 @@ def measure_lanes(extent: Extent, lanes: int | None, say: Callable[[str], None])
     shared = number_of_lanes(Execution(), groups) if groups[0].first.platform == "cpu" else 2 * len(groups)
     counts = powers_of_two(lanes if lanes is not None else shared)
     settings, dataset = ladder.settings(), ladder.images()
-    places = [Place(settings, dataset, tuple(devices)) for devices in groups[: counts[-1]]]
+    trainers = [Trainer(settings, dataset, devices) for devices in groups[: counts[-1]]]
     speeds: list[LanesSpeed] = []
     for name in extent.scaling_rungs:
         say(f"{name}: compiling")
-        trainees = _trainees(places, ladder.ladder()[name], counts[-1])
-        steps = units_in(trainees[0].train, extent.window_seconds / _CALLS, ladder.PLANNED_STEPS)
+        trainings = _trainings(trainers, ladder.ladder()[name], counts[-1])
+        steps = units_in(trainings[0].repeat, extent.window_seconds / _CALLS, ladder.PLANNED_STEPS)
         alone: float | None = None
         for count in counts:
             say(f"{name}: {count} lane{'' if count == 1 else 's'}")
-            samples = [_together(trainees[:count], steps, extent.window_seconds) for _ in range(extent.repeats + 1)]
+            samples = [_together(trainings[:count], steps, extent.window_seconds) for _ in range(extent.repeats + 1)]
             speed = spread(samples[1:])  # The first one warms up lanes that have not trained yet.
             alone = speed.median if alone is None else alone
-            speeds.append(LanesSpeed(name, count, min(count, len(places)), speed, speed.median / alone))
+            speeds.append(LanesSpeed(name, count, min(count, len(trainers)), speed, speed.median / alone))
     return speeds
 
 
@@ -96,15 +98,14 @@ def measure_devices(extent: Extent, say: Callable[[str], None]) -> list[DevicesS
     counts = [count for count in powers_of_two(jax.local_device_count()) if DEVICES_BATCH % count == 0]
     settings, dataset = ladder.settings(DEVICES_BATCH), ladder.images()
     speeds: list[DevicesSpeed] = []
-    places = {count: Place(settings, dataset, jax.local_devices()[:count]) for count in counts}
+    trainers = {count: Trainer(settings, dataset, Devices(jax.local_devices()[:count])) for count in counts}
     for name in extent.scaling_rungs:
         genotype = ladder.ladder()[name]
         alone: float | None = None
         for count in counts:
             say(f"{name}: {count} device{'' if count == 1 else 's'} an individual")
-            place = places[count]
-            trainee = Trainee(place, genotype, place.programs(genotype))
-            seconds = seconds_each(trainee.train, extent.window_seconds, extent.repeats, ladder.PLANNED_STEPS)
+            training = trainers[count].begin(0, genotype, trainers[count].programs(genotype))
+            seconds = seconds_each(training.repeat, extent.window_seconds, extent.repeats, ladder.PLANNED_STEPS)
             speed = rates(1.0, seconds)
             alone = speed.median if alone is None else alone
             speeds.append(DevicesSpeed(name, count, DEVICES_BATCH, speed, speed.median / alone))
@@ -119,29 +120,29 @@ def powers_of_two(most: int) -> list[int]:
     return counts if counts[-1] == most else [*counts, most]
 
 
-def _trainees(places: Sequence[Place], genotype: Genotype, count: int) -> list[Trainee]:
-    """Returns so many individuals of a genotype, on the places in turn, as lanes are."""
-    turns = [places[number % len(places)] for number in range(count)]
-    return [Trainee(place, genotype, place.programs(genotype), number) for number, place in enumerate(turns)]
+def _trainings(trainers: Sequence[Trainer], genotype: Genotype, count: int) -> list[Training]:
+    """Returns so many individuals of a genotype, on the trainers in turn, as lanes are."""
+    turns = [trainers[number % len(trainers)] for number in range(count)]
+    return [trainer.begin(number, genotype, trainer.programs(genotype)) for number, trainer in enumerate(turns)]
 
 
-def _together(trainees: Sequence[Trainee], steps: int, seconds: float) -> float:
+def _together(trainings: Sequence[Training], steps: int, seconds: float) -> float:
     """Returns the steps that lanes make together in a second, all of them training for some seconds.
 
     Args:
-        trainees: one a lane.
+        trainings: one a lane.
         steps: of a call.
         seconds: after which no lane begins another call.
     """
-    barrier = threading.Barrier(len(trainees))
+    barrier = threading.Barrier(len(trainings))
 
-    def train(trainee: Trainee) -> float:
+    def train(training: Training) -> float:
         barrier.wait()
         began, calls = time.perf_counter(), 0
         while calls == 0 or time.perf_counter() - began < seconds:
-            trainee.train(steps)
+            training.repeat(steps)
             calls += 1
         return calls * steps / (time.perf_counter() - began)
 
-    with ThreadPoolExecutor(len(trainees)) as lanes:
-        return sum(lanes.map(train, trainees))
+    with ThreadPoolExecutor(len(trainings)) as lanes:
+        return sum(lanes.map(train, trainings))

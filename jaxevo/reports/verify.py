@@ -15,9 +15,10 @@ import numpy as np
 
 from jaxevo.data import Dataset, load
 from jaxevo.data.cache import cache_dir
-from jaxevo.execution.lane import DeviceData, Lane
-from jaxevo.execution.local import lane_devices
-from jaxevo.networks.compilation import Compiler, use_persistent_cache
+from jaxevo.execution.lane import Lane
+from jaxevo.execution.placement import lane_devices
+from jaxevo.networks.compilation import use_persistent_cache
+from jaxevo.networks.trainer import Trainer
 from jaxevo.search.evolution import EvolutionState, Inherited, Outcome, birth_sha256, evolution
 from jaxevo.session.run import machine_differences
 from jaxevo.settings import Execution, Settings
@@ -206,10 +207,8 @@ class _Retrainer:
         exact: bool,
         report: Callable[[str], None],
     ) -> None:
-        devices = lane_devices(execution)[0]
-        data = DeviceData(settings, dataset, devices)
-        compiler = Compiler(settings, dataset, devices, execution.programs_in_memory)
-        self._lane = Lane(settings, dataset, data, compiler, workdir, execution)
+        trainer = Trainer(settings, dataset, lane_devices(execution)[0], execution.programs_in_memory)
+        self._lane = Lane(trainer, workdir, execution.checkpoint_seconds)
         self._exact = exact
         self._report = report
         self._outcomes: dict[int, Outcome] = {}

@@ -12,8 +12,9 @@ import jax
 from jaxevo.data import Dataset, absolute_name, load
 from jaxevo.data.cache import cache_dir
 from jaxevo.execution.executor import Executor
-from jaxevo.execution.local import LocalExecutor, lane_devices
+from jaxevo.execution.local import LocalExecutor
 from jaxevo.execution.machine import describe_machine, differences
+from jaxevo.execution.placement import lane_devices
 from jaxevo.execution.waiting import BIRTHS_A_LANE, expected_idle_share
 from jaxevo.execution.worker import Assignment
 from jaxevo.networks.compilation import use_persistent_cache

@@ -22,11 +22,12 @@ from jaxevo.bench.report import print_sections
 from jaxevo.bench.scaling import DEVICES_BATCH, powers_of_two
 from jaxevo.bench.suite import SCHEMA_VERSION, Suite
 from jaxevo.bench.timing import rates, seconds_each, spread
-from jaxevo.bench.trainee import Place, Trainee
 from jaxevo.cli.commands import parse
 from jaxevo.cli.main import main
 from jaxevo.data.cache import cache_dir
 from jaxevo.networks.compilation import use_persistent_cache
+from jaxevo.networks.devices import Devices
+from jaxevo.networks.trainer import Trainer
 from jaxevo.spaces.large_scale.cost import cost
 from jaxevo.spaces.large_scale.genotype import Convolution, Genotype, architecture, genotype_from_json
 
@@ -160,12 +161,12 @@ def own_cache(tmp_path, monkeypatch):
 
 
 def test_cold_is_compiled_and_warm_is_read_from_disk(own_cache, tmp_path):
-    place = Place(ladder.settings(), ladder.images(), jax.local_devices()[:1])
+    trainer = Trainer(ladder.settings(), ladder.images(), Devices(jax.local_devices()[:1]))
     hits: list[str] = []
     jax.monitoring.register_event_listener(note := lambda name, **_: hits.append(name.rpartition("/")[2]))
     try:
         with compilations() as compiled:
-            cold, warm = rungs._compile_seconds(TINY, place, Genotype(0.1), tmp_path / "executables", lambda _: None)
+            cold, warm = rungs._compile_seconds(TINY, trainer, Genotype(0.1), tmp_path / "executables", lambda _: None)
     finally:
         jax.monitoring.unregister_event_listener(note)
     # Training and evaluation, each two times cold and two times warm.
@@ -175,14 +176,16 @@ def test_cold_is_compiled_and_warm_is_read_from_disk(own_cache, tmp_path):
     assert [path.name for path in (tmp_path / "executables").iterdir() if path.is_dir()] == []
 
 
-def test_a_trainee_trains_by_chunks_as_accelerators_do():
-    place = Place(ladder.settings(), ladder.images(), jax.local_devices()[:1])
-    place._compiler._step_by_step = False
-    trainee = Trainee(place, Genotype(0.1), place.programs(Genotype(0.1)))
-    before = jax.device_get(trainee._carry.params)
-    trainee.train(3)
-    trainee.evaluate(2)
-    assert not jax.tree.all(jax.tree.map(lambda one, other: (one == other).all(), before, trainee._carry.params))
+def test_a_rung_is_measured_by_chunks_as_on_accelerators():
+    trainer = Trainer(ladder.settings(), ladder.images(), Devices(jax.local_devices()[:1]))
+    trainer.compiler._step_by_step = False
+    programs = trainer.programs(Genotype(0.1))
+    training = trainer.begin(0, Genotype(0.1), programs)
+    before = jax.device_get(training.variables["params"])
+    training.repeat(3)
+    rungs._evaluate(trainer, programs, training, 2)
+    after = jax.device_get(training.variables["params"])
+    assert not jax.tree.all(jax.tree.map(lambda one, other: (one == other).all(), before, after))
 
 
 def test_a_part_that_cannot_be_measured_says_so(own_cache):

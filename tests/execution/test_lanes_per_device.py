@@ -13,7 +13,7 @@ import jaxevo as package
 from experiments.benchmarks.faults.host import flag_texts
 from jaxevo.data import load
 from jaxevo.execution import local
-from jaxevo.execution.local import number_of_lanes
+from jaxevo.execution.placement import number_of_lanes
 from jaxevo.execution.worker import Assignment, Worker
 from jaxevo.settings import Execution, Settings
 
@@ -32,27 +32,28 @@ assert prepare_process(execution)
 import jax
 
 from jaxevo.networks.compilation import Compiler
-from jaxevo.execution.lane import DeviceData, Lane
+from jaxevo.execution.lane import Lane
+from jaxevo.networks.trainer import Trainer
 from jaxevo.session.loop import Watcher
 from jaxevo.session.run import start_run
 
 compiled, held, lanes = collections.Counter(), collections.Counter(), {}
-compile_one, put, make_lane = Compiler._compile, DeviceData.__init__, Lane.__init__
+compile_one, put, make_lane = Compiler._compile, Trainer.__init__, Lane.__init__
 
 def compiling(self, architecture):
     compiled[self._devices.first.id, architecture] += 1
     return compile_one(self, architecture)
 
-def putting(self, settings, dataset, devices):
+def putting(self, settings, dataset, devices, *others):
     held[devices.first.id] += 1
-    put(self, settings, dataset, devices)
+    put(self, settings, dataset, devices, *others)
 
-def making(self, settings, dataset, data, compiler, *others):
-    assert data.devices.first == compiler._devices.first
-    lanes.setdefault(data.devices.first.id, []).append((id(data), id(compiler)))
-    make_lane(self, settings, dataset, data, compiler, *others)
+def making(self, trainer, *others):
+    assert trainer.devices.first == trainer.compiler._devices.first
+    lanes.setdefault(trainer.devices.first.id, []).append((id(trainer.images), id(trainer.compiler)))
+    make_lane(self, trainer, *others)
 
-Compiler._compile, DeviceData.__init__, Lane.__init__ = compiling, putting, making
+Compiler._compile, Trainer.__init__, Lane.__init__ = compiling, putting, making
 settings = Settings(**json.loads(sys.argv[2]))
 start_run(Path(sys.argv[1]), settings, Limits(max_individuals=int(sys.argv[3])), execution, Watcher())
 print(json.dumps({

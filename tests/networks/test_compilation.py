@@ -21,10 +21,11 @@ from helpers.tiny_runs import start as start_run
 import jaxevo
 from experiments.benchmarks.compile_log import compilations
 from jaxevo.data.dataset import make_dataset
-from jaxevo.execution.lane import DeviceData, Lane
+from jaxevo.execution.lane import Lane
 from jaxevo.networks import compilation
 from jaxevo.networks.compilation import Compiler
 from jaxevo.networks.devices import Devices
+from jaxevo.networks.trainer import Trainer
 from jaxevo.networks.training import BATCHES_DRAWN, plan_training, put_images, start
 from jaxevo.search.evolution import Birth, Inherited
 from jaxevo.settings import Execution, Settings
@@ -100,9 +101,9 @@ KNOWN = {
 }
 
 
-def test_a_birth_of_a_known_architecture_compiles_nothing(dataset, devices, compiler, tmp_path):
+def test_a_birth_of_a_known_architecture_compiles_nothing(dataset, devices, tmp_path):
     """Nothing at all: neither its training and evaluation, nor the arrays, plans and weights around them."""
-    lane = Lane(SETTINGS, dataset, DeviceData(SETTINGS, dataset, devices), compiler, Workdir(tmp_path), Execution())
+    lane = Lane(Trainer(SETTINGS, dataset, devices), Workdir(tmp_path), Execution.checkpoint_seconds)
     with compilations() as compiled:
         parent = lane.train(birth_of(0, NETWORK), 1, 1, never).outcome
     assert parent.failure is None
@@ -176,14 +177,14 @@ def test_on_cpu_each_step_is_a_call(compiler, monkeypatch):
     compiler.programs(compiled_of(NETWORK))
 
 
-def test_validation_and_test_share_one_program(dataset, device, devices, compiler):
-    data = DeviceData(SETTINGS, dataset, devices)
-    assert (len(data.validation), len(data.test)) == (1, 3)
-    programs = compiler.programs(compiled_of(NETWORK))
+def test_validation_and_test_share_one_program(dataset, device, devices):
+    trainer = Trainer(SETTINGS, dataset, devices)
+    assert (len(trainer.validation), len(trainer.test)) == (1, 3)
+    programs = trainer.programs(NETWORK)
     variables = jax.device_put(first_variables(0, 1, NETWORK, programs.shapes.variables, None), device)
     with compilations() as compiled:
-        for batch in (*data.validation, *data.test):
-            programs.evaluate(variables, data.images, batch, np.int32(0))
+        for batch in (*trainer.validation, *trainer.test):
+            programs.evaluate(variables, trainer.images, batch, np.int32(0))
     assert compiled == []
 
 
@@ -348,7 +349,8 @@ SCRIPT = """
     import jax
     from jaxevo.networks.compilation import Compiler, use_persistent_cache
     from jaxevo.data import load
-    from jaxevo.networks.devices import Devices
+    from jaxevo.networks.trainer import Trainer
+from jaxevo.networks.devices import Devices
     from jaxevo.spaces.large_scale.genotype import Genotype, architecture
     from jaxevo.settings import Settings
 

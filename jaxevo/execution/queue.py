@@ -1,0 +1,129 @@
+"""The births that wait for a lane: which one is trained next, and which is compiled ahead.
+
+Both follow due order, so that the outcome that is told next comes first. A birth whose training killed its process
+before is trained alone, so that the next death blames no other; nothing is compiled ahead meanwhile, since it might
+be the compilation that killed.
+"""
+
+import threading
+import time
+from collections.abc import Iterable, Sequence
+
+from jaxevo.networks.compilation import Compiler
+from jaxevo.search.evolution import Birth
+from jaxevo.search.in_flight import by_due
+from jaxevo.spaces.large_scale.genotype import Architecture, ImageShape, architecture
+from jaxevo.storage.attempts import AttemptKeeper
+
+
+class BirthQueue:
+    """Births that wait or are in training. Threads share it."""
+
+    def __init__(self, attempts: AttemptKeeper, image_shape: ImageShape) -> None:
+        """Begins empty.
+
+        Args:
+            attempts: knows which births have killed a process.
+            image_shape: of the data set.
+        """
+        self._attempts = attempts
+        self._shape = image_shape
+        self._condition = threading.Condition()
+        self._waiting: list[Birth] = []
+        # The births in training, each with the moment of its last sign of life.
+        self._in_training: dict[int, float] = {}
+        self._compiling_ahead: list[Architecture] = []
+        self._closed = False
+
+    def submit(self, births: Iterable[Birth]) -> None:
+        """Adds births."""
+        with self._condition:
+            self._waiting = sorted((*self._waiting, *births), key=by_due)
+            self._condition.notify_all()
+
+    def close(self) -> None:
+        """Hands out nothing any more, and has trainings in progress dropped."""
+        with self._condition:
+            self._closed = True
+            self._condition.notify_all()
+
+    def take(self, compiler: Compiler) -> Birth | None:
+        """Waits for the next birth of a lane and returns it, None once the queue is closed."""
+        with self._condition:
+            while not self._closed:
+                birth = self._next_waiting(compiler)
+                if birth is not None:
+                    self._waiting.remove(birth)
+                    self._in_training[birth.id] = time.monotonic()
+                    return birth
+                self._condition.wait()
+            return None
+
+    def end(self, birth: Birth) -> None:
+        """Notes that a birth is in training no more."""
+        with self._condition:
+            del self._in_training[birth.id]
+            self._condition.notify_all()
+
+    def cancelled(self, birth: Birth) -> bool:
+        """Returns whether a lane is to drop its training; that it asks, between two calls, is a sign of life."""
+        with self._condition:
+            self._in_training[birth.id] = time.monotonic()
+            return self._closed
+
+    @property
+    def silent_seconds(self) -> float:
+        """Seconds since the last sign of life of the training that was silent for longest; 0 where none runs."""
+        with self._condition:
+            return time.monotonic() - min(self._in_training.values(), default=time.monotonic())
+
+    def take_unknown(self, compilers: Sequence[Compiler]) -> tuple[Birth, Architecture] | None:
+        """Waits for a birth whose architecture nobody has compiled or compiles; returns both, None once closed.
+
+        The architecture counts as being compiled until `compiled`.
+        """
+        with self._condition:
+            while not self._closed:
+                unknown = self._first_unknown(compilers)
+                if unknown is not None:
+                    self._compiling_ahead.append(unknown[1])
+                    return unknown
+                self._condition.wait()
+            return None
+
+    def compiled(self, compiled: Architecture) -> None:
+        """Notes that an architecture of `take_unknown` is compiled, or could not be."""
+        with self._condition:
+            self._compiling_ahead.remove(compiled)
+
+    def _next_waiting(self, compiler: Compiler) -> Birth | None:
+        """Returns the birth that a lane is to train, None where it must wait."""
+        if not self._waiting or any(map(self._attempts.suspicious, self._in_training)):
+            return None
+        birth = self._first_compiled(compiler)
+        return None if self._in_training and self._attempts.suspicious(birth.id) else birth
+
+    def _first_compiled(self, compiler: Compiler) -> Birth:
+        """Returns the first waiting birth in due order that is compiled, or else the first that nothing compiles yet.
+
+        For a lane that compiles it keeps a core busy; one that waits for what another thread compiles does not.
+        """
+        unknown = None
+        for birth in self._waiting:
+            compiled = architecture(birth.genotype, self._shape)
+            if compiler.has(compiled):
+                return birth
+            if unknown is None and not compiler.knows(compiled):
+                unknown = birth
+        return unknown or self._waiting[0]
+
+    def _first_unknown(self, compilers: Sequence[Compiler]) -> tuple[Birth, Architecture] | None:
+        births = [*(birth.id for birth in self._waiting), *self._in_training]
+        if any(map(self._attempts.suspicious, births)):
+            return None
+        for birth in self._waiting:
+            compiled = architecture(birth.genotype, self._shape)
+            known = compiled in self._compiling_ahead or any(compiler.knows(compiled) for compiler in compilers)
+            if not known:
+                return birth, compiled
+        return None

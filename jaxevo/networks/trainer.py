@@ -1,0 +1,164 @@
+"""A trainer: the devices of a lane with the data on them, and what compiles, trains and evaluates there.
+
+What comes out of a training is a function of the individual, its first arrays, the data and the settings. How many
+steps a call makes, and which trainer of the same kind makes it, change nothing.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxevo.data import Dataset
+from jaxevo.networks.compilation import Compiler, Programs
+from jaxevo.networks.devices import Devices
+from jaxevo.networks.evaluation import accuracy
+from jaxevo.networks.training import (
+    PLAN_AXIS,
+    Carry,
+    EvaluationBatches,
+    Images,
+    evaluation_batch_size,
+    plan_training,
+    put_evaluation_batches,
+    put_images,
+    start,
+)
+from jaxevo.settings import Execution, Settings
+from jaxevo.spaces.large_scale.genotype import Genotype, architecture
+from jaxevo.spaces.large_scale.inheritance import Variables, first_variables
+
+
+class Trainer:
+    """Compiles, trains and evaluates individuals on its devices. Several lanes may share it.
+
+    Attributes:
+        settings: of the run.
+        dataset: of the run.
+        devices: that share each batch.
+        compiler: of the programs for these devices.
+        images: training images, whole on every device.
+        validation: batches on the first device, which evaluates.
+        test: batches on the first device.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        dataset: Dataset,
+        devices: Devices,
+        programs_in_memory: int = Execution.programs_in_memory,
+    ) -> None:
+        """Puts the data on the devices."""
+        self.settings = settings
+        self.dataset = dataset
+        self.devices = devices
+        self.compiler = Compiler(settings, dataset, devices, programs_in_memory)
+        self.images: Images = put_images(dataset, devices.everywhere)
+        size = evaluation_batch_size(settings, dataset)
+        self.validation: EvaluationBatches = put_evaluation_batches(dataset.validation, size, devices.first)
+        self.test: EvaluationBatches = put_evaluation_batches(dataset.test, size, devices.first)
+
+    def programs(self, genotype: Genotype) -> Programs:
+        """Returns what trains and evaluates a genotype, compiled once."""
+        return self.compiler.programs(architecture(genotype, self.dataset.image_shape))
+
+    def begin(
+        self,
+        individual_id: int,
+        genotype: Genotype,
+        programs: Programs,
+        parent: tuple[Genotype, Variables] | None = None,
+    ) -> "Training":
+        """Returns the training of an individual, before its first step.
+
+        Args:
+            individual_id: keys its fresh arrays, the order of its batches, and its augmentation.
+            genotype: to train.
+            programs: of its architecture.
+            parent: genotype and trained variables to inherit from, None for fresh arrays only.
+        """
+        variables = first_variables(self.settings.seed, individual_id, genotype, programs.shapes.variables, parent)
+        return Training(self, programs, individual_id, genotype.learning_rate, start(variables, programs.shapes))
+
+    def validation_accuracy(self, programs: Programs, variables: Any) -> float | None:
+        """Returns the exact validation accuracy in [0, 1], None where a logit is not finite."""
+        return self._accuracy(programs, variables, self.validation, len(self.dataset.validation.labels))
+
+    def test_accuracy(self, programs: Programs, variables: Any) -> float | None:
+        """Returns the exact test accuracy in [0, 1], None where a logit is not finite."""
+        return self._accuracy(programs, variables, self.test, len(self.dataset.test.labels))
+
+    def _accuracy(self, programs: Programs, variables: Any, batches: EvaluationBatches, count: int) -> float | None:
+        return accuracy(programs.evaluate, variables, self.devices.on_first(self.images), batches, count)
+
+
+class Training:
+    """One individual in training.
+
+    Attributes:
+        step: the next step to make.
+        steps_a_call: steps that cost as much as one; see `Programs`.
+    """
+
+    def __init__(
+        self, trainer: Trainer, programs: Programs, individual_id: int, learning_rate: float, first: Carry
+    ) -> None:
+        """Puts the first arrays and the plan on the devices; see `Trainer.begin`."""
+        settings, devices = trainer.settings, trainer.devices
+        self.step = 0
+        self.steps_a_call = programs.steps_a_call
+        self._trainer = trainer
+        self._programs = programs
+        self._structure = jax.tree.structure(first)
+        self._carry: Carry = jax.device_put(first, devices.everywhere)
+        plan = plan_training(settings.seed, individual_id, settings, trainer.dataset)
+        self._plan = devices.put_split(plan, PLAN_AXIS)
+        with np.errstate(over="ignore"):  # An infinite rate diverges, and so fails as it should.
+            self._rate = np.float32(learning_rate)
+
+    @property
+    def done(self) -> bool:
+        """Whether all planned steps are made."""
+        return self.step >= self._trainer.settings.train_steps
+
+    @property
+    def finite(self) -> bool:
+        """Whether every loss so far was a finite number; waits for the devices."""
+        return bool(self._carry.finite)
+
+    @property
+    def variables(self) -> Any:
+        """The arrays as they are now, on the first device."""
+        return self._trainer.devices.on_first(self._carry.variables)
+
+    def advance(self, steps: int) -> None:
+        """Makes some steps, no more than are left; does not wait for the devices."""
+        end = min(self.step + steps, self._trainer.settings.train_steps)
+        self._run(self.step, end)
+        self.step = end
+
+    def repeat(self, steps: int) -> None:
+        """Makes the plan's first steps, whatever was made before, and waits; for measuring."""
+        self._run(0, steps)
+        jax.block_until_ready(self._carry)
+
+    def checkpoint(self) -> list[np.ndarray]:
+        """Returns all that later steps depend on, on the host; `restore` takes it."""
+        leaves: list[np.ndarray] = jax.device_get(jax.tree.leaves(self._carry))
+        return leaves
+
+    def restore(self, step: int, arrays: Sequence[Any]) -> None:
+        """Goes on from a checkpoint.
+
+        Args:
+            step: the next step to make then.
+            arrays: as `checkpoint` returned them.
+        """
+        carry = jax.tree.unflatten(self._structure, arrays)
+        self._carry = jax.device_put(carry, self._trainer.devices.everywhere)
+        self.step = step
+
+    def _run(self, first: int, end: int) -> None:
+        self._carry = self._programs.train(self._carry, self._trainer.images, self._plan, self._rate, first, end)
