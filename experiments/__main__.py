@@ -47,7 +47,7 @@ def run_seed(experiment: Experiment, seed: int, path: Path, execution: Execution
     import jaxevo
     from jaxevo.reports.progress import watch
     from jaxevo.reports.result import write_result
-    from jaxevo.session.loop import INTERRUPTED
+    from jaxevo.session.progress import INTERRUPTED
     from jaxevo.session.run import resume_run, start_run
 
     print(f"seed {seed} in {path}", flush=True)

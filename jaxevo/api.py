@@ -213,7 +213,7 @@ def evolve(
     if prepare_process(execution):
         from jaxevo.reports.progress import watch
         from jaxevo.reports.result import write_result
-        from jaxevo.session.loop import INTERRUPTED
+        from jaxevo.session.progress import INTERRUPTED
         from jaxevo.session.run import start_run
 
         with watch() as watcher:

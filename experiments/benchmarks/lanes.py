@@ -87,7 +87,7 @@ def _session(lanes: int, individuals: int) -> Session:
     execution = Execution(lanes)
     prepare(execution)
     from jaxevo.execution.lane import Lane
-    from jaxevo.session.loop import Progress, Watcher
+    from jaxevo.session.progress import Progress, Watcher
     from jaxevo.session.run import start_run
 
     settings, limits = PRESETS["demo"]

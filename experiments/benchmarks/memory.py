@@ -21,7 +21,7 @@ from experiments.entry import exit_with, prepare, program
 from jaxevo.settings import Execution, Limits, Settings
 
 if TYPE_CHECKING:
-    from jaxevo.session.loop import Progress, Watcher
+    from jaxevo.session.progress import Progress, Watcher
 
 _ROWS = 20
 # Small networks, so that what is measured is the engine: neither their arrays nor their compilation.
@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _reader(every: int, compiled: Sequence[object]) -> "Watcher":
     """Returns what prints, after every so many events, what the process holds."""
-    from jaxevo.session.loop import Watcher
+    from jaxevo.session.progress import Watcher
 
     class Reader(Watcher):
         """Waits for the next multiple of `every`."""

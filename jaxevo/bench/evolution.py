@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jaxevo.bench.timing import spread
 from jaxevo.execution.placement import lane_devices, number_of_lanes
-from jaxevo.session.loop import Progress, Watcher
+from jaxevo.session.progress import Progress, Watcher
 from jaxevo.session.run import start_run
 from jaxevo.settings import Execution, Limits, Settings
 

@@ -31,8 +31,8 @@ from jaxevo.signals import INTERRUPTED_STATUS
 from jaxevo.storage.workdir import Workdir, check_path, read_manifest, recorded_execution
 
 if TYPE_CHECKING:
-    from jaxevo.session.loop import Watcher
-    from jaxevo.session.run import Ended
+    from jaxevo.session.progress import Watcher
+    from jaxevo.session.session import Ended
 
 _FAILED_STATUS = 1
 
@@ -135,7 +135,7 @@ def _session(path: Path, execution: Execution, evolve: "Callable[[Watcher], Ende
     except KeyboardInterrupt:  # Before the first training, or of a user who does not wait for a clean end.
         return _stopped(path)
     from jaxevo.reports.result import write_result
-    from jaxevo.session.loop import INTERRUPTED
+    from jaxevo.session.progress import INTERRUPTED
 
     if ended.stop_reason == INTERRUPTED:
         status = _stopped(path)

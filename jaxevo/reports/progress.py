@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.text import Text
 
 from jaxevo.search.population import Individual
-from jaxevo.session.loop import Progress, Watcher
+from jaxevo.session.progress import Progress, Watcher
 
 _LINE_SECONDS = 5.0
 _RATE_SECONDS = 60.0

@@ -1,88 +1,35 @@
-"""The host loop: asks the evolution for births, has them trained, keeps what comes back, and tells it in order.
-
-The order of writing is what makes a run survive a crash at any moment: weights are committed, then the journal's
-record is forced to disk, and only then may an outcome be told and anything that follows from it be begun.
-"""
+"""The host loop: asks the evolution for births, has them trained, keeps what comes back, and tells it in order."""
 
 import dataclasses
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from jaxevo.execution.executor import Executor
-from jaxevo.search.evolution import Birth, EvolutionState, birth_sha256, evolution
+from jaxevo.search.evolution import Birth, birth_sha256, evolution
+from jaxevo.session.progress import INTERRUPTED, Progress, Watcher
 from jaxevo.settings import Limits
-from jaxevo.storage.checkpoint import SnapshotStore, TrainingStore, remove_weights
 from jaxevo.storage.history import task_of_manifest
-from jaxevo.storage.journal import Journal, JournalContent, JournalError, Record, Snapshot, next_told
-from jaxevo.storage.workdir import Manifest, Workdir, weight_names
-
-INTERRUPTED = "interrupted"
-"""The stop reason of a run that a signal ended."""
-FAILED = "failed"
-"""The stop reason of a run that an error ended."""
+from jaxevo.storage.journal import JournalError, Record, next_told
+from jaxevo.storage.stored_run import RunWriter, StoredRun
 
 _POLL_SECONDS = 0.25
 _COLLECTIONS_A_POPULATION = 16
 
 
-@dataclass(frozen=True)
-class Progress:
-    """How far a run is, for whoever watches.
-
-    Attributes:
-        state: of the evolution.
-        limits: where this process is to end.
-        session_events: events told by this process.
-        session_seconds: since this process began to evolve.
-        compile_seconds: spent compiling, by this process.
-        train_seconds: spent training, by this process.
-    """
-
-    state: EvolutionState
-    limits: Limits
-    session_events: int
-    session_seconds: float
-    compile_seconds: float
-    train_seconds: float
-
-    @property
-    def individuals_per_hour(self) -> float:
-        """Events told an hour, by this process."""
-        return 3600 * self.session_events / max(self.session_seconds, 1e-9)
-
-    @property
-    def compile_share(self) -> float:
-        """Compiling's share of the lanes' time, in [0, 1]."""
-        return self.compile_seconds / max(self.compile_seconds + self.train_seconds, 1e-9)
-
-
-class Watcher:
-    """Whoever watches a run; this one ignores all."""
-
-    def notice(self, text: str) -> None:
-        """Takes a sentence for the user."""
-
-    def progressed(self, progress: Progress) -> None:
-        """Takes the progress, after every event and several times a second."""
-
-
 class HostLoop:
     """The state of the host loop and its steps."""
 
-    def __init__(
-        self,
-        workdir: Workdir,
-        manifest: Manifest,
-        limits: Limits,
-        content: JournalContent,
-        state: EvolutionState | None,
-        journal: Journal,
-        snapshots: SnapshotStore,
-        executor: Executor,
-        watcher: Watcher,
-    ) -> None:
-        """Takes up a run where `state` and the journal left it; `state` is None for one that has not begun."""
+    def __init__(self, run: StoredRun, limits: Limits, writer: RunWriter, executor: Executor, watcher: Watcher) -> None:
+        """Takes up a run where its folder left it.
+
+        Args:
+            run: as the sessions before left it.
+            limits: where this session is to end.
+            writer: of the run's folder.
+            executor: trains the births.
+            watcher: is told how far the run is.
+        """
+        manifest, content = run.manifest, run.content
         self._settings = manifest.settings
         self._order = manifest.order
         self._limits = limits
@@ -90,14 +37,11 @@ class HostLoop:
         # Where the sessions before were to end; their clocks do not count.
         self._limits_before = [dataclasses.replace(one.limits, max_seconds=None) for one in content.sessions]
         self._evolution = evolution(manifest.settings, task_of_manifest(manifest))
-        self._state = state if state is not None else self._evolution.init()
-        self._journal = journal
-        self._snapshots = snapshots
+        self._state = run.state if run.state is not None else self._evolution.init()
+        self._writer = writer
         self._executor = executor
         self._watcher = watcher
-        self._weights = workdir.weights
-        self._present = dict.fromkeys(weight_names(workdir.weights))
-        self._collect_at = 0  # Present weights; what an earlier session left is looked through at once.
+        self._collect_at = 0  # Weights kept; what an earlier session left is looked through at once.
         # Records of individuals that were not told yet; told ones are the journal's affair.
         waiting = {birth.id for birth in self._state.in_flight}
         self._records = {
@@ -106,8 +50,6 @@ class HostLoop:
             if individual_id in waiting or individual_id >= self._state.births
         }
         self._decided = {attempt.id: attempt.birth_sha256 for attempt in content.attempts}
-        self._trainings = TrainingStore(workdir.training)
-        self._trainings.keep_only(lambda birth_id: birth_id in self._decided and birth_id not in content.records)
         self._began = time.perf_counter()
         self._first_event = self._state.events
         self._untrained: list[Birth] = []
@@ -121,15 +63,14 @@ class HostLoop:
             if interrupted():
                 return INTERRUPTED
             self._ask()
-            if len(self._present) >= self._collect_at:
+            if self._writer.weights_kept >= self._collect_at:
                 self._collect()
             record = self._next_record(interrupted)
             if record is None:
                 return INTERRUPTED
             self._state = self._evolution.tell(self._state, record.outcome)
             if self._state.events % self._settings.events_a_snapshot == 0:
-                self._journal.append([Snapshot(self._state.events, self._state.fingerprint)])
-                self.snapshot()
+                self._writer.announce(self._state)
             self._watcher.progressed(self.progress())
         return reason
 
@@ -169,21 +110,12 @@ class HostLoop:
                 self._untrained.append(birth)
 
     def keep(self, records: list[Record]) -> None:
-        """Makes records durable; only then they may be told."""
-        if not records:
-            return
-        self._journal.append(records)
-        self._trainings.remove(record.outcome.id for record in records)
+        """Makes records durable, and takes them to be told when they are due."""
+        self._writer.keep(records)
         for record in records:
             self._records[record.outcome.id] = record
             self._compile_seconds += record.compile_seconds
             self._train_seconds += record.train_seconds
-            if record.outcome.weights is not None:
-                self._present[record.outcome.weights] = None
-
-    def snapshot(self) -> None:
-        """Saves the state, once the journal holds its fingerprint; told events then need not be told again."""
-        self._snapshots.save(self._state)
 
     def progress(self) -> Progress:
         """Returns how far the run is."""
@@ -233,10 +165,7 @@ class HostLoop:
         needed |= {record.outcome.weights for record in self._records.values()}
         if state.best is not None:
             needed.add(state.best.weights)
-        # Weights of trainings that are just being saved are not among the present ones yet.
-        unneeded = [name for name in self._present if name not in needed]
-        remove_weights(self._weights, unneeded)
-        for name in unneeded:
-            del self._present[name]
+        self._writer.remove_all_but(needed)
         # Looking through a whole population is too much for every event.
-        self._collect_at = len(self._present) + max(1, self._settings.population_size // _COLLECTIONS_A_POPULATION)
+        step = max(1, self._settings.population_size // _COLLECTIONS_A_POPULATION)
+        self._collect_at = self._writer.weights_kept + step

@@ -1,60 +1,28 @@
-"""A session of a run: opens or begins its folder, evolves in it, and closes it."""
+"""Runs are started, resumed and replayed here: a folder is checked, and a session evolves in it."""
 
-import contextlib
 import dataclasses
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-import jax
-
 from jaxevo.data import Dataset, absolute_name, load
-from jaxevo.data.cache import cache_dir
-from jaxevo.execution.executor import Executor
-from jaxevo.execution.local import LocalExecutor
 from jaxevo.execution.machine import describe_machine, differences
 from jaxevo.execution.placement import lane_devices
-from jaxevo.execution.waiting import BIRTHS_A_LANE, expected_idle_share
-from jaxevo.execution.worker import Assignment
-from jaxevo.networks.compilation import use_persistent_cache
-from jaxevo.search.evolution import EvolutionState, Outcome, Task, evolution
-from jaxevo.session.loop import FAILED, HostLoop, Progress, Watcher
+from jaxevo.search.evolution import Task, evolution
+from jaxevo.session.progress import Watcher
+from jaxevo.session.session import Ended, Session
 from jaxevo.settings import Execution, Limits, Settings
-from jaxevo.signals import wish_to_stop
-from jaxevo.storage.attempts import Attempts
-from jaxevo.storage.checkpoint import SnapshotStore, TrainingStore, load_latest_snapshot
 from jaxevo.storage.history import History
-from jaxevo.storage.integrity import check_journal, check_manifest
-from jaxevo.storage.journal import Journal, JournalContent, Record, Session, Stop, read_journal
+from jaxevo.storage.journal import JournalContent
+from jaxevo.storage.stored_run import StoredRun, read_stored_run
 from jaxevo.storage.workdir import (
     Manifest,
     Workdir,
     WorkdirError,
     check_new,
     locked,
-    manifest_sha256,
     read_manifest,
     write_manifest,
 )
-
-# Below it nobody would set num_workers otherwise.
-_IDLE_SHARE_TO_TELL = 0.02
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a session of a run ended.
-
-    Attributes:
-        stop_reason: the limit that was met, or `INTERRUPTED`.
-        progress: at the end.
-        busy: whether a thread of the session still compiles, which nothing can interrupt.
-    """
-
-    stop_reason: str
-    progress: Progress
-    busy: bool
 
 
 def start_run(path: Path, settings: Settings, limits: Limits, execution: Execution, watcher: Watcher) -> Ended:
@@ -85,7 +53,7 @@ def start_run(path: Path, settings: Settings, limits: Limits, execution: Executi
             machine=machine,
         )
         write_manifest(workdir, manifest)
-        return _evolve(workdir, manifest, dataset, JournalContent(), None, limits, execution, watcher)
+        return Session(StoredRun(workdir, manifest), dataset, execution, watcher).evolve(limits)
 
 
 def resume_run(path: Path, changes: Limits, execution: Execution, watcher: Watcher, skip: Sequence[int] = ()) -> Ended:
@@ -112,18 +80,15 @@ def resume_run(path: Path, changes: Limits, execution: Execution, watcher: Watch
             "undisturbed run"
         )
     with locked(path):
-        content = read_journal(workdir.journal)
-        state = load_latest_snapshot(workdir.snapshots)
-        check_manifest(workdir, content)
-        check_journal(workdir, content, state)
-        _check_skipped(skip, content)
+        run = read_stored_run(workdir, manifest)
+        _check_skipped(skip, run.content)
         if skip:
             watcher.notice(
                 f"counting as failed, without training: {', '.join(map(str, skip))}. The run is not reproducible from "
                 "its seed alone any more"
             )
-        limits = _limits_changed(manifest, content, changes)
-        return _evolve(workdir, manifest, dataset, content, state, limits, execution, watcher, skip)
+        limits = _limits_changed(run, changes)
+        return Session(run, dataset, execution, watcher).evolve(limits, skip)
 
 
 def replay_run(source: Path, path: Path, execution: Execution, watcher: Watcher) -> Ended:
@@ -150,15 +115,17 @@ def replay_run(source: Path, path: Path, execution: Execution, watcher: Watcher)
         workdir = Workdir(path)
         manifest = dataclasses.replace(history.manifest, limits=limits, machine=machine, order=told)
         write_manifest(workdir, manifest)
-        return _evolve(workdir, manifest, dataset, JournalContent(), None, limits, execution, watcher, history.skipped)
+        session = Session(StoredRun(workdir, manifest), dataset, execution, watcher)
+        return session.evolve(limits, history.skipped)
 
 
-def _limits_changed(manifest: Manifest, content: JournalContent, changes: Limits) -> Limits:
+def _limits_changed(run: StoredRun, changes: Limits) -> Limits:
     """Returns the limits of the last session with those that are given in their place.
 
     The limit that ended it gives way to another that is given: else the run could not be gone on with up to that one.
     """
-    limits = content.sessions[-1].limits if content.sessions else manifest.limits
+    content = run.content
+    limits = content.sessions[-1].limits if content.sessions else run.manifest.limits
     given = {name: value for name, value in dataclasses.asdict(changes).items() if value is not None}
     met = content.stopped.reason if content.stopped is not None else None
     lifted = {met: None} if given and met in dataclasses.asdict(limits) else {}
@@ -220,113 +187,3 @@ def check_execution(settings: Settings, execution: Execution) -> None:
     execution.check_batch_size(settings.batch_size)
     if execution.executor == "local":
         lane_devices(execution)
-
-
-def _evolve(
-    workdir: Workdir,
-    manifest: Manifest,
-    dataset: Dataset,
-    content: JournalContent,
-    state: EvolutionState | None,
-    limits: Limits,
-    execution: Execution,
-    watcher: Watcher,
-    skip: Sequence[int] = (),
-) -> Ended:
-    """Opens all that a session needs, evolves, and closes it.
-
-    Args:
-        workdir: of the run.
-        manifest: of the run.
-        dataset: of the run.
-        content: what the journal holds before.
-        state: what the last snapshot holds, None where there is none.
-        limits: where the session is to end.
-        execution: on what it is executed.
-        watcher: whoever watches.
-        skip: births in training to count as failed.
-    """
-    settings = manifest.settings
-    use_persistent_cache(cache_dir() / "executables")
-    snapshots = SnapshotStore(workdir.snapshots)
-    with contextlib.closing(snapshots), Journal(workdir.journal) as journal, wish_to_stop() as interrupted:
-        workdir.result.unlink(missing_ok=True)  # It will be of another event.
-        session = Session(len(content.sessions) + 1, time.time(), limits, manifest_sha256(workdir))
-        skipped = [_skipped(birth_id, session.number) for birth_id in skip]
-        journal.append([session, *skipped])
-        content = dataclasses.replace(content, records=content.records | {one.outcome.id: one for one in skipped})
-        first_step = TrainingStore(workdir.training).last_step
-        attempts = Attempts(journal, content, session.number, execution.max_deaths, first_step)
-        executor = _executor(workdir, manifest, dataset, execution, session, attempts, watcher)
-        loop = HostLoop(workdir, manifest, limits, content, state, journal, snapshots, executor, watcher)
-        few = settings.workers < BIRTHS_A_LANE * executor.lanes and not settings.wall_clock
-        expected = expected_idle_share(settings.workers, executor.lanes) if few else 0.0
-        if expected >= _IDLE_SHARE_TO_TELL:
-            watcher.notice(
-                f"num_workers is {settings.workers} for {executor.lanes} lanes: with fewer than {BIRTHS_A_LANE} births "
-                f"in flight a lane, lanes wait for the outcome that is due next, here some {expected:.0%} of their "
-                "time; the result is the same"
-            )
-        if execution.fast:
-            watcher.notice(_what_fast_costs(execution))
-        try:
-            reason = loop.until_stopped(interrupted)
-        except BaseException:
-            # What had finished is kept, and no training is taken for one that killed the process.
-            with contextlib.suppress(OSError):
-                _stop(session, FAILED, loop, executor, journal)
-            raise
-        progress = _stop(session, reason, loop, executor, journal)
-        loop.snapshot()
-        return Ended(reason, progress, executor.busy)
-
-
-def _executor(
-    workdir: Workdir,
-    manifest: Manifest,
-    dataset: Dataset,
-    execution: Execution,
-    session: Session,
-    attempts: Attempts,
-    watcher: Watcher,
-) -> Executor:
-    """Returns what trains the session's births."""
-    if execution.executor == "local":
-        return LocalExecutor(manifest.settings, dataset, workdir, execution, session.number, attempts)
-    from jaxevo.execution.ray.cluster import ClusterExecutor
-
-    assignment = Assignment(
-        settings=manifest.settings,
-        workdir=workdir.path.absolute(),
-        session=session.number,
-        machine=manifest.machine,
-        data_fingerprint=dataset.fingerprint,
-    )
-    return ClusterExecutor(assignment, execution, dataset.image_shape, attempts, watcher.notice)
-
-
-def _what_fast_costs(execution: Execution) -> str:
-    # What devices workers have, this process does not know.
-    device = jax.local_devices()[0] if execution.executor == "local" else None
-    if device is not None and device.platform != "gpu":
-        return f"fast turns nothing off on {device.device_kind}: only GPUs have operations that are not deterministic"
-    return (
-        "fast is on: operations are not deterministic and kernels are chosen by timing, so the same seed does not give "
-        "the same run again, and 'jaxevo verify --retrain' will find other bits"
-    )
-
-
-def _skipped(birth_id: int, session: int) -> Record:
-    outcome = Outcome(birth_id, 0.0, None, None, failure="the user had it skipped")
-    return Record(outcome, None, 0.0, 0.0, time.time(), session, attempt=0)
-
-
-def _stop(session: Session, reason: str, loop: HostLoop, executor: Executor, journal: Journal) -> Progress:
-    """Ends the lanes, and notes in the journal how the session ended, even where the user is too impatient to wait."""
-    try:
-        loop.keep(executor.close())
-    finally:
-        progress = loop.progress()
-        state = progress.state
-        journal.append([Stop(session.number, state.events, reason, state.fingerprint, progress.session_seconds)])
-    return progress

@@ -21,7 +21,7 @@ from jaxevo.storage.faults import kill_point
 
 
 @dataclass(frozen=True)
-class Session:
+class Start:
     """One start of the host process on this run.
 
     Attributes:
@@ -131,7 +131,7 @@ class Snapshot:
     fingerprint: str
 
 
-Entry = Session | Attempt | Loss | Record | Stop | Snapshot
+Entry = Start | Attempt | Loss | Record | Stop | Snapshot
 _KINDS: dict[str, type[Attempt | Loss | Stop | Snapshot]] = {
     kind.__name__.lower(): kind for kind in (Attempt, Loss, Stop, Snapshot)
 }
@@ -142,7 +142,7 @@ class JournalContent:
     """What a journal holds.
 
     Attributes:
-        sessions: in order.
+        sessions: the start of each, in order.
         stops: of the sessions that ended cleanly, in order.
         attempts: in the order in which they began.
         losses: in the order in which they were noticed.
@@ -151,7 +151,7 @@ class JournalContent:
         stopped: how the run stands stopped; None while a session runs, or after one that was killed.
     """
 
-    sessions: tuple[Session, ...] = ()
+    sessions: tuple[Start, ...] = ()
     stops: tuple[Stop, ...] = ()
     attempts: tuple[Attempt, ...] = ()
     losses: tuple[Loss, ...] = ()
@@ -230,7 +230,7 @@ def read_journal(path: Path) -> JournalContent:
                 raise JournalError(f"{path} records individual {entry.outcome.id} twice; restore the file from a copy")
             records[entry.outcome.id] = entry
     return JournalContent(
-        sessions=tuple(entry for entry in entries if isinstance(entry, Session)),
+        sessions=tuple(entry for entry in entries if isinstance(entry, Start)),
         stops=tuple(entry for entry in entries if isinstance(entry, Stop)),
         attempts=tuple(entry for entry in entries if isinstance(entry, Attempt)),
         losses=tuple(entry for entry in entries if isinstance(entry, Loss)),
@@ -304,6 +304,6 @@ def _from_json(fields: dict[str, Any]) -> Entry:
     kind = fields.pop("kind")
     if kind == "record":
         return Record(**(fields | {"outcome": Outcome(**fields["outcome"])}))
-    if kind == "session":
-        return Session(**(fields | {"limits": Limits(**fields["limits"])}))
+    if kind == "start":
+        return Start(**(fields | {"limits": Limits(**fields["limits"])}))
     return _KINDS[kind](**fields)

@@ -34,7 +34,7 @@ import jax
 from jaxevo.networks.compilation import Compiler
 from jaxevo.execution.lane import Lane
 from jaxevo.networks.trainer import Trainer
-from jaxevo.session.loop import Watcher
+from jaxevo.session.progress import Watcher
 from jaxevo.session.run import start_run
 
 compiled, held, lanes = collections.Counter(), collections.Counter(), {}

@@ -18,7 +18,7 @@ from helpers.ray_cluster import LoopbackCluster, loopback_cluster
 from helpers.tiny_runs import TINY, command, journal_lines, resume, rewrite_manifest, run_arguments, start
 
 import jaxevo as package
-from jaxevo.session.loop import Progress, Watcher
+from jaxevo.session.progress import Progress, Watcher
 from jaxevo.session.run import resume_run, start_run
 from jaxevo.settings import Execution, Limits, Settings
 

@@ -15,11 +15,12 @@ from experiments.benchmarks.scale.scenarios import DIGITS, FITTED, manifest_of
 from experiments.benchmarks.scale.throughput import Load, measure_here
 from experiments.benchmarks.scale.workload import evolved
 from jaxevo.search.evolution import Birth, evolution
-from jaxevo.session.loop import HostLoop, Watcher
+from jaxevo.session.loop import HostLoop
+from jaxevo.session.progress import Watcher
 from jaxevo.settings import Limits, Settings
 from jaxevo.spaces.large_scale.genotype import Genotype
-from jaxevo.storage.checkpoint import SnapshotStore
-from jaxevo.storage.journal import Journal, JournalContent, read_journal
+from jaxevo.storage.journal import read_journal
+from jaxevo.storage.stored_run import RunWriter, StoredRun
 from jaxevo.storage.workdir import Workdir
 
 SETTINGS = Settings(population_size=24, num_workers=12, train_steps=300)
@@ -173,11 +174,9 @@ def host_loop(load, folder, events):
     workdir = Workdir(folder)
     limits = Limits(max_individuals=events)
     simulated = executor(load.lanes, load.durations, load.sigma)
-    with contextlib.closing(SnapshotStore(workdir.snapshots)) as snapshots, Journal(workdir.journal) as journal:
-        state, watcher = None, Watcher()
-        manifest = manifest_of(load.settings, load.task, limits)
-        loop = HostLoop(workdir, manifest, limits, JournalContent(), state, journal, snapshots, simulated, watcher)
-        yield loop, simulated
+    run = StoredRun(workdir, manifest_of(load.settings, load.task, limits))
+    with RunWriter(run) as writer:
+        yield HostLoop(run, limits, writer, simulated, Watcher()), simulated
 
 
 # The host.

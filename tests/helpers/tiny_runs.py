@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from experiments.benchmarks.faults.host import TINY, run_arguments
-from jaxevo.session.loop import Watcher
+from jaxevo.session.progress import Watcher
 from jaxevo.session.run import Ended, resume_run, start_run
 from jaxevo.settings import Execution, Limits, Settings
 from jaxevo.storage.workdir import Workdir, manifest_sha256
@@ -75,7 +75,7 @@ def rewrite_manifest(path: Path, change: Callable[[dict], None]) -> None:
 
     def rehash(lines: list[dict]) -> None:
         for line in lines:
-            if line["kind"] == "session":
+            if line["kind"] == "start":
                 line["manifest_sha256"] = manifest_sha256(workdir)
 
     rewrite_journal(path, rehash)

@@ -11,7 +11,7 @@ from helpers.virtual_devices import PROGRAMS, train
 import jaxevo as package
 from jaxevo.data import load
 from jaxevo.networks.devices import Devices, device_groups
-from jaxevo.session.loop import Watcher
+from jaxevo.session.progress import Watcher
 from jaxevo.session.run import resume_run
 from jaxevo.settings import Execution, Limits
 

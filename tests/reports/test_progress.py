@@ -10,7 +10,7 @@ from jaxevo.reports import progress
 from jaxevo.search.evolution import EvolutionState
 from jaxevo.search.in_flight import InFlight
 from jaxevo.search.population import Individual, Population
-from jaxevo.session.loop import Progress
+from jaxevo.session.progress import Progress
 from jaxevo.settings import Limits
 
 FIRST = Individual(0, None, None, INITIAL, 0.125, "w", "h")

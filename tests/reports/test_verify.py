@@ -12,7 +12,7 @@ from helpers.tiny_runs import jaxevo, journal_lines, rewrite_journal, rewrite_ma
 import jaxevo as package
 from jaxevo.reports.result import write_result
 from jaxevo.reports.verify import verify_run
-from jaxevo.session.loop import Watcher
+from jaxevo.session.progress import Watcher
 from jaxevo.session.run import replay_run
 from jaxevo.settings import Execution
 from jaxevo.storage.checkpoint import WeightStore, variables_sha256

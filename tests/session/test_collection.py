@@ -1,15 +1,15 @@
 """Which weights the host loop keeps, with a trainer that writes empty folders for weights."""
 
-import contextlib
-
 import pytest
 
 from experiments.benchmarks.scale.executor import SimulatedExecutor
 from experiments.benchmarks.scale.scenarios import DIGITS, FITTED, manifest_of
-from jaxevo.session.loop import HostLoop, Watcher
+from jaxevo.session.loop import HostLoop
+from jaxevo.session.progress import Watcher
 from jaxevo.settings import Limits, Settings
-from jaxevo.storage.checkpoint import SnapshotStore, load_latest_snapshot
-from jaxevo.storage.journal import Journal, read_journal
+from jaxevo.storage.checkpoint import load_latest_snapshot
+from jaxevo.storage.journal import read_journal
+from jaxevo.storage.stored_run import RunWriter, StoredRun
 from jaxevo.storage.workdir import Workdir, weight_names
 
 
@@ -35,12 +35,11 @@ def session(folder, settings, events):
     """Evolves up to a number of events; returns loop and executor."""
     workdir = Workdir(folder)
     executor = Writing(workdir.weights)
-    content = read_journal(workdir.journal)
-    with contextlib.closing(SnapshotStore(workdir.snapshots)) as snapshots, Journal(workdir.journal) as journal:
-        state, limits = load_latest_snapshot(workdir.snapshots), Limits(max_individuals=events)
-        manifest = manifest_of(settings, DIGITS, limits)
-        arguments = workdir, manifest, limits, content, state, journal, snapshots, executor, Watcher()
-        loop = HostLoop(*arguments)
+    limits = Limits(max_individuals=events)
+    content, state = read_journal(workdir.journal), load_latest_snapshot(workdir.snapshots)
+    run = StoredRun(workdir, manifest_of(settings, DIGITS, limits), content, state)
+    with RunWriter(run) as writer:
+        loop = HostLoop(run, limits, writer, executor, Watcher())
         loop.until_stopped(lambda: False)
     return loop, executor
 

@@ -13,7 +13,7 @@ def test_a_run_killed_before_its_first_record_keeps_its_limits(tmp_path):
     path = tmp_path / "run"
     first = jaxevo(*run_arguments(path, EVENTS), kill_point="before journal record:1")
     assert first.returncode == SIGKILLED, first.stderr
-    assert not journal_lines(path, "session")
+    assert not journal_lines(path, "start")
     last = jaxevo("resume", path, "--lanes", 2)
     assert last.returncode == 0, last.stderr
     assert package.open(path).fingerprint == expected

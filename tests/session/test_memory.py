@@ -11,7 +11,7 @@ from helpers.tiny_runs import TINY
 
 from experiments.benchmarks import memory
 from experiments.benchmarks.compile_log import compilations
-from jaxevo.session.loop import Progress, Watcher
+from jaxevo.session.progress import Progress, Watcher
 from jaxevo.session.run import start_run
 from jaxevo.settings import Execution, Limits, Settings
 

@@ -12,7 +12,7 @@ import jaxevo as package
 from experiments.benchmarks.faults.host import SIGKILLED
 from jaxevo.reports.result import write_result
 from jaxevo.reports.verify import verify_run
-from jaxevo.session.loop import INTERRUPTED, Watcher
+from jaxevo.session.progress import INTERRUPTED, Watcher
 from jaxevo.session.run import resume_run, start_run
 from jaxevo.settings import Execution, Limits, Settings
 
@@ -119,8 +119,8 @@ def test_limits_that_did_not_end_the_run_stay(tmp_path):
     path = tmp_path / "run"
     start_run(path, Settings(**TINY), Limits(max_individuals=3, target_accuracy=0.999), Execution(2), Watcher())
     resume(path, 5)
-    assert [line["limits"]["target_accuracy"] for line in journal_lines(path, "session")] == [0.999, 0.999]
-    assert [line["limits"]["max_individuals"] for line in journal_lines(path, "session")] == [3, 5]
+    assert [line["limits"]["target_accuracy"] for line in journal_lines(path, "start")] == [0.999, 0.999]
+    assert [line["limits"]["max_individuals"] for line in journal_lines(path, "start")] == [3, 5]
 
 
 def test_a_result_is_never_of_another_event(tmp_path):

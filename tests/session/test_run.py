@@ -14,7 +14,7 @@ from helpers.tiny_runs import TINY, command, jaxevo, journal_lines, resume, rewr
 import jaxevo as package
 from jaxevo.data import load
 from jaxevo.execution.waiting import expected_idle_share
-from jaxevo.session.loop import Progress, Watcher
+from jaxevo.session.progress import Progress, Watcher
 from jaxevo.session.run import start_run
 from jaxevo.settings import Execution, Limits, Settings
 from jaxevo.storage.checkpoint import CheckpointError

@@ -14,10 +14,12 @@ from helpers.tiny_runs import journal_lines, run_arguments, start
 
 import jaxevo as package
 from jaxevo.reports.verify import verify_run
-from jaxevo.session.run import _stop
-from jaxevo.settings import Limits
+from jaxevo.session.progress import Watcher
+from jaxevo.session.session import Session
 from jaxevo.signals import stoppable, wish_to_stop
-from jaxevo.storage.journal import Journal, Session, Stop, read_journal
+from jaxevo.storage.journal import Journal, Stop, read_journal
+from jaxevo.storage.stored_run import RunWriter, StoredRun
+from jaxevo.storage.workdir import Workdir
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
@@ -199,8 +201,10 @@ def test_an_impatient_user_leaves_the_end_of_the_session_in_the_journal(tmp_path
         progress=lambda: SimpleNamespace(state=state, session_seconds=1.0), keep=lambda records: None
     )
     path = tmp_path / "journal.jsonl"
-    with Journal(path) as journal, pytest.raises(KeyboardInterrupt):
-        _stop(Session(1, 0.0, Limits(), ""), "interrupted", loop, SimpleNamespace(close=close), journal)
+    run = StoredRun(Workdir(tmp_path), manifest=None)
+    session = Session(run, dataset=None, execution=None, watcher=Watcher())
+    with RunWriter(run) as writer, pytest.raises(KeyboardInterrupt):
+        session._stop("interrupted", loop, SimpleNamespace(close=close), writer)
     assert read_journal(path).stops == (Stop(1, 3, "interrupted", "f", 1.0),)
 
 

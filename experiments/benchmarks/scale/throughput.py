@@ -1,6 +1,5 @@
 """What the host does in a second: the real loop, evolution, journal and snapshots around a simulated trainer."""
 
-import contextlib
 import tempfile
 import time
 from collections.abc import Iterable
@@ -12,11 +11,12 @@ from experiments.benchmarks.scale.durations import Durations
 from experiments.benchmarks.scale.executor import SimulatedExecutor
 from experiments.benchmarks.scale.scenarios import manifest_of
 from jaxevo.search.evolution import EvolutionState, Task
-from jaxevo.session.loop import HostLoop, Progress, Watcher
+from jaxevo.session.loop import HostLoop
+from jaxevo.session.progress import Progress, Watcher
 from jaxevo.settings import Limits, Settings
 from jaxevo.storage.attempts import Attempts
-from jaxevo.storage.checkpoint import SnapshotStore
-from jaxevo.storage.journal import Entry, Journal, JournalContent, Record
+from jaxevo.storage.journal import Entry, Record
+from jaxevo.storage.stored_run import RunWriter, StoredRun
 from jaxevo.storage.workdir import Workdir
 
 _HANDED = 10
@@ -101,26 +101,26 @@ class _Meter:
     waited: float
 
 
-class _CountingJournal(Journal):
-    """Counts records, and how often they are forced to disk."""
+class _MeteredWriter(RunWriter):
+    """Counts records and how often they are forced to disk, and takes the time of every snapshot."""
 
-    writes = records = 0
+    def __init__(self, run: StoredRun) -> None:
+        super().__init__(run)
+        self.writes = self.records = 0
+        self.seconds = self.processor = self.longest = 0.0
+        append = self.journal.append
 
-    def append(self, entries: Iterable[Entry]) -> None:
-        written = list(entries)
-        super().append(written)
-        self.writes += 1
-        self.records += sum(isinstance(entry, Record) for entry in written)
+        def counting(entries: Iterable[Entry]) -> None:
+            written = list(entries)
+            append(written)
+            self.writes += 1
+            self.records += sum(isinstance(entry, Record) for entry in written)
 
+        self.journal.append = counting  # type: ignore[method-assign]
 
-class _TimedSnapshots(SnapshotStore):
-    """Takes the time of every snapshot."""
-
-    seconds = processor = longest = 0.0
-
-    def save(self, state: EvolutionState) -> None:
+    def snapshot(self, state: EvolutionState) -> None:
         wall, processor = time.perf_counter(), time.process_time()
-        super().save(state)
+        super().snapshot(state)
         taken = time.perf_counter() - wall
         self.seconds += taken
         self.longest = max(self.longest, taken)
@@ -129,16 +129,16 @@ class _TimedSnapshots(SnapshotStore):
 
 def _measure(load: Load, workdir: Workdir) -> Throughput:
     size = load.settings.population_size
-    snapshots = _TimedSnapshots(workdir.snapshots)
-    with contextlib.closing(snapshots), _CountingJournal(workdir.journal) as journal:
-        content = JournalContent()
+    limits = Limits(max_individuals=size + load.events)
+    run = StoredRun(workdir, manifest_of(load.settings, load.task, limits))
+    with _MeteredWriter(run) as writer:
         executor = SimulatedExecutor(
             load.lanes,
             load.durations,
             load.sigma,
             load.task.image_shape,
             handed=max(1, min(_HANDED, load.lanes // 10)),
-            begin=Attempts(journal, content, 1, max_deaths=5).begin,
+            begin=Attempts(writer.journal, run.content, 1, max_deaths=5).begin,
         )
 
         def read() -> _Meter:
@@ -147,10 +147,10 @@ def _measure(load: Load, workdir: Workdir) -> Throughput:
                 time.process_time(),
                 executor.spent,
                 executor.processor_spent,
-                snapshots.seconds,
-                snapshots.processor,
-                journal.writes,
-                journal.records,
+                writer.seconds,
+                writer.processor,
+                writer.writes,
+                writer.records,
                 workdir.journal.stat().st_size,
                 executor.now,
                 executor.waited,
@@ -165,12 +165,10 @@ def _measure(load: Load, workdir: Workdir) -> Throughput:
                 if not opened and progress.state.events == size:
                     opened.append(read())
 
-        limits = Limits(max_individuals=size + load.events)
-        manifest = manifest_of(load.settings, load.task, limits)
-        loop = HostLoop(workdir, manifest, limits, content, None, journal, snapshots, executor, Filled())
+        loop = HostLoop(run, limits, writer, executor, Filled())
         loop.until_stopped(lambda: False)
         closed = read()
-        loop.snapshot()
+        writer.snapshot(loop.progress().state)
     state = loop.progress().state
     (start,) = opened
     events = load.events
@@ -189,7 +187,7 @@ def _measure(load: Load, workdir: Workdir) -> Throughput:
         writes_a_record=(closed.writes - start.writes) / records,
         journal_bytes=(closed.bytes - start.bytes) / records,
         snapshot_bytes=stored / held,
-        snapshot_seconds=snapshots.longest,
+        snapshot_seconds=writer.longest,
         layers=sum(len(individual.genotype.layers) for individual in state.population) / len(state.population),
         memory=peak_memory(),
     )

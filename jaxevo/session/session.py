@@ -1,0 +1,156 @@
+"""A session: one process's part of a run, with all that it holds open."""
+
+import contextlib
+import dataclasses
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import jax
+
+from jaxevo.data import Dataset
+from jaxevo.data.cache import cache_dir
+from jaxevo.execution.executor import Executor
+from jaxevo.execution.local import LocalExecutor
+from jaxevo.execution.waiting import BIRTHS_A_LANE, expected_idle_share
+from jaxevo.execution.worker import Assignment
+from jaxevo.networks.compilation import use_persistent_cache
+from jaxevo.search.evolution import Outcome
+from jaxevo.session.loop import HostLoop
+from jaxevo.session.progress import FAILED, Progress, Watcher
+from jaxevo.settings import Execution, Limits
+from jaxevo.signals import wish_to_stop
+from jaxevo.storage.attempts import Attempts
+from jaxevo.storage.journal import Record, Start, Stop
+from jaxevo.storage.stored_run import RunWriter, StoredRun
+from jaxevo.storage.workdir import manifest_sha256
+
+# Below it nobody would set num_workers otherwise.
+_IDLE_SHARE_TO_TELL = 0.02
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a session of a run ended.
+
+    Attributes:
+        stop_reason: the limit that was met, or `INTERRUPTED`.
+        progress: at the end.
+        busy: whether a thread of the session still compiles, which nothing can interrupt.
+    """
+
+    stop_reason: str
+    progress: Progress
+    busy: bool
+
+
+class Session:
+    """Evolves a run from where its folder left it; the folder's lock must be held."""
+
+    def __init__(self, run: StoredRun, dataset: Dataset, execution: Execution, watcher: Watcher) -> None:
+        """Names what a session needs; nothing is opened yet.
+
+        Args:
+            run: as the sessions before left it.
+            dataset: of the run.
+            execution: on what it is executed.
+            watcher: is told how far it is.
+        """
+        self._run = run
+        self._dataset = dataset
+        self._execution = execution
+        self._watcher = watcher
+        self._number = len(run.content.sessions) + 1
+
+    def evolve(self, limits: Limits, skip: Sequence[int] = ()) -> Ended:
+        """Opens the folder, evolves until a limit is met or a signal comes, and closes it.
+
+        Args:
+            limits: where the session is to end.
+            skip: births in training to count as failed.
+
+        Raises:
+            Exception: what ended a lane; what had finished is kept.
+        """
+        use_persistent_cache(cache_dir() / "executables")
+        with RunWriter(self._run) as writer, wish_to_stop() as interrupted:
+            run = self._begin(writer, limits, skip)
+            executor = self._executor(run, writer)
+            loop = HostLoop(run, limits, writer, executor, self._watcher)
+            self._say_what_to_expect(executor)
+            try:
+                reason = loop.until_stopped(interrupted)
+            except BaseException:
+                # What had finished is kept, and no training is taken for one that killed the process.
+                with contextlib.suppress(OSError):
+                    self._stop(FAILED, loop, executor, writer)
+                raise
+            progress = self._stop(reason, loop, executor, writer)
+            writer.snapshot(progress.state)
+            return Ended(reason, progress, executor.busy)
+
+    def _begin(self, writer: RunWriter, limits: Limits, skip: Sequence[int]) -> StoredRun:
+        """Notes in the journal that the session begins; returns the run with the records of skipped births."""
+        start = Start(self._number, time.time(), limits, manifest_sha256(self._run.workdir))
+        skipped = [_skipped(birth_id, self._number) for birth_id in skip]
+        writer.journal.append([start, *skipped])
+        records = self._run.content.records | {record.outcome.id: record for record in skipped}
+        return dataclasses.replace(self._run, content=dataclasses.replace(self._run.content, records=records))
+
+    def _executor(self, run: StoredRun, writer: RunWriter) -> Executor:
+        """Returns what trains the session's births."""
+        execution, manifest, dataset = self._execution, run.manifest, self._dataset
+        attempts = Attempts(writer.journal, run.content, self._number, execution.max_deaths, writer.first_step)
+        if execution.executor == "local":
+            return LocalExecutor(manifest.settings, dataset, run.workdir, execution, self._number, attempts)
+        from jaxevo.execution.ray.cluster import ClusterExecutor
+
+        assignment = Assignment(
+            settings=manifest.settings,
+            workdir=run.workdir.path.absolute(),
+            session=self._number,
+            machine=manifest.machine,
+            data_fingerprint=dataset.fingerprint,
+        )
+        return ClusterExecutor(assignment, execution, dataset.image_shape, attempts, self._watcher.notice)
+
+    def _say_what_to_expect(self, executor: Executor) -> None:
+        """Tells the user where lanes will wait, and what --fast costs."""
+        settings = self._run.manifest.settings
+        few = settings.workers < BIRTHS_A_LANE * executor.lanes and not settings.wall_clock
+        expected = expected_idle_share(settings.workers, executor.lanes) if few else 0.0
+        if expected >= _IDLE_SHARE_TO_TELL:
+            self._watcher.notice(
+                f"num_workers is {settings.workers} for {executor.lanes} lanes: with fewer than {BIRTHS_A_LANE} births "
+                f"in flight a lane, lanes wait for the outcome that is due next, here some {expected:.0%} of their "
+                "time; the result is the same"
+            )
+        if self._execution.fast:
+            self._watcher.notice(_what_fast_costs(self._execution))
+
+    def _stop(self, reason: str, loop: HostLoop, executor: Executor, writer: RunWriter) -> Progress:
+        """Ends the lanes and notes in the journal how the session ended, even where a user does not wait."""
+        try:
+            loop.keep(executor.close())
+        finally:
+            progress = loop.progress()
+            state = progress.state
+            stop = Stop(self._number, state.events, reason, state.fingerprint, progress.session_seconds)
+            writer.journal.append([stop])
+        return progress
+
+
+def _what_fast_costs(execution: Execution) -> str:
+    # What devices workers have, this process does not know.
+    device = jax.local_devices()[0] if execution.executor == "local" else None
+    if device is not None and device.platform != "gpu":
+        return f"fast turns nothing off on {device.device_kind}: only GPUs have operations that are not deterministic"
+    return (
+        "fast is on: operations are not deterministic and kernels are chosen by timing, so the same seed does not give "
+        "the same run again, and 'jaxevo verify --retrain' will find other bits"
+    )
+
+
+def _skipped(birth_id: int, session: int) -> Record:
+    outcome = Outcome(birth_id, 0.0, None, None, failure="the user had it skipped")
+    return Record(outcome, None, 0.0, 0.0, time.time(), session, attempt=0)
