@@ -8,8 +8,7 @@ import re
 import pytest
 
 from jaxevo.search.evolution import Task, evolution
-from jaxevo.search.randomness import MAX_SEED
-from jaxevo.settings import PRESETS, Execution, Limits, Settings, settings_from_json
+from jaxevo.settings import MAX_SEED, PRESETS, Execution, Limits, Settings, settings_from_json
 
 
 def assert_refused(make, name, value):

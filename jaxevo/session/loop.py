@@ -38,6 +38,9 @@ class HostLoop:
         self._limits_before = [dataclasses.replace(one.limits, max_seconds=None) for one in content.sessions]
         self._evolution = evolution(manifest.settings, task_of_manifest(manifest))
         self._state = run.state if run.state is not None else self._evolution.init()
+        # The state at the last told event, before the deaths that make room for the next births. That is where a run
+        # stands when it stops; another session may kill the same individuals for the same births.
+        self._told = self._state
         self._writer = writer
         self._executor = executor
         self._watcher = watcher
@@ -68,7 +71,7 @@ class HostLoop:
             record = self._next_record(interrupted)
             if record is None:
                 return INTERRUPTED
-            self._state = self._evolution.tell(self._state, record.outcome)
+            self._tell(record)
             if self._state.events % self._settings.events_a_snapshot == 0:
                 self._writer.announce(self._state)
             self._watcher.progressed(self.progress())
@@ -84,7 +87,7 @@ class HostLoop:
             told = next_told(self._state, self._records, self._settings.wall_clock, self._order)
             if told is None:
                 break
-            self._state = self._evolution.tell(self._state, self._records.pop(told).outcome)
+            self._tell(self._records.pop(told))
         self._first_event = self._state.events
 
     def _may_have_told_more(self) -> bool:
@@ -96,6 +99,9 @@ class HostLoop:
     def _ask(self) -> None:
         self._state, births = self._evolution.ask(self._state)
         self._take(births)
+
+    def _tell(self, record: Record) -> None:
+        self._state = self._told = self._evolution.tell(self._state, record.outcome)
 
     def _take(self, births: Iterable[Birth]) -> None:
         """Notes births to be trained, if they were not yet; raises `JournalError` for one once decided otherwise."""
@@ -120,9 +126,9 @@ class HostLoop:
     def progress(self) -> Progress:
         """Returns how far the run is."""
         return Progress(
-            state=self._state,
+            state=self._told,
             limits=self._limits,
-            session_events=self._state.events - self._first_event,
+            session_events=self._told.events - self._first_event,
             session_seconds=time.perf_counter() - self._began,
             compile_seconds=self._compile_seconds,
             train_seconds=self._train_seconds,
@@ -152,11 +158,12 @@ class HostLoop:
     def _collect(self) -> None:
         """Removes the weights that nobody needs any more.
 
-        Needed are those of the living, of the best ever, of the parents of births without a durable record, and of
-        finished individuals that were not told yet. Everything told is durable, so that a restart needs no other.
+        Needed are those of the living at the last told event, of the best ever, of the parents of births without a
+        durable record, and of finished individuals that were not told yet. Everything told is durable, so that a
+        restart needs no other.
         """
         state = self._state
-        needed = {individual.weights for individual in state.population}
+        needed = {individual.weights for individual in self._told.population}
         needed |= {
             birth.inherited.weights
             for birth in state.in_flight

@@ -12,7 +12,7 @@ from jaxevo.storage.journal import Record
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'jaxevo[ray]'")
 
-from jaxevo.execution import cluster
+from jaxevo.execution.ray import cluster
 from jaxevo.execution.ray.client import Node, most_workers
 
 SHAPE = (8, 8, 1)

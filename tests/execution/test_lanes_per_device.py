@@ -12,7 +12,7 @@ from helpers.tiny_runs import TINY, jaxevo, start
 import jaxevo as package
 from experiments.benchmarks.faults.host import flag_texts
 from jaxevo.data import load
-from jaxevo.execution import local
+from jaxevo.execution import placement
 from jaxevo.execution.placement import number_of_lanes
 from jaxevo.execution.worker import Assignment, Worker
 from jaxevo.settings import Execution, Settings
@@ -151,6 +151,6 @@ class Group(list):
     ],
 )
 def test_lanes_are_counted_in_all_or_for_each_device(monkeypatch, platform, groups, devices, given, lanes):
-    monkeypatch.setattr(local.os, "sched_getaffinity", lambda process: range(5))
+    monkeypatch.setattr(placement.os, "sched_getaffinity", lambda process: range(5))
     found = [Group(Device(platform) for _ in range(devices)) for _ in range(groups)]
     assert number_of_lanes(Execution(**given), found) == lanes

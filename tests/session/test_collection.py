@@ -1,5 +1,7 @@
 """Which weights the host loop keeps, with a trainer that writes empty folders for weights."""
 
+import itertools
+
 import pytest
 
 from experiments.benchmarks.scale.executor import SimulatedExecutor
@@ -31,17 +33,29 @@ class Writing(SimulatedExecutor):
         return records
 
 
-def session(folder, settings, events):
-    """Evolves up to a number of events; returns loop and executor."""
+def session(folder, settings, events, told):
+    """Evolves up to a number of events, of which so many were told before; returns loop and executor."""
     workdir = Workdir(folder)
     executor = Writing(workdir.weights)
     limits = Limits(max_individuals=events)
     content, state = read_journal(workdir.journal), load_latest_snapshot(workdir.snapshots)
     run = StoredRun(workdir, manifest_of(settings, DIGITS, limits), content, state)
     with RunWriter(run) as writer:
-        loop = HostLoop(run, limits, writer, executor, Watcher())
+        loop = HostLoop(run, limits, writer, executor, Living(folder, told))
         loop.until_stopped(lambda: False)
     return loop, executor
+
+
+class Living(Watcher):
+    """Checks at every new event that the weights of all who live are there: the run may be left at any of them."""
+
+    def __init__(self, folder, told):
+        self.weights = folder / "weights"
+        self.told = told
+
+    def progressed(self, progress):
+        living = {individual.weights for individual in progress.state.population}
+        assert progress.state.events < self.told or living <= set(weight_names(self.weights))
 
 
 def named(loop, records):
@@ -63,9 +77,10 @@ def test_what_is_needed_is_kept_and_little_else_over_several_sessions(tmp_path, 
         snapshot_interval=7,
         train_steps=300,
     )
-    for events in (2 * population_size, 2 * population_size + 5, 4 * population_size):
+    ends = (0, 2 * population_size, 2 * population_size + 5, 4 * population_size)
+    for told, events in itertools.pairwise(ends):
         (tmp_path / "weights" / f"orphan-{events}").mkdir(parents=True)
-        loop, executor = session(tmp_path, settings, events)
+        loop, executor = session(tmp_path, settings, events, told)
         kept = set(weight_names(tmp_path / "weights"))
         needed = named(loop, read_journal(tmp_path / "journal.jsonl").records)
         assert needed <= kept

@@ -66,7 +66,7 @@ def test_a_lower_limit_leaves_a_killed_run_where_it_was(copied, limit):
 
 
 def test_a_signal_at_once_leaves_a_killed_run_where_it_was(copied, monkeypatch):
-    monkeypatch.setattr("jaxevo.session.run.wish_to_stop", lambda: contextlib.nullcontext(lambda: True))
+    monkeypatch.setattr("jaxevo.session.session.wish_to_stop", lambda: contextlib.nullcontext(lambda: True))
     was = told(copied)
     ended = resume(copied, 200)
     assert (ended.stop_reason, ended.progress.state.events) == (INTERRUPTED, was)
