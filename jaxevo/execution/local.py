@@ -8,7 +8,6 @@ spare cores, and one at least.
 
 import os
 import queue
-import sys
 import threading
 import time
 from collections.abc import Iterable
@@ -25,9 +24,6 @@ from jaxevo.storage.attempts import AttemptKeeper
 from jaxevo.storage.journal import Record
 from jaxevo.storage.workdir import Workdir
 
-# A lane that waits for the interpreter, while another thread traces a program, must not wait for the default 5 ms: a
-# step of a small net takes a fifth of that.
-SWITCH_SECONDS = 0.0005
 # More would wait: a lane has about four births in flight.
 _MOST_COMPILING_AHEAD = 4
 # A lane of an accelerator trains a small network faster than a core compiles it, and leaves its own core idle.
@@ -77,7 +73,6 @@ class LocalExecutor:
         self._closing = False
         self._error: Exception | None = None
         self._finished: queue.SimpleQueue[Record | Exception] = queue.SimpleQueue()
-        sys.setswitchinterval(SWITCH_SECONDS)
         used = groups[: self.lanes]
         data = [DeviceData(settings, dataset, devices) for devices in used]
         self._compilers = [Compiler(settings, dataset, devices, execution.programs_in_memory) for devices in used]

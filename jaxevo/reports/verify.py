@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from jaxevo.data import Dataset, load
-from jaxevo.data.cache import cache_dir
+from jaxevo.environment.folders import cache_dir
 from jaxevo.execution.lane import DeviceData, Lane
 from jaxevo.execution.local import lane_devices
 from jaxevo.networks.compilation import Compiler, use_persistent_cache

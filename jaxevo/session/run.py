@@ -10,10 +10,10 @@ from pathlib import Path
 import jax
 
 from jaxevo.data import Dataset, absolute_name, load
-from jaxevo.data.cache import cache_dir
+from jaxevo.environment.folders import cache_dir
 from jaxevo.execution.executor import Executor
 from jaxevo.execution.local import LocalExecutor, lane_devices
-from jaxevo.execution.machine import describe_machine, differences
+from jaxevo.execution.machine import describe_machine
 from jaxevo.execution.waiting import BIRTHS_A_LANE, expected_idle_share
 from jaxevo.execution.worker import Assignment
 from jaxevo.networks.compilation import use_persistent_cache
@@ -26,6 +26,7 @@ from jaxevo.storage.checkpoint import SnapshotStore, TrainingStore, load_latest_
 from jaxevo.storage.history import History
 from jaxevo.storage.integrity import check_journal, check_manifest
 from jaxevo.storage.journal import Journal, JournalContent, Record, Session, Stop, read_journal
+from jaxevo.storage.machine import Machine, differences
 from jaxevo.storage.workdir import (
     Manifest,
     Workdir,
@@ -195,7 +196,7 @@ def machine_differences(manifest: Manifest, execution: Execution) -> list[str]:
     return differences(describe_machine(execution), manifest.machine)
 
 
-def _machine(execution: Execution) -> dict[str, str]:
+def _machine(execution: Execution) -> Machine:
     """Returns what a new run is trained on: this machine, or a worker's; raises `ValueError` without a cluster."""
     if execution.executor == "local":
         return describe_machine(execution)

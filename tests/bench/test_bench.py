@@ -25,7 +25,7 @@ from jaxevo.bench.timing import rates, seconds_each, spread
 from jaxevo.bench.trainee import Place, Trainee
 from jaxevo.cli.commands import parse
 from jaxevo.cli.main import main
-from jaxevo.data.cache import cache_dir
+from jaxevo.environment.folders import cache_dir
 from jaxevo.networks.compilation import use_persistent_cache
 from jaxevo.spaces.large_scale.cost import cost
 from jaxevo.spaces.large_scale.genotype import Convolution, Genotype, architecture, genotype_from_json
