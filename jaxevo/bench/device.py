@@ -61,7 +61,7 @@ def describe() -> dict[str, Any]:
         "local devices": jax.local_device_count(),
         "cores": len(os.sched_getaffinity(0)),
         "system": platform.platform(),
-        **describe_machine(Execution()),
+        **describe_machine(Execution()).facts(),
     }
 
 

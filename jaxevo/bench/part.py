@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from jaxevo.bench.extent import Extent
-from jaxevo.data.cache import cache_dir
 from jaxevo.environment import prepare_process
+from jaxevo.environment.folders import cache_dir
 from jaxevo.settings import Execution
 
 _MOST_VIRTUAL_DEVICES = 8

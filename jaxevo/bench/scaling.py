@@ -1,6 +1,5 @@
 """How training scales: over lanes, each with an individual of its own, and over devices that share one individual."""
 
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -12,7 +11,6 @@ import jax
 from jaxevo.bench import ladder
 from jaxevo.bench.extent import Extent
 from jaxevo.bench.timing import Spread, rates, seconds_each, spread, units_in
-from jaxevo.execution.local import SWITCH_SECONDS
 from jaxevo.execution.placement import lane_devices, number_of_lanes
 from jaxevo.networks.devices import Devices
 from jaxevo.networks.trainer import Trainer, Training
@@ -72,7 +70,6 @@ def measure_lanes(extent: Extent, lanes: int | None, say: Callable[[str], None])
             fills what the first leaves.
         say: told what is being measured.
     """
-    sys.setswitchinterval(SWITCH_SECONDS)  # As where lanes train.
     groups = lane_devices(Execution())
     shared = number_of_lanes(Execution(), groups) if groups[0].first.platform == "cpu" else 2 * len(groups)
     counts = powers_of_two(lanes if lanes is not None else shared)

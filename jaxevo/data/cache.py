@@ -16,14 +16,6 @@ import numpy as np
 _KEY = "key"
 
 
-def cache_dir() -> Path:
-    """`$JAXEVO_CACHE_DIR`, else `$XDG_CACHE_HOME/jaxevo`, else `~/.cache/jaxevo`; it may not exist yet."""
-    if own := os.environ.get("JAXEVO_CACHE_DIR"):
-        return Path(own).expanduser()
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base).expanduser() if base else Path.home() / ".cache") / "jaxevo"
-
-
 def read_arrays(path: Path, is_current: Callable[[Any], bool]) -> dict[str, np.ndarray] | None:
     """Reads arrays back, or tells that they have to be made again.
 

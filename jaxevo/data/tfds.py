@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jaxevo.data.builders import check_readable, data_dir, how_to_prepare, is_known, is_prepared, open_builder
-from jaxevo.data.cache import cache_dir, read_arrays, write_arrays
+from jaxevo.data.cache import read_arrays, write_arrays
 from jaxevo.data.dataset import Dataset, make_dataset
+from jaxevo.environment.folders import cache_dir
 
 if TYPE_CHECKING:
     from tensorflow_datasets.core import DatasetBuilder

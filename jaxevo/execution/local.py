@@ -6,7 +6,6 @@ accelerators every device has a lane of its own, or `lanes_per_device` that shar
 """
 
 import queue
-import sys
 import threading
 import time
 from collections.abc import Iterable
@@ -23,9 +22,6 @@ from jaxevo.storage.attempts import AttemptKeeper
 from jaxevo.storage.journal import Record
 from jaxevo.storage.workdir import Workdir
 
-# A lane that waits for the interpreter, while another thread traces a program, must not wait for the default 5 ms: a
-# step of a small net takes a fifth of that.
-SWITCH_SECONDS = 0.0005
 # A signal is to be answered within five seconds, and nothing can interrupt a compilation.
 _PATIENCE_SECONDS = 3.0
 
@@ -71,7 +67,6 @@ class LocalExecutor:
         self._queue = BirthQueue(attempts, dataset.image_shape)
         self._finished: queue.SimpleQueue[Record | Exception] = queue.SimpleQueue()
         self._error: Exception | None = None
-        sys.setswitchinterval(SWITCH_SECONDS)
         trainers = [Trainer(settings, dataset, devices, execution.programs_in_memory) for devices in used]
         self._compilers = [trainer.compiler for trainer in trainers]
         self._threads = [

@@ -1,29 +1,47 @@
-"""The machine that trains, as far as it may shape a result's last bits."""
+"""Describes the machine of this process, as far as it may shape a result's last bits."""
 
 import os
-from collections.abc import Mapping
+import platform
 
 import jax
 
-from jaxevo.environment import instruction_sets
+from jaxevo.environment import check_platform
 from jaxevo.settings import Execution
-from jaxevo.storage.workdir import software_versions
+from jaxevo.storage.machine import Machine, software_versions
 
 
-def describe_machine(execution: Execution) -> dict[str, str]:
-    """Returns what may shape a result's last bits, beside settings and data."""
-    return {
-        **software_versions(),
-        "device": jax.local_devices()[0].device_kind,
-        "devices per lane": str(execution.devices_per_lane),
-        "instruction sets": instruction_sets(),
-        "XLA_FLAGS": os.environ.get("XLA_FLAGS", ""),
-        "NPROC": os.environ.get("NPROC", ""),
-    }
+def describe_machine(execution: Execution) -> Machine:
+    """Returns what may shape a result's last bits, beside settings and data.
+
+    Raises:
+        ValueError: if JAX has taken other devices than this process was prepared for.
+    """
+    device = jax.local_devices()[0]
+    check_platform(device.platform)
+    return Machine(
+        packages=software_versions(),
+        platform=device.platform,
+        device=device.device_kind,
+        runtime=" ".join(device.client.platform_version.split()),
+        devices_per_lane=execution.devices_per_lane,
+        processor=platform.machine(),
+        vectors=_vectors(),
+        xla_flags=tuple(os.environ.get("XLA_FLAGS", "").split()),
+        thread_pool=_thread_pool() if device.platform == "cpu" else None,
+    )
 
 
-def differences(here: Mapping[str, str], began: Mapping[str, str]) -> list[str]:
-    """Returns the beginning of a sentence for all that differs on a machine from where a run began."""
-    return [
-        f"{name} is {value!r}, but was {began.get(name)!r}" for name, value in here.items() if began.get(name) != value
-    ]
+def _vectors() -> tuple[str, ...]:
+    """Returns this processor's vector instruction sets, since XLA compiles for them."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            flags = next((line.split(":")[1].split() for line in file if line.startswith(("flags", "Features"))), [])
+    except OSError:
+        flags = []
+    return tuple(sorted(flag for flag in flags if flag.startswith(("avx", "fma", "amx", "sve", "asimd"))))
+
+
+def _thread_pool() -> int:
+    """Returns how many threads XLA gives its pool: NPROC, else one a core that this process may use."""
+    given = os.environ.get("NPROC", "")
+    return int(given) if given.isdecimal() else len(os.sched_getaffinity(0))

@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jaxevo.environment import prepare_process, single_host_topology
+from jaxevo.environment import prepare_process
+from jaxevo.environment.topology import single_host_topology
 from jaxevo.search.evolution import Birth
 from jaxevo.settings import Execution, Settings
 from jaxevo.storage.journal import Record
+from jaxevo.storage.machine import Machine, differences
 from jaxevo.storage.workdir import Workdir
 
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ class Assignment:
     settings: Settings
     workdir: Path
     session: int
-    machine: dict[str, str]
+    machine: Machine
     data_fingerprint: str
 
 
@@ -93,7 +95,7 @@ class Worker:
         self._attempts = GivenAttempts()
         self._closing = False
 
-    def describe(self) -> dict[str, str]:
+    def describe(self) -> Machine:
         """Returns what may shape a result's last bits here."""
         from jaxevo.execution.machine import describe_machine
 
@@ -102,9 +104,8 @@ class Worker:
     def join(self, assignment: Assignment) -> Joined:
         """Loads the data set and starts the lanes, unless this worker is not like where the run began."""
         from jaxevo.data import load
-        from jaxevo.data.cache import cache_dir
+        from jaxevo.environment.folders import cache_dir
         from jaxevo.execution.local import LocalExecutor
-        from jaxevo.execution.machine import differences
         from jaxevo.networks.compilation import use_persistent_cache
 
         name = f"{platform.node()}, process {os.getpid()}"

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from jaxevo.data import Dataset, load
-from jaxevo.data.cache import cache_dir
+from jaxevo.environment.folders import cache_dir
 from jaxevo.execution.lane import Lane
 from jaxevo.execution.placement import lane_devices
 from jaxevo.networks.compilation import use_persistent_cache

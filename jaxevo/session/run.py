@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jaxevo.data import Dataset, absolute_name, load
-from jaxevo.execution.machine import describe_machine, differences
+from jaxevo.execution.machine import describe_machine
 from jaxevo.execution.placement import lane_devices
 from jaxevo.search.evolution import Task, evolution
 from jaxevo.session.progress import Watcher
@@ -13,6 +13,7 @@ from jaxevo.session.session import Ended, Session
 from jaxevo.settings import Execution, Limits, Settings
 from jaxevo.storage.history import History
 from jaxevo.storage.journal import JournalContent
+from jaxevo.storage.machine import Machine, differences
 from jaxevo.storage.stored_run import StoredRun, read_stored_run
 from jaxevo.storage.workdir import (
     Manifest,
@@ -163,7 +164,7 @@ def machine_differences(manifest: Manifest, execution: Execution) -> list[str]:
     return differences(describe_machine(execution), manifest.machine)
 
 
-def _machine(execution: Execution) -> dict[str, str]:
+def _machine(execution: Execution) -> Machine:
     """Returns what a new run is trained on: this machine, or a worker's; raises `ValueError` without a cluster."""
     if execution.executor == "local":
         return describe_machine(execution)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import jax
 
 from jaxevo.data import Dataset
-from jaxevo.data.cache import cache_dir
+from jaxevo.environment.folders import cache_dir
 from jaxevo.execution.executor import Executor
 from jaxevo.execution.local import LocalExecutor
 from jaxevo.execution.waiting import BIRTHS_A_LANE, expected_idle_share

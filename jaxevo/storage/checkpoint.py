@@ -23,9 +23,6 @@ from jaxevo.spaces.large_scale.inheritance import Variables
 from jaxevo.storage.durable import force_tree
 from jaxevo.storage.faults import kill_point
 
-# Orbax logs every file, and every error that it raises too.
-logging.getLogger("absl").setLevel(logging.CRITICAL)
-
 _KEPT_SNAPSHOTS = 2
 _TRAINING_NAME = re.compile(r"\d{6,}-\d+-\d+")
 

@@ -5,7 +5,6 @@ import dataclasses
 import errno
 import fcntl
 import hashlib
-import importlib.metadata
 import json
 import os
 import re
@@ -16,13 +15,12 @@ from typing import Any
 
 from jaxevo.settings import Execution, Limits, Settings, settings_from_json
 from jaxevo.storage.durable import force
+from jaxevo.storage.machine import Machine, machine_from_json
 
-FORMAT = 3
+FORMAT = 4
 """The format of a work folder; a folder of another format is refused."""
 
 _WEIGHTS_NAME = re.compile(r"(\d{6,})-(\d+)")
-_PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
-
 
 # What the system says where something cannot be written, and what helps.
 _REMEDIES = {
@@ -88,7 +86,7 @@ class Manifest:
         mean: of the training pixels in [0, 1], by channel; networks see normalised images.
         deviation: their standard deviation, by channel.
         validation_images: images in the validation split.
-        machine: what else may shape the last bits: versions, device kind, instruction sets, flags.
+        machine: what else may shape the last bits.
         order: where this run replays another, the individuals in the order in which that one told them.
     """
 
@@ -100,7 +98,7 @@ class Manifest:
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
     validation_images: int
-    machine: dict[str, str]
+    machine: Machine
     order: tuple[int, ...] = ()
 
 
@@ -118,11 +116,6 @@ def attempted(name: str) -> tuple[int, int] | None:
 def weight_names(folder: Path) -> list[str]:
     """Returns the names of all weights in a folder, whole or not, sorted."""
     return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-
-
-def software_versions() -> dict[str, str]:
-    """Returns the versions of the packages that shape a result."""
-    return {name: importlib.metadata.version(name) for name in _PACKAGES}
 
 
 def check_path(text: str) -> Path:
@@ -226,11 +219,12 @@ def read_manifest(workdir: Workdir) -> Manifest:
     try:
         settings = settings_from_json(fields.pop("settings"))
         limits = Limits(**fields.pop("limits"))
+        machine = machine_from_json(fields.pop("machine"))
         # JSON knows no tuples.
         facts: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
         }
-        return Manifest(settings=settings, limits=limits, **facts)
+        return Manifest(settings=settings, limits=limits, machine=machine, **facts)
     except (ValueError, KeyError, TypeError) as error:
         raise WorkdirError(f"{path} is damaged ({error}): restore it from a copy. Nothing was changed") from error
 
@@ -242,7 +236,7 @@ def manifest_sha256(workdir: Workdir) -> str:
 
 def recorded_execution(manifest: Manifest) -> Execution:
     """Returns what trains one individual after the other with the bits that a run began with."""
-    return Execution(lanes=1, devices_per_lane=int(manifest.machine["devices per lane"]))
+    return Execution(lanes=1, devices_per_lane=manifest.machine.devices_per_lane)
 
 
 def write_json(path: Path, fields: dict[str, Any]) -> None:

@@ -24,7 +24,7 @@ from jaxevo.bench.suite import SCHEMA_VERSION, Suite
 from jaxevo.bench.timing import rates, seconds_each, spread
 from jaxevo.cli.commands import parse
 from jaxevo.cli.main import main
-from jaxevo.data.cache import cache_dir
+from jaxevo.environment.folders import cache_dir
 from jaxevo.networks.compilation import use_persistent_cache
 from jaxevo.networks.devices import Devices
 from jaxevo.networks.trainer import Trainer

@@ -19,7 +19,8 @@ import pytest
 
 import jaxevo.data
 from jaxevo.data import builders, tensorflow_standin, tfds
-from jaxevo.data.cache import cache_dir, read_arrays, write_arrays
+from jaxevo.data.cache import read_arrays, write_arrays
+from jaxevo.environment.folders import cache_dir
 
 ROOT = Path(__file__).parents[2]
 DEBIAN_FASHION = Path("/usr/share/datasets/fashion-mnist")

@@ -106,8 +106,8 @@ def test_a_resume_with_another_number_of_devices_says_so(run):
             notices.append(text)
 
     resume_run(run.path, Limits(max_individuals=EVENTS), Execution(1), Noticing())
-    assert run.manifest.machine["devices per lane"] == "2"
-    assert [text for text in notices if text.startswith("devices per lane is '1', but was '2' when the run began")]
+    assert run.manifest.machine.devices_per_lane == 2
+    assert [text for text in notices if text.startswith("devices per lane is 1, but was 2 when the run began")]
 
 
 def test_from_python_several_devices_get_a_process_of_their_own(tmp_path, run):

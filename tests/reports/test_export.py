@@ -21,6 +21,7 @@ from jaxevo.spaces.large_scale.inheritance import first_variables
 from jaxevo.spaces.large_scale.network import Phenotype, make_phenotype, variable_shapes
 from jaxevo.spaces.large_scale.source import network_source
 from jaxevo.storage.checkpoint import save_tree
+from jaxevo.storage.machine import Machine
 from jaxevo.storage.workdir import Manifest
 
 NAMES = (
@@ -77,7 +78,7 @@ def manifest_of(image_shape, compute_dtype="float32", **changes):
         mean=tuple(map(float, generator.uniform(0.2, 0.6, image_shape[2]).astype(np.float32))),
         deviation=tuple(map(float, generator.uniform(0.1, 0.3, image_shape[2]).astype(np.float32))),
         validation_images=1,
-        machine={},
+        machine=Machine({}, "cpu", "cpu", "", 1, "", (), (), 1),
     )
     return dataclasses.replace(manifest, **changes)
 

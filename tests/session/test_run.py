@@ -165,7 +165,7 @@ def test_resuming_where_there_is_no_run_is_refused(tmp_path):
 def test_a_manifest_of_another_format_is_refused(copied):
     fields = json.loads((copied / "manifest.json").read_text())
     (copied / "manifest.json").write_text(json.dumps({**fields, "format": 99}))
-    with pytest.raises(WorkdirError, match="has format 99, but this version of jaxevo reads format 3"):
+    with pytest.raises(WorkdirError, match="has format 99, but this version of jaxevo reads format 4"):
         resume(copied)
 
 
@@ -183,7 +183,7 @@ def test_other_images_are_refused(copied):
 
 
 def test_other_software_is_noticed_precisely(copied):
-    rewrite_manifest(copied, lambda fields: fields["machine"].update(optax="0.0.1"))
+    rewrite_manifest(copied, lambda fields: fields["machine"]["packages"].update(optax="0.0.1"))
     notices = []
 
     class Noticing(Watcher):

@@ -91,7 +91,7 @@ def test_a_part_of_another_run_is_refused(copied, another, part):
         lambda fields: fields["settings"].update(selection="random"),
         lambda fields: fields["settings"].update(train_steps=21),
         lambda fields: fields.update(validation_images=7),
-        lambda fields: fields["machine"].update(jax="0.0.1"),
+        lambda fields: fields["machine"]["packages"].update(jax="0.0.1"),
     ],
 )
 def test_an_altered_manifest_is_refused(copied, change):

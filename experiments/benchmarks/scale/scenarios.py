@@ -6,6 +6,7 @@ from experiments.benchmarks.scale.durations import Durations
 from experiments.benchmarks.scale.workload import Workload, evolved
 from jaxevo.search.evolution import Task
 from jaxevo.settings import Limits, Settings
+from jaxevo.storage.machine import Machine
 from jaxevo.storage.workdir import Manifest
 
 DIGITS = Task(image_shape=(8, 8, 1), num_classes=10, validation_images=180)
@@ -26,7 +27,10 @@ def manifest_of(settings: Settings, task: Task, limits: Limits) -> Manifest:
     """Returns the manifest of a run on images that are none."""
     channels = task.image_shape[2] * (0.5,)
     classes = tuple(map(str, range(task.num_classes)))
-    return Manifest(settings, limits, "", task.image_shape, classes, channels, channels, task.validation_images, {})
+    machine = Machine({}, "simulated", "simulated", "", 1, "", (), (), None)
+    return Manifest(
+        settings, limits, "", task.image_shape, classes, channels, channels, task.validation_images, machine
+    )
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ import jax
 
 from jaxevo.execution.worker import Worker
 from jaxevo.settings import Execution
+from jaxevo.storage.machine import Machine
 
 try:
     import ray
@@ -68,10 +69,8 @@ def connect(execution: Execution) -> None:
     shown: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     with _own_signals():
         if execution.ray_address is None:
-            # Whoever reaches a Ray may run code with it: one of this machine alone stays on its loopback interface.
-            # The environment variable for that is read when Ray is imported.
-            ray._private.ray_constants.ENABLE_RAY_CLUSTER = False
-            ray.init("local", include_dashboard=False, object_store_memory=_OBJECT_STORE_BYTES, **shown)
+            with _loopback_only():
+                ray.init("local", include_dashboard=False, object_store_memory=_OBJECT_STORE_BYTES, **shown)
         else:
             try:
                 ray.init(execution.ray_address, **shown)
@@ -91,7 +90,7 @@ def disconnect() -> None:
         _connected_here = False
 
 
-def describe_cluster(execution: Execution) -> dict[str, str]:
+def describe_cluster(execution: Execution) -> Machine:
     """Returns the machine that a new run's manifest is to hold: that of a worker, on a node with most accelerators.
 
     Raises:
@@ -187,6 +186,21 @@ def _wanted(node: Node, execution: Execution) -> dict[str, float]:
     if given is None:
         given = {name: node.resources[name] for name in _ACCELERATORS if node.resources.get(name, 0.0) > 0}
     return {"CPU": 1.0, **given}
+
+
+@contextlib.contextmanager
+def _loopback_only() -> Iterator[None]:
+    """Keeps a Ray that starts meanwhile on the loopback interface: whoever reaches a Ray may run code with it.
+
+    The environment variable for that is read when Ray is imported, which may have been before.
+    """
+    constants = ray._private.ray_constants
+    before = constants.ENABLE_RAY_CLUSTER
+    constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        constants.ENABLE_RAY_CLUSTER = before
 
 
 @contextlib.contextmanager

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from jaxevo.spaces.large_scale.genotype import Genotype, describe
 from jaxevo.spaces.large_scale.source import string_literal
-from jaxevo.storage.workdir import Manifest, software_versions
+from jaxevo.storage.machine import software_versions
+from jaxevo.storage.workdir import Manifest
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 """What the StableHLO runs on."""

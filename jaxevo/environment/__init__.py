@@ -1,0 +1,171 @@
+"""Prepares a process for JAX, before JAX starts.
+
+On CPU, XLA's pool is pinned to one thread and every step is dispatched by the thread that asks for it: so lanes are
+threads that share one device without sharing work, and a result does not depend on their number. Virtual devices are
+made only if an individual is to be trained on several. On GPUs deterministic operations are on, so that no kernel is
+chosen by timing either.
+"""
+
+import logging
+import os
+import sys
+from dataclasses import dataclass
+
+from jaxevo.environment.probe import Found, ask_jax, forget
+from jaxevo.settings import Execution
+
+SWITCH_SECONDS = 0.0005
+"""How long a thread waits for the interpreter. While another thread traces a program, a lane must not wait for the
+default 5 ms: a step of a small network takes a fifth of that."""
+
+_CPU_FLAGS = (
+    # Networks of ten layers would hand their work to the one pool thread, and a second lane would gain nothing.
+    "--xla_cpu_enable_concurrency_optimized_scheduler=false",
+    # Compiles 10 % faster than the default level and runs as fast.
+    "--xla_backend_optimization_level=1",
+    # Compiles 30 % faster than the newer emitters, and what it compiles runs as fast. JAX 0.11 has only the newer ones.
+    "--xla_cpu_use_fusion_emitters=false",
+    # One LLVM module a program: another 15 % less work. Lanes keep the cores busy, so splitting it gains no time.
+    "--xla_cpu_parallel_codegen_split_count=1",
+)
+# Deterministic operations imply that no kernel is chosen by timing. The flag that turns autotuning off,
+# --xla_gpu_autotune_level=0, must not stand beside it: cuDNN then convolves by its first algorithm, 17 times slower
+# for ResNet-20 on an H100.
+_GPU_FLAGS = ("--xla_gpu_deterministic_ops=true",)
+_FLAGS = (*_CPU_FLAGS, *_GPU_FLAGS)
+_FORCED_CPU_DEVICES = "--xla_force_host_platform_device_count"
+
+
+@dataclass(frozen=True)
+class _Preparation:
+    """What a process was prepared for.
+
+    Attributes:
+        platform: of the devices that JAX was expected to take.
+        cpu_devices: number of CPU devices that it has.
+        executor: of the runs. The host of a cluster keeps JAX off its accelerators.
+    """
+
+    platform: str
+    cpu_devices: int
+    executor: str
+
+
+_prepared: _Preparation | None = None
+
+
+def required_environment(fast: bool = False) -> dict[str, str]:
+    """Returns the environment variables that a run needs, on top of the present ones; `fast` is the setting.
+
+    Raises:
+        ValueError: if JAX does not start on this machine.
+    """
+    return _environment(_ask(), fast)
+
+
+def prepare_process(execution: Execution | None = None) -> bool:
+    """Prepares this process for a run: JAX, the interpreter's switch interval, and the log of Orbax and TFDS.
+
+    All of it stays as long as the process lives. No other part of jaxevo changes any of it.
+
+    Args:
+        execution: on what the run is executed; None for all that trains nothing.
+
+    Returns:
+        False if the run must take place in a process of its own: JAX was loaded before with other settings, or runs in
+        the process that this one was forked from, whose threads a fork does not copy.
+
+    Raises:
+        ValueError: if JAX does not start on this machine.
+    """
+    global _prepared
+    execution = execution or Execution()
+    if _starts_ray(execution) and _jax_runs():
+        return False
+    if _prepared is not None:
+        return _suffices(_prepared, execution)
+    if "jax" in sys.modules:
+        return False
+    found = _ask()
+    os.environ.update(_environment(found, execution.fast))
+    import jax
+
+    # A flag that no environment variable sets. Asynchronous steps of all lanes would queue for the one pool thread.
+    jax.config.update("jax_cpu_enable_async_dispatch", False)
+    cpu_devices = _cpu_devices(execution, found.platform)
+    # Virtual devices leave the pool as it is: XLA adds the threads they need, with which the all-reduce was never short
+    # of one, and results depend neither on these nor on the number of lanes. No XLA flag, since those are recorded as
+    # what may shape a result.
+    if cpu_devices > 1 and _FORCED_CPU_DEVICES not in os.environ["XLA_FLAGS"]:
+        jax.config.update("jax_num_cpu_devices", cpu_devices)
+    sys.setswitchinterval(SWITCH_SECONDS)
+    # Orbax and TFDS log every file there, and every error that they raise too.
+    logging.getLogger("absl").setLevel(logging.CRITICAL)
+    os.register_at_fork(after_in_child=_after_fork)
+    _prepared = _Preparation(found.platform, cpu_devices, execution.executor)
+    return True
+
+
+def check_platform(platform: str) -> None:
+    """Compares the devices that JAX has taken with those that this process was prepared for.
+
+    Raises:
+        ValueError: if they differ. What was kept of JAX's answers is dropped, so that the next start asks anew.
+    """
+    if _prepared is not None and platform != _prepared.platform:
+        forget()
+        raise ValueError(
+            f"JAX found devices of the platform {_prepared.platform!r} when it was asked, and {platform!r} now: "
+            "a device or its driver has changed since. Start again"
+        )
+
+
+def _ask() -> Found:
+    """Asks JAX for its devices, and for each of our flags that the user has not set to a value of their own."""
+    named = {flag.split("=")[0] for flag in os.environ.get("XLA_FLAGS", "").split() if flag not in _FLAGS}
+    return ask_jax([flag for flag in _FLAGS if flag.split("=")[0] not in named])
+
+
+def _environment(found: Found, fast: bool) -> dict[str, str]:
+    present = os.environ.get("XLA_FLAGS", "").split()
+    wanted = {"cpu": _CPU_FLAGS, "gpu": () if fast else _GPU_FLAGS}.get(found.platform, ())
+    flags = present + [flag for flag in wanted if flag in found.flags and flag not in present]
+    required = {"XLA_FLAGS": " ".join(flags)}
+    if found.platform == "cpu":
+        required["NPROC"] = "1"
+    # Orbax and TensorFlow's C++ parts print lines that mean nothing to a user.
+    return required | {"TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2")}
+
+
+def _suffices(prepared: _Preparation, execution: Execution) -> bool:
+    """Returns whether a prepared process will do for a run."""
+    same_devices = prepared.platform == "cpu" or execution.executor == prepared.executor
+    return same_devices and _cpu_devices(execution, prepared.platform) <= prepared.cpu_devices
+
+
+def _cpu_devices(execution: Execution, platform: str) -> int:
+    """Returns how many CPU devices a run needs: one that all lanes share, or a group of its own for each of them."""
+    each = execution.devices_per_lane
+    if each == 1 or platform != "cpu":
+        return 1
+    lanes = execution.lanes if execution.lanes is not None else max(1, len(os.sched_getaffinity(0)) // each)
+    return lanes * each
+
+
+def _starts_ray(execution: Execution) -> bool:
+    """Returns whether a run starts a Ray of its own, which forks this process and runs Python code in the fork."""
+    ray = sys.modules.get("ray")
+    on_already = ray is not None and ray.is_initialized()
+    return execution.executor == "ray" and execution.ray_address is None and not on_already
+
+
+def _jax_runs() -> bool:
+    """Returns whether JAX has started its backends, and threads with them, here or where this process was forked."""
+    bridge = sys.modules.get("jax._src.xla_bridge")
+    return bridge is not None and bridge.backends_are_initialized()
+
+
+def _after_fork() -> None:
+    global _prepared
+    if _jax_runs():
+        _prepared = None

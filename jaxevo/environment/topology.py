@@ -1,0 +1,34 @@
+"""The TPU chips of this host, without those of the other hosts of its slice."""
+
+import glob
+import os
+
+_CHIP_FILES = ("/dev/accel[0-9]*", "/dev/vfio/[0-9]*")
+# How libtpu lays out the chips of one host, by their number.
+_CHIP_BOUNDS = {1: "1,1,1", 2: "1,2,1", 4: "2,2,1", 8: "2,4,1"}
+_PORT = 8476
+
+
+def single_host_topology() -> dict[str, str]:
+    """Returns the variables that make JAX use the TPU chips of this host alone; none if there are no chips.
+
+    Without them JAX on a host of a pod slice waits for the processes of all the other hosts. Chips that
+    `TPU_VISIBLE_CHIPS` names already are kept to, and so is a topology that is set already.
+    """
+    visible = os.environ.get("TPU_VISIBLE_CHIPS", "")
+    chips = visible.split(",") if visible else [str(chip) for chip in range(_chips())]
+    bounds = _CHIP_BOUNDS.get(len(chips))
+    if bounds is None or "TPU_PROCESS_BOUNDS" in os.environ:
+        return {}
+    return {
+        "TPU_VISIBLE_CHIPS": ",".join(chips),
+        "TPU_PROCESS_BOUNDS": "1,1,1",
+        "TPU_CHIPS_PER_PROCESS_BOUNDS": bounds,
+        "TPU_PROCESS_ADDRESSES": f"localhost:{_PORT}",
+        "TPU_PROCESS_PORT": str(_PORT),
+        "CLOUD_TPU_TASK_ID": "0",
+    }
+
+
+def _chips() -> int:
+    return max(len(glob.glob(pattern)) for pattern in _CHIP_FILES)
