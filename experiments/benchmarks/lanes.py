@@ -90,7 +90,7 @@ def _session(lanes: int, individuals: int) -> Session:
     from jaxevo.execution.lane import Lane
     from jaxevo.session.loop import Progress, Watcher
     from jaxevo.session.run import start_run
-    from jaxevo.spaces.large_scale.genotype import architecture
+    from jaxevo.spaces.large_scale.architecture import architecture
 
     settings, limits = PRESETS["demo"]
     image_shape = load(settings.dataset).image_shape

@@ -81,7 +81,7 @@ def _by_hand(place: Any, genotype: Genotype) -> Callable[[int], None]:
 
     from experiments.benchmarks.side_by_side.flax_loop import is_filter
     from jaxevo.networks.training import draw_batch, plan_training
-    from jaxevo.spaces.large_scale.genotype import architecture
+    from jaxevo.spaces.large_scale.architecture import architecture
     from jaxevo.spaces.large_scale.network import Phenotype
 
     settings, dataset, images = place.settings, place.dataset, place.data.images

@@ -15,8 +15,10 @@ from jaxevo.bench.timing import Spread, rates, seconds_each, spread
 from jaxevo.bench.trainee import Place, Trainee
 from jaxevo.networks.compilation import use_persistent_cache
 from jaxevo.networks.training import evaluation_batch_size
-from jaxevo.spaces.large_scale.cost import Cost, cost
-from jaxevo.spaces.large_scale.genotype import Activation, Genotype, Identity, Layer, architecture
+from jaxevo.search.space import Cost
+from jaxevo.spaces.large_scale.architecture import architecture
+from jaxevo.spaces.large_scale.cost import cost
+from jaxevo.spaces.large_scale.genotype import Activation, Genotype, Identity, Layer
 
 # Of the peak, for predictions: what a network of this ladder reached at least, where a step was not all overhead.
 _PREDICTED_SHARE = 0.25

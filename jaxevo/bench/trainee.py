@@ -12,7 +12,8 @@ from jaxevo.networks.compilation import Compiler, Programs
 from jaxevo.networks.devices import Devices
 from jaxevo.networks.training import PLAN_AXIS, plan_training, start
 from jaxevo.settings import Settings
-from jaxevo.spaces.large_scale.genotype import Genotype, architecture
+from jaxevo.spaces.large_scale.architecture import architecture
+from jaxevo.spaces.large_scale.genotype import Genotype
 from jaxevo.spaces.large_scale.inheritance import first_variables
 
 

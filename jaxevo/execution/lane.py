@@ -26,9 +26,9 @@ from jaxevo.networks.training import (
     put_images,
     start,
 )
-from jaxevo.search.evolution import Birth, Outcome
+from jaxevo.search.births import Birth, Outcome
 from jaxevo.settings import Execution, Settings
-from jaxevo.spaces.large_scale.genotype import architecture
+from jaxevo.spaces import space_from
 from jaxevo.spaces.large_scale.inheritance import first_variables
 from jaxevo.storage.checkpoint import TrainingStore, WeightStore
 from jaxevo.storage.journal import Record
@@ -74,7 +74,7 @@ class Lane:
         self._dataset = dataset
         self._data = data
         self.compiler = compiler
-        self._store = WeightStore(workdir.weights)
+        self._store = WeightStore(workdir.weights, space_from(settings))
         self._trainings = TrainingStore(workdir.training)
         self._checkpoint_seconds = execution.checkpoint_seconds
 
@@ -91,9 +91,8 @@ class Lane:
             CancelledError: soon after `cancelled()` became true.
             CheckpointError: if the parent's weights are missing or altered.
         """
-        compiled = architecture(birth.genotype, self._dataset.image_shape)
-        programs = self.compiler.programs(compiled)
-        compile_seconds = self.compiler.bill(compiled)
+        programs = self.compiler.programs(birth.architecture)
+        compile_seconds = self.compiler.bill(birth.architecture)
         began = time.perf_counter()
         try:
             outcome, test_accuracy = self._outcome(programs, birth, attempt, cancelled)
@@ -127,7 +126,7 @@ class Lane:
         carry: Carry = jax.device_put(before, devices.everywhere)
         plan = devices.put_split(plan_training(settings.seed, birth.id, settings, self._dataset), PLAN_AXIS)
         with np.errstate(over="ignore"):  # An infinite rate diverges, and so fails as it should.
-            rate = np.float32(birth.genotype.learning_rate)
+            rate = np.float32(birth.training.learning_rate)
         calls, saved = 1, time.perf_counter()
         while first < settings.train_steps:
             if cancelled():

@@ -17,10 +17,10 @@ from jaxevo.data import Dataset
 from jaxevo.execution.lane import CancelledError, DeviceData, Lane
 from jaxevo.networks.compilation import Compiler
 from jaxevo.networks.devices import Devices, device_groups
-from jaxevo.search.evolution import Birth
+from jaxevo.search.births import Birth
 from jaxevo.search.in_flight import by_due
 from jaxevo.settings import Execution, Settings
-from jaxevo.spaces.large_scale.genotype import Architecture, architecture
+from jaxevo.spaces.large_scale.architecture import Architecture
 from jaxevo.storage.attempts import AttemptKeeper
 from jaxevo.storage.journal import Record
 from jaxevo.storage.workdir import Workdir
@@ -67,7 +67,6 @@ class LocalExecutor:
         """
         groups = lane_devices(execution)
         self.lanes = number_of_lanes(execution, groups)
-        self._shape = dataset.image_shape
         self._condition = threading.Condition()
         self._session = session
         self._attempts = attempts
@@ -207,10 +206,9 @@ class LocalExecutor:
         """
         unknown = None
         for birth in self._waiting:
-            compiled = architecture(birth.genotype, self._shape)
-            if compiler.has(compiled):
+            if compiler.has(birth.architecture):
                 return birth
-            if unknown is None and not compiler.knows(compiled):
+            if unknown is None and not compiler.knows(birth.architecture):
                 unknown = birth
         return unknown or self._waiting[0]
 
@@ -243,7 +241,7 @@ class LocalExecutor:
                 births = [*(birth.id for birth in self._waiting), *self._in_training]
                 if not any(map(self._attempts.suspicious, births)):
                     for birth in self._waiting:
-                        compiled = architecture(birth.genotype, self._shape)
+                        compiled = birth.architecture
                         known = compiled in self._compiling_ahead or any(
                             compiler.knows(compiled) for compiler in self._compilers
                         )

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jaxevo.environment import prepare_process, single_host_topology
-from jaxevo.search.evolution import Birth
+from jaxevo.search.births import Birth
 from jaxevo.settings import Execution, Settings
 from jaxevo.storage.journal import Record
 from jaxevo.storage.workdir import Workdir

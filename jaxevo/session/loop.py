@@ -8,10 +8,14 @@ import dataclasses
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from jaxevo.execution.executor import Executor
-from jaxevo.search.evolution import Birth, EvolutionState, birth_sha256, evolution
+from jaxevo.search.births import Birth, birth_sha256
+from jaxevo.search.evolution import EvolutionState, evolution
+from jaxevo.search.space import SearchSpace, Task
 from jaxevo.settings import Limits
+from jaxevo.spaces import space_from
 from jaxevo.storage.checkpoint import SnapshotStore, TrainingStore, remove_weights
 from jaxevo.storage.history import task_of_manifest
 from jaxevo.storage.journal import Journal, JournalContent, JournalError, Record, Snapshot, next_told
@@ -37,6 +41,8 @@ class Progress:
         session_seconds: since this process began to evolve.
         compile_seconds: spent compiling, by this process.
         train_seconds: spent training, by this process.
+        space: whose genotypes evolve.
+        task: what they are to do.
     """
 
     state: EvolutionState
@@ -45,6 +51,8 @@ class Progress:
     session_seconds: float
     compile_seconds: float
     train_seconds: float
+    space: SearchSpace[Any]
+    task: Task
 
     @property
     def individuals_per_hour(self) -> float:
@@ -89,7 +97,8 @@ class HostLoop:
         self._stopped = content.stopped
         # Where the sessions before were to end; their clocks do not count.
         self._limits_before = [dataclasses.replace(one.limits, max_seconds=None) for one in content.sessions]
-        self._evolution = evolution(manifest.settings, task_of_manifest(manifest))
+        self._space, self._task = space_from(manifest.settings), task_of_manifest(manifest)
+        self._evolution = evolution(manifest.settings, self._space, self._task)
         self._state = state if state is not None else self._evolution.init()
         self._journal = journal
         self._snapshots = snapshots
@@ -194,6 +203,8 @@ class HostLoop:
             session_seconds=time.perf_counter() - self._began,
             compile_seconds=self._compile_seconds,
             train_seconds=self._train_seconds,
+            space=self._space,
+            task=self._task,
         )
 
     def _reached(self, limits: Limits) -> str | None:

@@ -17,10 +17,13 @@ from jaxevo.execution.machine import describe_machine, differences
 from jaxevo.execution.waiting import BIRTHS_A_LANE, expected_idle_share
 from jaxevo.execution.worker import Assignment
 from jaxevo.networks.compilation import use_persistent_cache
-from jaxevo.search.evolution import EvolutionState, Outcome, Task, evolution
+from jaxevo.search.births import Outcome
+from jaxevo.search.evolution import EvolutionState, evolution
+from jaxevo.search.space import Task
 from jaxevo.session.loop import FAILED, HostLoop, Progress, Watcher
 from jaxevo.settings import Execution, Limits, Settings
 from jaxevo.signals import wish_to_stop
+from jaxevo.spaces import space_from
 from jaxevo.storage.attempts import Attempts
 from jaxevo.storage.checkpoint import SnapshotStore, TrainingStore, load_latest_snapshot
 from jaxevo.storage.history import History
@@ -67,7 +70,7 @@ def start_run(path: Path, settings: Settings, limits: Limits, execution: Executi
     dataset = load(settings.dataset)
     # A run is resumed from any folder: a path must not depend on this one.
     settings = dataclasses.replace(settings, dataset=absolute_name(settings.dataset))
-    evolution(settings, _task_of(dataset))  # Checks the budgets before anything is written.
+    evolution(settings, space_from(settings), _task_of(dataset))  # Checks the budgets before anything is written.
     machine = _machine(execution)
     with locked(path):
         check_new(path)
@@ -112,7 +115,7 @@ def resume_run(path: Path, changes: Limits, execution: Execution, watcher: Watch
         )
     with locked(path):
         content = read_journal(workdir.journal)
-        state = load_latest_snapshot(workdir.snapshots)
+        state = load_latest_snapshot(workdir.snapshots, manifest)
         check_manifest(workdir, content)
         check_journal(workdir, content, state)
         _check_skipped(skip, content)
@@ -247,7 +250,7 @@ def _evolve(
     """
     settings = manifest.settings
     use_persistent_cache(cache_dir() / "executables")
-    snapshots = SnapshotStore(workdir.snapshots)
+    snapshots = SnapshotStore(workdir.snapshots, space_from(settings))
     with contextlib.closing(snapshots), Journal(workdir.journal) as journal, wish_to_stop() as interrupted:
         workdir.result.unlink(missing_ok=True)  # It will be of another event.
         session = Session(len(content.sessions) + 1, time.time(), limits, manifest_sha256(workdir))
@@ -301,7 +304,7 @@ def _executor(
         machine=manifest.machine,
         data_fingerprint=dataset.fingerprint,
     )
-    return ClusterExecutor(assignment, execution, dataset.image_shape, attempts, watcher.notice)
+    return ClusterExecutor(assignment, execution, attempts, watcher.notice)
 
 
 def _what_fast_costs(execution: Execution) -> str:

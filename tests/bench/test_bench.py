@@ -27,8 +27,9 @@ from jaxevo.cli.commands import parse
 from jaxevo.cli.main import main
 from jaxevo.data.cache import cache_dir
 from jaxevo.networks.compilation import use_persistent_cache
+from jaxevo.spaces.large_scale.architecture import architecture
 from jaxevo.spaces.large_scale.cost import cost
-from jaxevo.spaces.large_scale.genotype import Convolution, Genotype, architecture, genotype_from_json
+from jaxevo.spaces.large_scale.genotype import Convolution, Genotype, genotype_from_json
 
 TINY = Extent(
     name="tiny",

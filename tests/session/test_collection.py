@@ -8,6 +8,7 @@ from experiments.benchmarks.scale.executor import SimulatedExecutor
 from experiments.benchmarks.scale.scenarios import DIGITS, FITTED, manifest_of
 from jaxevo.session.loop import HostLoop, Watcher
 from jaxevo.settings import Limits, Settings
+from jaxevo.spaces import space_from
 from jaxevo.storage.checkpoint import SnapshotStore, load_latest_snapshot
 from jaxevo.storage.journal import Journal, read_journal
 from jaxevo.storage.workdir import Workdir, weight_names
@@ -17,7 +18,7 @@ class Writing(SimulatedExecutor):
     """Makes a folder for the weights of every training, and notes births that run while what they inherit is gone."""
 
     def __init__(self, weights):
-        super().__init__(4, FITTED, 0.6, DIGITS.image_shape, handed=3)
+        super().__init__(4, FITTED, 0.6, handed=3)
         self.weights = weights
         self.robbed = []
 
@@ -36,9 +37,13 @@ def session(folder, settings, events):
     workdir = Workdir(folder)
     executor = Writing(workdir.weights)
     content = read_journal(workdir.journal)
-    with contextlib.closing(SnapshotStore(workdir.snapshots)) as snapshots, Journal(workdir.journal) as journal:
-        state, limits = load_latest_snapshot(workdir.snapshots), Limits(max_individuals=events)
+    with (
+        contextlib.closing(SnapshotStore(workdir.snapshots, space_from(settings))) as snapshots,
+        Journal(workdir.journal) as journal,
+    ):
+        limits = Limits(max_individuals=events)
         manifest = manifest_of(settings, DIGITS, limits)
+        state = load_latest_snapshot(workdir.snapshots, manifest)
         arguments = workdir, manifest, limits, content, state, journal, snapshots, executor, Watcher()
         loop = HostLoop(*arguments)
         loop.until_stopped(lambda: False)

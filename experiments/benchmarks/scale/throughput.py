@@ -11,9 +11,11 @@ from experiments.benchmarks.apart import in_fresh_process, peak_memory
 from experiments.benchmarks.scale.durations import Durations
 from experiments.benchmarks.scale.executor import SimulatedExecutor
 from experiments.benchmarks.scale.scenarios import manifest_of
-from jaxevo.search.evolution import EvolutionState, Task
+from jaxevo.search.evolution import EvolutionState
+from jaxevo.search.space import Task
 from jaxevo.session.loop import HostLoop, Progress, Watcher
 from jaxevo.settings import Limits, Settings
+from jaxevo.spaces import space_from
 from jaxevo.storage.attempts import Attempts
 from jaxevo.storage.checkpoint import SnapshotStore
 from jaxevo.storage.journal import Entry, Journal, JournalContent, Record
@@ -129,14 +131,13 @@ class _TimedSnapshots(SnapshotStore):
 
 def _measure(load: Load, workdir: Workdir) -> Throughput:
     size = load.settings.population_size
-    snapshots = _TimedSnapshots(workdir.snapshots)
+    snapshots = _TimedSnapshots(workdir.snapshots, space_from(load.settings))
     with contextlib.closing(snapshots), _CountingJournal(workdir.journal) as journal:
         content = JournalContent()
         executor = SimulatedExecutor(
             load.lanes,
             load.durations,
             load.sigma,
-            load.task.image_shape,
             handed=max(1, min(_HANDED, load.lanes // 10)),
             begin=Attempts(journal, content, 1, max_deaths=5).begin,
         )
