@@ -1,6 +1,6 @@
 # make evolve   install what a run needs, and evolve for about five minutes
 # make test     install what the tests need, and run them
-# make lint     formatting, style and types
+# make lint     formatting, style, types and the order of imports
 PYTHON ?= python3
 VENV ?= .venv
 # For example: make evolve ARGS="--seed 1 --lanes 4"
@@ -22,6 +22,7 @@ lint: $(VENV)/.dev
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
 
 $(VENV)/.run: pyproject.toml constraints.txt
 	@echo "installing jaxevo into $(VENV) (a minute or two)"

@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jaxevo.environment import prepare_process
+from jaxevo.reports.drawing import drawing_text
 from jaxevo.search.population import Individual, Population
 from jaxevo.settings import PRESETS, Execution, Limits, Settings
 from jaxevo.signals import INTERRUPTED_STATUS
-from jaxevo.spaces.large_scale.genotype import Genotype, architecture, describe
-from jaxevo.storage.history import History
+from jaxevo.spaces import space_from
+from jaxevo.spaces.large_scale.architecture import architecture
+from jaxevo.spaces.large_scale.genotype import Genotype
+from jaxevo.storage.history import History, task_of_manifest
 from jaxevo.storage.workdir import Manifest, Workdir, check_path
 
 if TYPE_CHECKING:
@@ -84,11 +87,14 @@ class Network:
                 f"individual {one.id} lives no more, and only the weights of the living and of the best ever are kept: "
                 f"choose one that 'jaxevo show {self._workdir.path}' lists in the population"
             )
-        return WeightStore(self._workdir.weights).load(one.weights, one.weights_sha256, one.genotype)
+        return WeightStore(self._workdir.weights, space_from(self._manifest.settings)).load(
+            one.weights, one.weights_sha256, one.genotype
+        )
 
     def describe(self) -> str:
         """Returns the network as text, one line a layer, shapes included."""
-        return describe(self.genotype, self._manifest.image_shape, len(self._manifest.class_names))
+        space = space_from(self._manifest.settings)
+        return drawing_text(space.drawing(self.genotype, task_of_manifest(self._manifest)))
 
 
 class Run:

@@ -7,8 +7,10 @@ import re
 
 import pytest
 
-from jaxevo.search.evolution import Task, evolution
+from jaxevo.search.evolution import evolution
+from jaxevo.search.space import Task
 from jaxevo.settings import MAX_SEED, PRESETS, Execution, Limits, Settings, settings_from_json
+from jaxevo.spaces import space_from
 
 
 def assert_refused(make, name, value):
@@ -181,7 +183,7 @@ FLOATS = ("initial_learning_rate", "virtual_rate", "birth_overhead", "compile_ov
 def test_a_whole_number_may_stand_for_any_number(name):
     settings = Settings(**{name: 2})
     assert getattr(settings, name) == 2
-    algorithm = evolution(settings, Task((8, 8, 1), 10, 100))
+    algorithm = evolution(settings, space_from(settings), Task((8, 8, 1), 10, 100))
     _, births = algorithm.ask(algorithm.init())
     assert births[0].genotype.learning_rate == settings.initial_learning_rate
 

@@ -106,7 +106,7 @@ def _flax(dataset: str, genotypes: Sequence[Genotype], with_init: bool = False) 
     from experiments.benchmarks.side_by_side.images import padded_images, validation_batches
     from jaxevo.data import load
     from jaxevo.networks.training import evaluation_batch_size, plan_training
-    from jaxevo.spaces.large_scale.genotype import architecture
+    from jaxevo.spaces.large_scale.architecture import architecture
     from jaxevo.spaces.large_scale.network import Phenotype
 
     settings, images = Settings(dataset=dataset, train_steps=_TRAIN_STEPS), load(dataset)

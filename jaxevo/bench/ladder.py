@@ -11,8 +11,9 @@ import numpy as np
 
 from jaxevo.data import Dataset
 from jaxevo.data.dataset import make_dataset
+from jaxevo.search.space import ImageShape
 from jaxevo.settings import Settings
-from jaxevo.spaces.large_scale.genotype import IMAGE, Activation, Convolution, Genotype, ImageShape, Layer
+from jaxevo.spaces.large_scale.genotype import IMAGE, Activation, Convolution, Genotype, Layer
 
 SEED = 0
 """Of the images, the first weights and the plans."""

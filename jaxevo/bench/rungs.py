@@ -19,8 +19,10 @@ from jaxevo.networks.compilation import Compiler, Programs, use_persistent_cache
 from jaxevo.networks.devices import Devices
 from jaxevo.networks.trainer import Trainer, Training
 from jaxevo.networks.training import evaluation_batch_size
-from jaxevo.spaces.large_scale.cost import Cost, cost
-from jaxevo.spaces.large_scale.genotype import Activation, Genotype, Identity, Layer, architecture
+from jaxevo.search.space import Cost
+from jaxevo.spaces.large_scale.architecture import architecture
+from jaxevo.spaces.large_scale.cost import cost
+from jaxevo.spaces.large_scale.genotype import Activation, Genotype, Identity, Layer
 
 # Of the peak, for predictions: what a network of this ladder reached at least, where a step was not all overhead.
 _PREDICTED_SHARE = 0.25

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Protocol
 
-from jaxevo.search.evolution import Birth
+from jaxevo.search.births import Birth
 from jaxevo.storage.journal import Record
 
 

@@ -13,8 +13,9 @@ import numpy as np
 
 from jaxevo.networks.compilation import Programs
 from jaxevo.networks.trainer import Trainer
-from jaxevo.search.evolution import Birth, Outcome
-from jaxevo.spaces.large_scale.genotype import Genotype, architecture
+from jaxevo.search.births import Birth, Outcome
+from jaxevo.spaces import space_from
+from jaxevo.spaces.large_scale.genotype import Genotype
 from jaxevo.spaces.large_scale.inheritance import Variables
 from jaxevo.storage.checkpoint import TrainingStore, WeightStore
 from jaxevo.storage.journal import Record
@@ -43,7 +44,7 @@ class Lane:
             checkpoint_seconds: between two checkpoints of a training.
         """
         self.trainer = trainer
-        self._store = WeightStore(workdir.weights)
+        self._store = WeightStore(workdir.weights, space_from(trainer.settings))
         self._trainings = TrainingStore(workdir.training)
         self._checkpoint_seconds = checkpoint_seconds
 
@@ -60,9 +61,8 @@ class Lane:
             CancelledError: soon after `cancelled()` became true.
             CheckpointError: if the parent's weights are missing or altered.
         """
-        compiled = architecture(birth.genotype, self.trainer.dataset.image_shape)
-        programs = self.trainer.compiler.programs(compiled)
-        compile_seconds = self.trainer.compiler.bill(compiled)
+        programs = self.trainer.compiler.programs(birth.architecture)
+        compile_seconds = self.trainer.compiler.bill(birth.architecture)
         began = time.perf_counter()
         try:
             outcome, test_accuracy = self._outcome(programs, birth, attempt, cancelled)

@@ -16,7 +16,7 @@ from jaxevo.execution.placement import lane_devices, number_of_lanes, threads_ah
 from jaxevo.execution.queue import BirthQueue
 from jaxevo.networks.compilation import Compiler
 from jaxevo.networks.trainer import Trainer
-from jaxevo.search.evolution import Birth
+from jaxevo.search.births import Birth
 from jaxevo.settings import Execution, Settings
 from jaxevo.storage.attempts import AttemptKeeper
 from jaxevo.storage.journal import Record
@@ -64,7 +64,7 @@ class LocalExecutor:
         used = groups[: self.lanes]
         self._session = session
         self._attempts = attempts
-        self._queue = BirthQueue(attempts, dataset.image_shape)
+        self._queue = BirthQueue(attempts)
         self._finished: queue.SimpleQueue[Record | Exception] = queue.SimpleQueue()
         self._error: Exception | None = None
         trainers = [Trainer(settings, dataset, devices, execution.programs_in_memory) for devices in used]

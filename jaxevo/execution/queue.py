@@ -10,24 +10,18 @@ import time
 from collections.abc import Iterable, Sequence
 
 from jaxevo.networks.compilation import Compiler
-from jaxevo.search.evolution import Birth
+from jaxevo.search.births import Birth
 from jaxevo.search.in_flight import by_due
-from jaxevo.spaces.large_scale.genotype import Architecture, ImageShape, architecture
+from jaxevo.spaces.large_scale.architecture import Architecture
 from jaxevo.storage.attempts import AttemptKeeper
 
 
 class BirthQueue:
     """Births that wait or are in training. Threads share it."""
 
-    def __init__(self, attempts: AttemptKeeper, image_shape: ImageShape) -> None:
-        """Begins empty.
-
-        Args:
-            attempts: knows which births have killed a process.
-            image_shape: of the data set.
-        """
+    def __init__(self, attempts: AttemptKeeper) -> None:
+        """Begins empty; `attempts` knows which births have killed a process."""
         self._attempts = attempts
-        self._shape = image_shape
         self._condition = threading.Condition()
         self._waiting: list[Birth] = []
         # The births in training, each with the moment of its last sign of life.
@@ -110,10 +104,9 @@ class BirthQueue:
         """
         unknown = None
         for birth in self._waiting:
-            compiled = architecture(birth.genotype, self._shape)
-            if compiler.has(compiled):
+            if compiler.has(birth.architecture):
                 return birth
-            if unknown is None and not compiler.knows(compiled):
+            if unknown is None and not compiler.knows(birth.architecture):
                 unknown = birth
         return unknown or self._waiting[0]
 
@@ -122,7 +115,7 @@ class BirthQueue:
         if any(map(self._attempts.suspicious, births)):
             return None
         for birth in self._waiting:
-            compiled = architecture(birth.genotype, self._shape)
+            compiled = birth.architecture
             known = compiled in self._compiling_ahead or any(compiler.knows(compiled) for compiler in compilers)
             if not known:
                 return birth, compiled

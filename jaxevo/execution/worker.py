@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from jaxevo.environment import prepare_process
 from jaxevo.environment.topology import single_host_topology
-from jaxevo.search.evolution import Birth
+from jaxevo.search.births import Birth
 from jaxevo.settings import Execution, Settings
 from jaxevo.storage.journal import Record
 from jaxevo.storage.machine import Machine, differences

@@ -41,7 +41,7 @@ from jaxevo.networks.training import (
     steps_a_chunk,
 )
 from jaxevo.settings import Execution, Settings
-from jaxevo.spaces.large_scale.genotype import Architecture
+from jaxevo.spaces.large_scale.architecture import Architecture
 from jaxevo.spaces.large_scale.network import make_phenotype, variable_shapes
 
 _CACHE_BYTES = 512 * 2**20

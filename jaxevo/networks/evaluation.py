@@ -19,7 +19,8 @@ from jaxevo.networks.training import (
 )
 from jaxevo.search.population import Individual
 from jaxevo.settings import Settings
-from jaxevo.spaces.large_scale.genotype import architecture
+from jaxevo.spaces import space_from
+from jaxevo.spaces.large_scale.architecture import architecture
 from jaxevo.spaces.large_scale.network import make_phenotype
 from jaxevo.storage.checkpoint import WeightStore
 
@@ -54,7 +55,7 @@ class SavedNetworks:
         """Takes a run's settings, its data set, and its folder of weights."""
         self._settings = settings
         self._dataset = dataset
-        self._store = WeightStore(weights)
+        self._store = WeightStore(weights, space_from(settings))
         self._device = jax.local_devices()[0]
         self._normalise = jax.jit(normalise)
 

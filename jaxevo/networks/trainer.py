@@ -26,7 +26,8 @@ from jaxevo.networks.training import (
     start,
 )
 from jaxevo.settings import Execution, Settings
-from jaxevo.spaces.large_scale.genotype import Genotype, architecture
+from jaxevo.spaces.large_scale.architecture import architecture
+from jaxevo.spaces.large_scale.genotype import Genotype
 from jaxevo.spaces.large_scale.inheritance import Variables, first_variables
 
 

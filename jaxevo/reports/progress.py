@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import itertools
 import time
 from collections.abc import Iterator
 
@@ -14,6 +15,8 @@ from jaxevo.session.progress import Progress, Watcher
 
 _LINE_SECONDS = 5.0
 _RATE_SECONDS = 60.0
+_FACTS = 3
+"""Of the summary of a new best's genotype."""
 
 
 class _Report:
@@ -42,11 +45,12 @@ class _Report:
         if best is None or best == self._best:
             return None
         self._best = best
-        convolutions = best.genotype.convolutions
+        summary = progress.space.summary(best.genotype, progress.task)
+        facts = [f"{name.replace('_', ' ')} {value}" for name, value in itertools.islice(summary.items(), _FACTS)]
         made = f"child of {best.parent_id} by {best.mutation}" if best.mutation is not None else "initial"
         return (
             f"{_clock(progress.session_seconds):>6}  individual {best.id}: {best.fitness:.1%}, "
-            f"{convolutions} convolution{'' if convolutions == 1 else 's'}, {made}"
+            f"{', '.join(facts)}, {made}"
         )
 
     def _seconds_left(self, progress: Progress) -> float | None:

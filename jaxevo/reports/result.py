@@ -7,9 +7,8 @@ import numpy as np
 
 from jaxevo.data import Dataset, load
 from jaxevo.networks.evaluation import SavedNetworks, ensemble_members, majority_vote
-from jaxevo.search.evolution import genotype_cost
 from jaxevo.search.population import Individual
-from jaxevo.storage.history import History, task_of_manifest
+from jaxevo.storage.history import History
 from jaxevo.storage.journal import JournalContent
 from jaxevo.storage.workdir import Workdir, read_manifest, write_json, writing_explained
 
@@ -22,7 +21,7 @@ def summarise(workdir: Workdir, dataset: Dataset) -> dict[str, Any]:
     history = History(workdir)
     state, settings = history.state, history.manifest.settings
     best = state.best_trained
-    needed = genotype_cost(best.genotype, settings, task_of_manifest(history.manifest)) if best else None
+    needed = history.lives[best.id].birth.cost if best else None
     vote = ensemble_test_accuracy(history, workdir, dataset, settings.ensemble_size) if best else None
     records = [life.record for life in history.lives.values()]
     wall_seconds = wall_clock_seconds(history.journal)

@@ -19,9 +19,11 @@ from jaxevo.execution.lane import Lane
 from jaxevo.execution.placement import lane_devices
 from jaxevo.networks.compilation import use_persistent_cache
 from jaxevo.networks.trainer import Trainer
-from jaxevo.search.evolution import EvolutionState, Inherited, Outcome, birth_sha256, evolution
+from jaxevo.search.births import Inherited, Outcome, birth_sha256
+from jaxevo.search.evolution import EvolutionState, evolution
 from jaxevo.session.run import machine_differences
 from jaxevo.settings import Execution, Settings
+from jaxevo.spaces import space_from
 from jaxevo.storage.checkpoint import CheckpointError, WeightStore, load_snapshots
 from jaxevo.storage.history import History, Life, replay, task_of_manifest
 from jaxevo.storage.journal import JournalContent, Record
@@ -49,11 +51,13 @@ def verify_run(path: Path, retrain: Retrain | None, report: Callable[[str], None
     history = History(workdir)
     manifest, content = history.manifest, history.journal
     # What dies for the next births may have been collected already.
-    asked, _ = evolution(manifest.settings, task_of_manifest(manifest)).ask(history.state)
+    asked, _ = evolution(manifest.settings, space_from(manifest.settings), task_of_manifest(manifest)).ask(
+        history.state
+    )
     findings = [
         *_decisions(history, asked),
         *_states(manifest, content, workdir),
-        *_weights(asked, content.records, workdir),
+        *_weights(asked, content.records, WeightStore(workdir.weights, space_from(manifest.settings))),
     ]
     report(
         f"recomputed {history.state.events} events and {len(content.attempts)} attempts: fingerprint "
@@ -96,13 +100,13 @@ def _decisions(history: History, asked: EvolutionState) -> list[str]:
 def _states(manifest: Manifest, content: JournalContent, workdir: Workdir) -> list[str]:
     """Compares the states that sessions, snapshots and the result left with those that evolution comes to."""
     try:
-        snapshots = load_snapshots(workdir.snapshots)
+        snapshots = load_snapshots(workdir.snapshots, manifest)
         findings = []
     except CheckpointError as error:
         snapshots, findings = {}, [str(error)]
     ends = {stop.events: stop.fingerprint for stop in content.stops}
     result = json.loads(workdir.result.read_text()) if workdir.result.exists() else {}
-    algorithm = evolution(manifest.settings, task_of_manifest(manifest))
+    algorithm = evolution(manifest.settings, space_from(manifest.settings), task_of_manifest(manifest))
     last = 0
     for state in replay(manifest, content.records, {}):
         last = state.events
@@ -143,7 +147,7 @@ def _result(result: dict[str, object], state: EvolutionState) -> list[str]:
     ]
 
 
-def _weights(state: EvolutionState, records: Mapping[int, Record], workdir: Workdir) -> list[str]:
+def _weights(state: EvolutionState, records: Mapping[int, Record], store: WeightStore) -> list[str]:
     """Hashes all weights that a run in this state must have kept."""
     kept = {one.id: (one.weights, one.weights_sha256, one.genotype) for one in state.population}
     if state.best is not None:
@@ -155,7 +159,6 @@ def _weights(state: EvolutionState, records: Mapping[int, Record], workdir: Work
         elif birth.inherited is not None and birth.parent_id is not None:
             inherited = birth.inherited
             kept[birth.parent_id] = (inherited.weights, inherited.weights_sha256, inherited.genotype)
-    store = WeightStore(workdir.weights)
     findings = []
     for name, sha256, genotype in kept.values():
         if name is None or sha256 is None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import operator
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from jaxevo.search.ordered import Ordered
-from jaxevo.spaces.large_scale.genotype import Genotype
 
 _by_id = operator.attrgetter("id")
 
@@ -29,7 +29,7 @@ class Individual:
     id: int
     parent_id: int | None
     mutation: str | None
-    genotype: Genotype
+    genotype: Any
     fitness: float
     weights: str | None
     weights_sha256: str | None

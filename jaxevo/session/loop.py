@@ -5,7 +5,8 @@ import time
 from collections.abc import Callable, Iterable
 
 from jaxevo.execution.executor import Executor
-from jaxevo.search.evolution import Birth, birth_sha256, evolution
+from jaxevo.search.births import Birth, birth_sha256
+from jaxevo.search.evolution import evolution
 from jaxevo.session.progress import INTERRUPTED, Progress, Watcher
 from jaxevo.settings import Limits
 from jaxevo.storage.history import task_of_manifest
@@ -36,7 +37,8 @@ class HostLoop:
         self._stopped = content.stopped
         # Where the sessions before were to end; their clocks do not count.
         self._limits_before = [dataclasses.replace(one.limits, max_seconds=None) for one in content.sessions]
-        self._evolution = evolution(manifest.settings, task_of_manifest(manifest))
+        self._space, self._task = run.space, task_of_manifest(manifest)
+        self._evolution = evolution(manifest.settings, self._space, self._task)
         self._state = run.state if run.state is not None else self._evolution.init()
         # The state at the last told event, before the deaths that make room for the next births. That is where a run
         # stands when it stops; another session may kill the same individuals for the same births.
@@ -132,6 +134,8 @@ class HostLoop:
             session_seconds=time.perf_counter() - self._began,
             compile_seconds=self._compile_seconds,
             train_seconds=self._train_seconds,
+            space=self._space,
+            task=self._task,
         )
 
     def _reached(self, limits: Limits) -> str | None:

@@ -1,8 +1,10 @@
 """Progress events: how far a session is, and who is told."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from jaxevo.search.evolution import EvolutionState
+from jaxevo.search.space import SearchSpace, Task
 from jaxevo.settings import Limits
 
 INTERRUPTED = "interrupted"
@@ -22,6 +24,8 @@ class Progress:
         session_seconds: since this process began to evolve.
         compile_seconds: spent compiling, by this process.
         train_seconds: spent training, by this process.
+        space: whose genotypes evolve.
+        task: what they are to do.
     """
 
     state: EvolutionState
@@ -30,6 +34,8 @@ class Progress:
     session_seconds: float
     compile_seconds: float
     train_seconds: float
+    space: SearchSpace[Any]
+    task: Task
 
     @property
     def individuals_per_hour(self) -> float:

@@ -7,10 +7,12 @@ from pathlib import Path
 from jaxevo.data import Dataset, absolute_name, load
 from jaxevo.execution.machine import describe_machine
 from jaxevo.execution.placement import lane_devices
-from jaxevo.search.evolution import Task, evolution
+from jaxevo.search.evolution import evolution
+from jaxevo.search.space import Task
 from jaxevo.session.progress import Watcher
 from jaxevo.session.session import Ended, Session
 from jaxevo.settings import Execution, Limits, Settings
+from jaxevo.spaces import space_from
 from jaxevo.storage.history import History
 from jaxevo.storage.journal import JournalContent
 from jaxevo.storage.machine import Machine, differences
@@ -37,7 +39,7 @@ def start_run(path: Path, settings: Settings, limits: Limits, execution: Executi
     dataset = load(settings.dataset)
     # A run is resumed from any folder: a path must not depend on this one.
     settings = dataclasses.replace(settings, dataset=absolute_name(settings.dataset))
-    evolution(settings, _task_of(dataset))  # Checks the budgets before anything is written.
+    evolution(settings, space_from(settings), _task_of(dataset))  # Checks the budgets before anything is written.
     machine = _machine(execution)
     with locked(path):
         check_new(path)

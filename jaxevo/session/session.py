@@ -15,7 +15,7 @@ from jaxevo.execution.local import LocalExecutor
 from jaxevo.execution.waiting import BIRTHS_A_LANE, expected_idle_share
 from jaxevo.execution.worker import Assignment
 from jaxevo.networks.compilation import use_persistent_cache
-from jaxevo.search.evolution import Outcome
+from jaxevo.search.births import Outcome
 from jaxevo.session.loop import HostLoop
 from jaxevo.session.progress import FAILED, Progress, Watcher
 from jaxevo.settings import Execution, Limits
@@ -112,7 +112,7 @@ class Session:
             machine=manifest.machine,
             data_fingerprint=dataset.fingerprint,
         )
-        return ClusterExecutor(assignment, execution, dataset.image_shape, attempts, self._watcher.notice)
+        return ClusterExecutor(assignment, execution, attempts, self._watcher.notice)
 
     def _say_what_to_expect(self, executor: Executor) -> None:
         """Tells the user where lanes will wait, and what --fast costs."""

@@ -8,7 +8,7 @@ import collections
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from jaxevo.search.evolution import Birth, birth_sha256
+from jaxevo.search.births import Birth, birth_sha256
 from jaxevo.storage.journal import Attempt, Journal, JournalContent, Loss
 
 _SUSPICIOUS_DEATHS = 2

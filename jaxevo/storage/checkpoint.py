@@ -17,11 +17,15 @@ from typing import Any
 import numpy as np
 import orbax.checkpoint as ocp
 
-from jaxevo.search.evolution import EvolutionState, state_from_json, state_to_json
-from jaxevo.spaces.large_scale.genotype import Genotype, genotype_from_json
+from jaxevo.search.evolution import EvolutionState
+from jaxevo.search.space import SearchSpace
+from jaxevo.search.state_json import state_from_json, state_to_json
+from jaxevo.spaces import space_from
 from jaxevo.spaces.large_scale.inheritance import Variables
 from jaxevo.storage.durable import force_tree
 from jaxevo.storage.faults import kill_point
+from jaxevo.storage.history import task_of_manifest
+from jaxevo.storage.workdir import Manifest
 
 _KEPT_SNAPSHOTS = 2
 _TRAINING_NAME = re.compile(r"\d{6,}-\d+-\d+")
@@ -37,26 +41,27 @@ class WeightStore:
     Every thread needs a store of its own.
     """
 
-    def __init__(self, folder: Path) -> None:
-        """Opens a folder of weights; it is created with the first ones."""
+    def __init__(self, folder: Path, space: SearchSpace[Any]) -> None:
+        """Opens a folder of weights of a space's genotypes; it is created with the first ones."""
         self._folder = folder
+        self._space = space
         self._checkpointer = ocp.Checkpointer(ocp.PyTreeCheckpointHandler())
 
-    def save(self, name: str, genotype: Genotype, variables: Variables) -> str:
+    def save(self, name: str, genotype: Any, variables: Variables) -> str:
         """Saves an individual's trained variables (NumPy arrays) and returns their sha256.
 
         They are on disk, whole, when this returns: a journal's record may name them.
         """
         folder = self._folder / name
         folder.mkdir(parents=True)
-        (folder / "genotype.json").write_text(json.dumps(genotype.to_json(), indent=1) + "\n")
+        (folder / "genotype.json").write_text(json.dumps(self._space.to_json(genotype), indent=1) + "\n")
         kill_point("before weights commit")
         self._checkpointer.save(folder.absolute() / "variables", args=ocp.args.PyTreeSave(variables))
         force_tree(folder)  # Orbax forces the arrays only.
         kill_point("after weights commit")
         return variables_sha256(variables)
 
-    def load(self, name: str, sha256: str, genotype: Genotype) -> Variables:
+    def load(self, name: str, sha256: str, genotype: Any) -> Variables:
         """Returns an individual's variables as NumPy arrays.
 
         Raises:
@@ -67,7 +72,7 @@ class WeightStore:
         if not (folder / "variables").is_dir():
             raise CheckpointError(f"the weights {folder} are missing; {remedy}")
         try:
-            beside = genotype_from_json(json.loads((folder / "genotype.json").read_text()))
+            beside = self._space.from_json(json.loads((folder / "genotype.json").read_text()))
             restored = self._checkpointer.restore(folder.absolute() / "variables", args=ocp.args.PyTreeRestore())
         except Exception as error:  # Orbax and TensorStore raise many kinds for a damaged folder.
             raise CheckpointError(f"the weights {folder} cannot be read; {remedy} ({error})") from error
@@ -191,19 +196,20 @@ def _numbered(arrays: Sequence[np.ndarray]) -> list[tuple[str, np.ndarray]]:
 class SnapshotStore:
     """The folder of snapshots; the last two are kept."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, space: SearchSpace[Any]) -> None:
         """Opens a folder of snapshots, creating it where there is none, and removes what a crash left half written."""
         options = ocp.CheckpointManagerOptions(
             max_to_keep=_KEPT_SNAPSHOTS, cleanup_tmp_directories=True, enable_async_checkpointing=False
         )
         self._folder = folder
+        self._space = space
         self._manager = ocp.CheckpointManager(folder.absolute(), options=options)
 
     def save(self, state: EvolutionState) -> None:
         """Saves a state under its number of events; one that is there already is kept."""
         if state.events in self._manager.all_steps():
             return
-        text = json.dumps(state_to_json(state))
+        text = json.dumps(state_to_json(state, self._space))
         content = {"sha256": hashlib.sha256(text.encode()).hexdigest(), "state": text}
         kill_point("before snapshot")
         self._manager.save(state.events, args=ocp.args.JsonSave(content))
@@ -215,11 +221,12 @@ class SnapshotStore:
         self._manager.close()
 
 
-def load_snapshots(folder: Path, last: int | None = None) -> dict[int, EvolutionState]:
+def load_snapshots(folder: Path, manifest: Manifest, last: int | None = None) -> dict[int, EvolutionState]:
     """Returns the states that a folder of snapshots holds, by event, the latest last, and changes nothing in it.
 
     Args:
         folder: of the snapshots.
+        manifest: of the run, by which is derived what they leave out.
         last: how many of the latest; None for all.
 
     Raises:
@@ -229,21 +236,22 @@ def load_snapshots(folder: Path, last: int | None = None) -> dict[int, Evolution
         return {}
     with ocp.CheckpointManager(folder.absolute(), options=ocp.CheckpointManagerOptions(read_only=True)) as manager:
         steps = sorted(manager.all_steps())
-        return {step: _load_snapshot(manager, folder, step) for step in steps[-last if last else None :]}
+        return {step: _load_snapshot(manager, folder, manifest, step) for step in steps[-last if last else None :]}
 
 
-def load_latest_snapshot(folder: Path) -> EvolutionState | None:
+def load_latest_snapshot(folder: Path, manifest: Manifest) -> EvolutionState | None:
     """Returns the latest state, or None where none was saved, as `load_snapshots` does."""
-    return next(iter(load_snapshots(folder, last=1).values()), None)
+    return next(iter(load_snapshots(folder, manifest, last=1).values()), None)
 
 
-def _load_snapshot(manager: ocp.CheckpointManager, folder: Path, step: int) -> EvolutionState:
+def _load_snapshot(manager: ocp.CheckpointManager, folder: Path, manifest: Manifest, step: int) -> EvolutionState:
     try:
         content = manager.restore(step, args=ocp.args.JsonRestore())
         text = content["state"]
         if hashlib.sha256(text.encode()).hexdigest() != content["sha256"]:
             raise ValueError("its checksum does not agree")
-        return state_from_json(json.loads(text))
+        settings = manifest.settings
+        return state_from_json(json.loads(text), settings, space_from(settings), task_of_manifest(manifest))
     except Exception as error:  # Orbax raises many kinds for a damaged folder.
         raise CheckpointError(
             f"the snapshot {folder / str(step)} is damaged ({error}); delete that folder: the journal still holds the "

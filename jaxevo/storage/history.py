@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from jaxevo.search.evolution import Birth, EvolutionState, Task, evolution, genotype_cost
+from jaxevo.search.births import Birth
+from jaxevo.search.evolution import EvolutionState, evolution
 from jaxevo.search.population import Individual
-from jaxevo.spaces.large_scale.cost import Cost
+from jaxevo.search.space import SearchSpace, Task
+from jaxevo.spaces import space_from
 from jaxevo.storage.integrity import check_manifest
 from jaxevo.storage.journal import Record, next_told, read_journal
 from jaxevo.storage.workdir import Manifest, Workdir, read_manifest
@@ -39,7 +41,7 @@ class Life:
 
 
 class Row(NamedTuple):
-    """What a history's frame holds of an individual: see `Life`, `Record` and `Cost`; times are in seconds."""
+    """The columns of a frame that every search space has: see `Life` and `Record`; times are in seconds."""
 
     id: int
     event: int
@@ -50,11 +52,6 @@ class Row(NamedTuple):
     failure: str | None
     death: int | None
     virtual_seconds: float
-    layers: int
-    skips: int
-    learning_rate: float
-    parameters: int
-    flops_per_image: int
     flops: int
     compile_seconds: float
     train_seconds: float
@@ -105,19 +102,20 @@ class History:
         return line[::-1]
 
     def frame(self) -> "pandas.DataFrame":
-        """Returns one row an individual, by event, as a pandas DataFrame."""
+        """Returns one row an individual, by event, as a pandas DataFrame: `Row`, and the summary of the genotype."""
         import pandas
 
-        task = task_of_manifest(self.manifest)
+        space, task = space_from(self.manifest.settings), task_of_manifest(self.manifest)
         rows = [
-            _row(life, genotype_cost(life.individual.genotype, self.manifest.settings, task))
+            {**_row(life, space)._asdict(), **space.summary(life.individual.genotype, task)}
             for life in self.lives.values()
         ]
-        return pandas.DataFrame(rows, columns=Row._fields).astype({"parent_id": "Int64", "death": "Int64"})
+        columns = [*Row._fields, *space.summary(space.initial(), task)]
+        return pandas.DataFrame(rows, columns=columns).astype({"parent_id": "Int64", "death": "Int64"})
 
 
-def _row(life: Life, needed: Cost) -> Row:
-    individual, genotype, record = life.individual, life.individual.genotype, life.record
+def _row(life: Life, space: SearchSpace[Any]) -> Row:
+    individual, record = life.individual, life.record
     return Row(
         id=individual.id,
         event=life.event,
@@ -128,17 +126,12 @@ def _row(life: Life, needed: Cost) -> Row:
         failure=record.outcome.failure,
         death=life.death,
         virtual_seconds=life.virtual_seconds,
-        layers=len(genotype.layers),
-        skips=len(genotype.skips),
-        learning_rate=genotype.learning_rate,
-        parameters=needed.parameters,
-        flops_per_image=needed.forward_flops,
         flops=life.birth.flops,
         compile_seconds=record.compile_seconds,
         train_seconds=record.train_seconds,
         finished=record.finished,
         session=record.session,
-        genotype=genotype.to_json(),
+        genotype=space.to_json(individual.genotype),
     )
 
 
@@ -155,7 +148,7 @@ def replay(manifest: Manifest, records: dict[int, Record], lives: dict[int, Life
         records: by individual, in the order in which they finished.
         lives: filled while the run is replayed, in the order of events.
     """
-    algorithm = evolution(manifest.settings, task_of_manifest(manifest))
+    algorithm = evolution(manifest.settings, space_from(manifest.settings), task_of_manifest(manifest))
     state = algorithm.init()
     pending = OrderedDict(records)  # Whose first entry is found at once, however many were taken out before it.
     while True:

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from jaxevo.search.evolution import EvolutionState, Outcome
+from jaxevo.search.births import Outcome
+from jaxevo.search.evolution import EvolutionState
 from jaxevo.settings import Limits
 from jaxevo.storage.durable import force
 from jaxevo.storage.faults import kill_point

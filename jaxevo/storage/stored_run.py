@@ -3,9 +3,11 @@
 import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self
 
 from jaxevo.search.evolution import EvolutionState
+from jaxevo.search.space import SearchSpace
+from jaxevo.spaces import space_from
 from jaxevo.storage.checkpoint import SnapshotStore, TrainingStore, load_latest_snapshot, remove_weights
 from jaxevo.storage.integrity import check_journal, check_manifest
 from jaxevo.storage.journal import Journal, JournalContent, Record, Snapshot, read_journal
@@ -28,6 +30,11 @@ class StoredRun:
     content: JournalContent = field(default_factory=JournalContent)
     state: EvolutionState | None = None
 
+    @property
+    def space(self) -> SearchSpace[Any]:
+        """Whose genotypes evolve."""
+        return space_from(self.manifest.settings)
+
 
 def read_stored_run(workdir: Workdir, manifest: Manifest) -> StoredRun:
     """Reads a run that is to go on; changes nothing.
@@ -37,7 +44,7 @@ def read_stored_run(workdir: Workdir, manifest: Manifest) -> StoredRun:
         JournalError: where the journal is damaged.
     """
     content = read_journal(workdir.journal)
-    state = load_latest_snapshot(workdir.snapshots)
+    state = load_latest_snapshot(workdir.snapshots, manifest)
     check_manifest(workdir, content)
     check_journal(workdir, content, state)
     return StoredRun(workdir, manifest, content, state)
@@ -56,7 +63,7 @@ class RunWriter:
     def __init__(self, run: StoredRun) -> None:
         """Opens journal and snapshots, and removes unfinished trainings that nothing can go on from."""
         self.journal = Journal(run.workdir.journal)
-        self._snapshots = SnapshotStore(run.workdir.snapshots)
+        self._snapshots = SnapshotStore(run.workdir.snapshots, run.space)
         self._trainings = TrainingStore(run.workdir.training)
         attempted = {attempt.id for attempt in run.content.attempts}
         self._trainings.keep_only(lambda birth_id: birth_id in attempted and birth_id not in run.content.records)

@@ -28,8 +28,9 @@ from jaxevo.environment.folders import cache_dir
 from jaxevo.networks.compilation import use_persistent_cache
 from jaxevo.networks.devices import Devices
 from jaxevo.networks.trainer import Trainer
+from jaxevo.spaces.large_scale.architecture import architecture
 from jaxevo.spaces.large_scale.cost import cost
-from jaxevo.spaces.large_scale.genotype import Convolution, Genotype, architecture, genotype_from_json
+from jaxevo.spaces.large_scale.genotype import Convolution, Genotype, genotype_from_json
 
 TINY = Extent(
     name="tiny",

@@ -3,10 +3,11 @@
 from types import SimpleNamespace
 
 import pytest
+from helpers.births import birth_of
 from helpers.genotypes import INITIAL, ONE_CONVOLUTION, THREE_CONVOLUTIONS
 
 from jaxevo.execution.worker import Assignment, Joined, Report
-from jaxevo.search.evolution import Birth, Outcome
+from jaxevo.search.births import Outcome
 from jaxevo.settings import Execution, Settings
 from jaxevo.storage.journal import Record
 
@@ -15,7 +16,6 @@ pytest.importorskip("ray", reason="Ray is not installed: pip install 'jaxevo[ray
 from jaxevo.execution.ray import cluster
 from jaxevo.execution.ray.client import Node, most_workers
 
-SHAPE = (8, 8, 1)
 NODE = Node("node", "127.0.0.1", {"CPU": 4.0})
 
 
@@ -39,7 +39,7 @@ class Attempts:
 
 
 def birth(number, genotype=INITIAL):
-    return Birth(number, None, None, genotype, None, float(number), 1)
+    return birth_of(number, genotype)
 
 
 def taking_note():
@@ -62,7 +62,7 @@ def host(monkeypatch, attempts):
     monkeypatch.setattr(cluster, "end_worker", lambda actor: None)
     execution = Execution(executor="ray", lease_seconds=10)
     assignment = Assignment(Settings(), "workdir", 1, {}, "")
-    host = cluster.ClusterExecutor(assignment, execution, SHAPE, attempts, lambda text: None)
+    host = cluster.ClusterExecutor(assignment, execution, attempts, lambda text: None)
     for lanes in (2, 1):
         worker = cluster._Hired(taking_note(), NODE, object(), "", float("inf"))
         host._workers.append(worker)

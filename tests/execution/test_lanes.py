@@ -13,6 +13,8 @@ import time
 
 import numpy as np
 import pytest
+from helpers import births as helper
+from helpers.births import SPACE
 from helpers.genotypes import BN_RELU, convolution
 from helpers.numpy_network import forward
 
@@ -21,7 +23,7 @@ from jaxevo.execution import lane
 from jaxevo.execution.lane import Lane
 from jaxevo.execution.local import LocalExecutor
 from jaxevo.networks import compilation
-from jaxevo.search.evolution import Birth, Inherited, Outcome
+from jaxevo.search.births import Outcome
 from jaxevo.settings import Execution, Settings
 from jaxevo.spaces.large_scale.genotype import Genotype, genotype_from_json
 from jaxevo.spaces.large_scale.network import variable_shapes
@@ -50,9 +52,7 @@ def settings_of(**changes):
 
 
 def birth_of(birth_id, genotype=PLAIN, due=None, parent=None):
-    """Returns a birth; `parent` is the genotype and the outcome of its parent."""
-    inherited = None if parent is None else Inherited(parent[0], parent[1].weights, parent[1].weights_sha256)
-    return Birth(birth_id, None, None, genotype, inherited, due=float(birth_id) if due is None else due, flops=1)
+    return helper.birth_of(birth_id, genotype, parent=parent, due=due)
 
 
 @contextlib.contextmanager
@@ -150,7 +150,7 @@ def share_correct(genotype, variables, digits, split):
 
 
 def test_fitness_and_test_accuracy_are_exact_shares_of_their_splits(one, digits, weights):
-    variables = WeightStore(weights).load(one.outcome.weights, one.outcome.weights_sha256, NETWORK)
+    variables = WeightStore(weights, SPACE).load(one.outcome.weights, one.outcome.weights_sha256, NETWORK)
     assert one.outcome.fitness == share_correct(NETWORK, variables, digits, digits.validation)
     assert one.test_accuracy == share_correct(NETWORK, variables, digits, digits.test)
     # It learned something, and it knows not everything.
@@ -207,7 +207,7 @@ def test_a_child_trains_on_from_its_parents_weights(executor_of, tmp_path):
     executor, still = executor_of(), dataclasses.replace(NETWORK, learning_rate=1e-30)
     parent = finish(executor, birth_of(1, NETWORK))[1].outcome
     children = finish(executor, birth_of(2, still, parent=(NETWORK, parent)), birth_of(3, still))
-    store = WeightStore(tmp_path / "weights")
+    store = WeightStore(tmp_path / "weights", SPACE)
     theirs, heirs, fresh = (
         store.load(outcome.weights, outcome.weights_sha256, genotype)["params"]
         for outcome, genotype in ((parent, NETWORK), (children[2].outcome, still), (children[3].outcome, still))
@@ -274,7 +274,7 @@ def test_a_lane_trains_on_after_a_failure(executor_of):
 
 def altered(weights, outcome):
     """Replaces an individual's arrays by ones that Orbax finds as good."""
-    store = WeightStore(weights)
+    store = WeightStore(weights, SPACE)
     variables = store.load(outcome.weights, outcome.weights_sha256, PLAIN)
     bias = variables["params"]["classifier"]["bias"]
     variables["params"]["classifier"]["bias"] = bias + np.float32(1e-3)

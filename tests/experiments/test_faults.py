@@ -6,7 +6,7 @@ from experiments.benchmarks.faults.__main__ import ROWS, row
 from experiments.benchmarks.faults.account import Account, Cost
 from experiments.benchmarks.faults.disk import NoDiskError
 from experiments.benchmarks.faults.scene import Scene
-from jaxevo.search.evolution import Outcome
+from jaxevo.search.births import Outcome
 from jaxevo.storage.journal import Attempt, Journal, Loss, Record
 
 TIMES = {

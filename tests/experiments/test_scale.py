@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+from helpers.births import birth_of
 from helpers.tiny_runs import start
 
 from experiments.benchmarks.scale.__main__ import main
@@ -14,10 +15,11 @@ from experiments.benchmarks.scale.idle import Window, idle_share
 from experiments.benchmarks.scale.scenarios import DIGITS, FITTED, manifest_of
 from experiments.benchmarks.scale.throughput import Load, measure_here
 from experiments.benchmarks.scale.workload import evolved
-from jaxevo.search.evolution import Birth, evolution
+from jaxevo.search.evolution import evolution
 from jaxevo.session.loop import HostLoop
 from jaxevo.session.progress import Watcher
 from jaxevo.settings import Limits, Settings
+from jaxevo.spaces import space_from
 from jaxevo.spaces.large_scale.genotype import Genotype
 from jaxevo.storage.journal import read_journal
 from jaxevo.storage.stored_run import RunWriter, StoredRun
@@ -28,11 +30,11 @@ LEVEL = Durations(floor=1.0, compile_seconds=0.0, rate=1e30)
 
 
 def births(*due):
-    return [Birth(number, None, None, Genotype(0.1), None, moment, 100) for number, moment in enumerate(due)]
+    return [birth_of(number, Genotype(0.1), due=moment, flops=100) for number, moment in enumerate(due)]
 
 
 def executor(lanes, durations=LEVEL, sigma=0.0, handed=1):
-    return SimulatedExecutor(lanes, durations, sigma, DIGITS.image_shape, handed=handed)
+    return SimulatedExecutor(lanes, durations, sigma, handed=handed)
 
 
 def ids(records):
@@ -97,7 +99,7 @@ def test_fitness_rewards_depth_and_a_fitting_learning_rate():
 
 
 def evolved_layers(generations):
-    algorithm = evolution(SETTINGS, DIGITS)
+    algorithm = evolution(SETTINGS, space_from(SETTINGS), DIGITS)
     state = algorithm.init()
     while state.events < generations * SETTINGS.population_size:
         state, _ = algorithm.ask(state)

@@ -31,7 +31,7 @@ from jaxevo.networks.training import (
     start,
 )
 from jaxevo.settings import Settings
-from jaxevo.spaces.large_scale.genotype import architecture
+from jaxevo.spaces.large_scale.architecture import architecture
 from jaxevo.spaces.large_scale.network import Phenotype, variable_shapes
 
 needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="PyTorch is not installed")

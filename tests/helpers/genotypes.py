@@ -5,17 +5,12 @@ from fractions import Fraction
 
 import numpy as np
 
+from jaxevo.search.evolution import mutants
+from jaxevo.search.space import ImageShape, Task
+from jaxevo.spaces.large_scale.architecture import architecture
 from jaxevo.spaces.large_scale.cost import cost
-from jaxevo.spaces.large_scale.genotype import (
-    Activation,
-    Convolution,
-    Genotype,
-    Identity,
-    ImageShape,
-    Layer,
-    architecture,
-)
-from jaxevo.spaces.large_scale.mutation import mutate
+from jaxevo.spaces.large_scale.genotype import Activation, Convolution, Genotype, Identity, Layer
+from jaxevo.spaces.large_scale.mutation import MUTATIONS
 
 LINEAR = Activation.LINEAR
 BN_RELU = Activation.BATCH_NORM_RELU
@@ -98,5 +93,6 @@ def random_genotype(
     generator = np.random.default_rng(seed)
     genotype = INITIAL
     for _ in range(mutations):
-        _, genotype = mutate(generator, genotype, image_shape, accepts)
+        children = (child for _, child in mutants(generator, genotype, MUTATIONS, Task(image_shape, 10, 1)))
+        genotype = next(filter(accepts, children))
     return genotype

@@ -14,7 +14,8 @@ import numpy as np
 from helpers.genotypes import BN_RELU, convolution, one_to_one
 from jaxevo.environment import prepare_process
 from jaxevo.settings import Execution, Settings
-from jaxevo.spaces.large_scale.genotype import Genotype, architecture
+from jaxevo.spaces.large_scale.architecture import architecture
+from jaxevo.spaces.large_scale.genotype import Genotype
 
 NETWORK = Genotype(
     0.05,

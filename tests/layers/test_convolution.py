@@ -8,7 +8,8 @@ from helpers.numpy_network import forward, random_variables
 
 from jaxevo.layers.convolution import by_pixels, by_rows, convolve_on
 from jaxevo.settings import Settings
-from jaxevo.spaces.large_scale.genotype import Genotype, architecture
+from jaxevo.spaces.large_scale.architecture import architecture
+from jaxevo.spaces.large_scale.genotype import Genotype
 from jaxevo.spaces.large_scale.network import Phenotype, variable_shapes
 
 SHORT, LONG = Settings(train_steps=1), Settings(train_steps=2**20)

@@ -15,7 +15,8 @@ from jaxevo.networks.training import start as first_carry
 from jaxevo.reports.result import ensemble_test_accuracy, write_result
 from jaxevo.reports.verify import verify_run
 from jaxevo.settings import Settings
-from jaxevo.spaces.large_scale.genotype import Genotype, architecture
+from jaxevo.spaces.large_scale.architecture import architecture
+from jaxevo.spaces.large_scale.genotype import Genotype
 from jaxevo.spaces.large_scale.network import Phenotype, make_phenotype, variable_shapes
 from jaxevo.storage.history import History
 from jaxevo.storage.workdir import Workdir

@@ -15,6 +15,7 @@ import chex
 import jax
 import numpy as np
 import pytest
+from helpers.births import birth_of, task_of
 from helpers.genotypes import BN_RELU, LINEAR, convolution, one_to_one
 from helpers.tiny_runs import start as start_run
 
@@ -27,14 +28,15 @@ from jaxevo.networks.compilation import Compiler
 from jaxevo.networks.devices import Devices
 from jaxevo.networks.trainer import Trainer
 from jaxevo.networks.training import BATCHES_DRAWN, plan_training, put_images, start
-from jaxevo.search.evolution import Birth, Inherited
 from jaxevo.settings import Execution, Settings
-from jaxevo.spaces.large_scale.genotype import Genotype, architecture
+from jaxevo.spaces.large_scale import mutation
+from jaxevo.spaces.large_scale.architecture import architecture
+from jaxevo.spaces.large_scale.genotype import Genotype
 from jaxevo.spaces.large_scale.inheritance import first_variables
-from jaxevo.spaces.large_scale.mutation import MUTATIONS
 from jaxevo.storage.workdir import Workdir
 
 SHAPE = (6, 5, 1)
+MUTATIONS = {one.name: one.apply for one in mutation.MUTATIONS}
 SETTINGS = Settings(train_steps=4, batch_size=6, evaluation_batch_size=16)
 NETWORK = Genotype(0.1, (convolution(1, 2, activation=BN_RELU),))
 
@@ -70,24 +72,18 @@ def compiled_of(genotype):
     return architecture(genotype, SHAPE)
 
 
-def birth_of(birth_id, genotype, parent=None):
-    """Returns a birth; `parent` is the genotype and the outcome of its parent."""
-    inherited = None if parent is None else Inherited(parent[0], parent[1].weights, parent[1].weights_sha256)
-    return Birth(birth_id, None, None, genotype, inherited, due=float(birth_id), flops=1)
-
-
 # A known architecture compiles nothing.
 
 
 def child_by(name, genotype):
-    return MUTATIONS[name](np.random.default_rng(0), genotype, SHAPE)
+    return MUTATIONS[name](np.random.default_rng(0), genotype, task_of(SHAPE))
 
 
 def inserted_and_removed(genotype):
     """Returns a genotype that came back: a layer that grew in its middle is removed again."""
     grown = child_by("INSERT-CONVOLUTION", genotype)
     generator = np.random.default_rng(0)
-    shrunk = (MUTATIONS["REMOVE-CONVOLUTION"](generator, grown, SHAPE) for _ in range(50))
+    shrunk = (MUTATIONS["REMOVE-CONVOLUTION"](generator, grown, task_of(SHAPE)) for _ in range(50))
     return next(child for child in shrunk if child.layers == genotype.layers)
 
 
@@ -105,13 +101,13 @@ def test_a_birth_of_a_known_architecture_compiles_nothing(dataset, devices, tmp_
     """Nothing at all: neither its training and evaluation, nor the arrays, plans and weights around them."""
     lane = Lane(Trainer(SETTINGS, dataset, devices), Workdir(tmp_path), Execution.checkpoint_seconds)
     with compilations() as compiled:
-        parent = lane.train(birth_of(0, NETWORK), 1, 1, never).outcome
+        parent = lane.train(birth_of(0, NETWORK, SHAPE), 1, 1, never).outcome
     assert parent.failure is None
     assert compiled != []
     for number, (name, genotype) in enumerate(KNOWN.items(), start=1):
         with compilations() as compiled:
             inherits = None if name == "RESET-WEIGHTS" else (NETWORK, parent)
-            record = lane.train(birth_of(number, genotype, inherits), 1, 1, never)
+            record = lane.train(birth_of(number, genotype, SHAPE, inherits), 1, 1, never)
         assert record.outcome.failure is None
         assert compiled == [], f"{name} compiled"
         assert record.compile_seconds == 0
@@ -349,9 +345,10 @@ SCRIPT = """
     import jax
     from jaxevo.networks.compilation import Compiler, use_persistent_cache
     from jaxevo.data import load
+    from jaxevo.networks.devices import Devices
     from jaxevo.networks.trainer import Trainer
-from jaxevo.networks.devices import Devices
-    from jaxevo.spaces.large_scale.genotype import Genotype, architecture
+    from jaxevo.spaces.large_scale.architecture import architecture
+    from jaxevo.spaces.large_scale.genotype import Genotype
     from jaxevo.settings import Settings
 
     events = collections.Counter()

@@ -33,7 +33,8 @@ from jaxevo.networks.training import (
     steps_a_chunk,
 )
 from jaxevo.settings import Settings
-from jaxevo.spaces.large_scale.genotype import Genotype, architecture
+from jaxevo.spaces.large_scale.architecture import architecture
+from jaxevo.spaces.large_scale.genotype import Genotype
 from jaxevo.spaces.large_scale.network import Phenotype, variable_shapes
 
 SHAPE = (6, 5, 2)

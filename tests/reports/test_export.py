@@ -11,12 +11,16 @@ import jax
 import jax.export
 import numpy as np
 import pytest
+from helpers.births import task_of
 from helpers.genotypes import BN_RELU, INITIAL, RICH, convolution, one_to_one, random_genotype
 
 from jaxevo.reports import export
+from jaxevo.reports.drawing import drawing_text
 from jaxevo.reports.export import export_network
 from jaxevo.settings import Limits, Settings
-from jaxevo.spaces.large_scale.genotype import Genotype, architecture, describe, genotype_from_json
+from jaxevo.spaces.large_scale.architecture import architecture
+from jaxevo.spaces.large_scale.drawing import draw
+from jaxevo.spaces.large_scale.genotype import Genotype, genotype_from_json
 from jaxevo.spaces.large_scale.inheritance import first_variables
 from jaxevo.spaces.large_scale.network import Phenotype, make_phenotype, variable_shapes
 from jaxevo.spaces.large_scale.source import network_source
@@ -65,6 +69,10 @@ CASES = {
 }
 """Genotype, shape of the images, and what it computes in where that is not float32."""
 BATCHES = (2, 7)
+
+
+def source_of(compiled, manifest):
+    return network_source(compiled, manifest.settings, manifest.class_names, manifest.mean, manifest.deviation)
 
 
 def manifest_of(image_shape, compute_dtype="float32", **changes):
@@ -245,15 +253,15 @@ def test_the_source_stays_formatted_with_many_classes_and_channels(tmp_path):
     }
     for name, image_shape in shapes.items():
         manifest = manifest_of(image_shape, class_names=classes[name])
-        (tmp_path / f"{name}.py").write_text(network_source(architecture(RICH, image_shape), manifest))
+        (tmp_path / f"{name}.py").write_text(source_of(architecture(RICH, image_shape), manifest))
     assert_ruff_has_no_objection(tmp_path.iterdir())
 
 
 def test_the_source_says_no_more_than_the_network_needs():
     manifest = manifest_of((8, 8, 1))
-    plain = network_source(architecture(INITIAL, (8, 8, 1)), manifest)
+    plain = source_of(architecture(INITIAL, (8, 8, 1)), manifest)
     assert not any(word in plain for word in ("partial", "fit(", "point_", "image =", "convolution", "batch_norm("))
-    kept = network_source(architecture(SKIPS, (11, 7, 3)), manifest_of((11, 7, 3)))
+    kept = source_of(architecture(SKIPS, (11, 7, 3)), manifest_of((11, 7, 3)))
     assert [line.strip() for line in kept.splitlines() if line.endswith("= x")] == [
         "image = x",
         "point_1 = x",
@@ -266,7 +274,7 @@ def test_constants_read_back_exactly():
     image_shape = (4, 4, len(values))
     manifest = manifest_of(image_shape, mean=tuple(map(float, values)), deviation=tuple(map(float, values)))
     space = {"__name__": "network"}
-    exec(network_source(architecture(INITIAL, image_shape), manifest), space)
+    exec(source_of(architecture(INITIAL, image_shape), manifest), space)
     assert space["CLASS_NAMES"] == NAMES
     for name in ("MEAN", "DEVIATION"):
         np.testing.assert_array_equal(np.array(space[name], np.float32), values)
@@ -275,7 +283,7 @@ def test_constants_read_back_exactly():
 def test_the_folder_says_what_it_holds(exported):
     folder = exported / "skips"
     readme = (folder / "README.md").read_text(encoding="utf-8")
-    assert describe(SKIPS, (11, 7, 3), len(NAMES)) in readme
+    assert drawing_text(draw(SKIPS, task_of((11, 7, 3), len(NAMES)))) in readme
     assert "- validation accuracy: 0.9877\n- parameters: 12,345\n- run: demo\n" in readme
     assert f"jax {jax.__version__}" in readme
     assert '5 "Größe 猫"' in readme

@@ -3,6 +3,7 @@
 import io
 
 import pytest
+from helpers.births import SPACE, task_of
 from helpers.genotypes import INITIAL, ONE_CONVOLUTION
 from rich.console import Console
 
@@ -19,7 +20,7 @@ BETTER = Individual(7, 0, "INSERT-CONVOLUTION", ONE_CONVOLUTION, 0.5, "w", "h")
 
 def progressed(events, seconds, best=FIRST, limits=Limits(max_individuals=100), compiling=1.0, training=3.0):  # noqa: B008
     state = EvolutionState(events, events, 0.0, Population(), InFlight(), best, 0, "")
-    return Progress(state, limits, events, seconds, compiling, training)
+    return Progress(state, limits, events, seconds, compiling, training, SPACE, task_of((8, 8, 1)))
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def test_a_line_tells_how_far_the_run_is(capsys):
         watcher.progressed(progressed(10, 20.0))
     first, best, *more = capsys.readouterr().out.splitlines()
     assert first == "0/100 individuals, 0/hour, compiling 25%"
-    assert best == "  0:20  individual 0: 12.5%, 0 convolutions, initial"
+    assert best == "  0:20  individual 0: 12.5%, layers 0, convolutions 0, skips 0, initial"
     assert more == []  # A line every five seconds at most, by the clock on the wall.
 
 
@@ -67,8 +68,8 @@ def test_every_new_best_is_told_once_with_the_mutation_that_made_it(capsys):
             watcher.progressed(progressed(events, 60.0 * events, best=best))
     told = [line for line in capsys.readouterr().out.splitlines() if "  individual" in line]
     assert told == [
-        "  1:00  individual 0: 12.5%, 0 convolutions, initial",
-        "  8:00  individual 7: 50.0%, 1 convolution, child of 0 by INSERT-CONVOLUTION",
+        "  1:00  individual 0: 12.5%, layers 0, convolutions 0, skips 0, initial",
+        "  8:00  individual 7: 50.0%, layers 1, convolutions 1, skips 0, child of 0 by INSERT-CONVOLUTION",
     ]
 
 
@@ -79,7 +80,7 @@ def test_a_terminal_gets_one_live_line_and_the_bests_above_it(terminal):
         watcher.progressed(progressed(30, 40.0, best=BETTER))
     text = terminal.getvalue()
     assert "something to know" in text
-    assert text.count("individual 7: 50.0%, 1 convolution, child of 0 by INSERT-CONVOLUTION") == 1
+    assert text.count("individual 7: 50.0%, layers 1, convolutions 1, skips 0, child of 0 by INSERT-CONVOLUTION") == 1
     assert "30/100 individuals, " in text
     assert " left, best validation 50.0%, 2,700/hour, compiling 25%" in text
     assert "\x1b[2K" in text  # The line is written over.

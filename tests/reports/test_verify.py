@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.births import SPACE
 from helpers.tiny_runs import jaxevo, journal_lines, rewrite_journal, rewrite_manifest, start
 
 import jaxevo as package
@@ -124,7 +125,7 @@ def test_a_consistent_forgery_is_found_by_training_again(tmp_path):
     start(path, 6, num_workers=1)
     life = list(History(Workdir(path)).lives.values())[-1]
     individual = life.individual
-    store = WeightStore(path / "weights")
+    store = WeightStore(path / "weights", SPACE)
     variables = store.load(individual.weights, individual.weights_sha256, individual.genotype)
     variables["params"]["classifier"]["bias"] = variables["params"]["classifier"]["bias"] + np.float32(0.001)
     shutil.rmtree(path / "weights" / individual.weights)

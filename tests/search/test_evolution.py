@@ -8,17 +8,23 @@ import math
 import statistics
 
 import pytest
+from helpers.births import birth_of
 from helpers.genotypes import INITIAL, ONE_CONVOLUTION
 
 import jaxevo.search.evolution
-from jaxevo.search.evolution import Outcome, Task, evolution, state_from_json, state_to_json
+from jaxevo.search.births import Birth, Derived, Outcome, individual_flops
+from jaxevo.search.evolution import evolution
 from jaxevo.search.selection import Selection, tournament
+from jaxevo.search.space import Task
+from jaxevo.search.state_json import state_from_json, state_to_json
 from jaxevo.settings import Settings
-from jaxevo.spaces.large_scale.cost import cost, individual_flops
-from jaxevo.spaces.large_scale.genotype import architecture
+from jaxevo.spaces import space_from
+from jaxevo.spaces.large_scale.architecture import architecture
+from jaxevo.spaces.large_scale.cost import cost
 
 TASK = Task(image_shape=(8, 8, 1), num_classes=10, validation_images=180)
 SMALL = Settings(population_size=12, num_workers=3, train_steps=300, compile_overhead=0.0)
+SPACE = space_from(SMALL)
 
 selections = pytest.mark.parametrize("selection", ["tournament", "aging", "random"])
 population_sizes = pytest.mark.parametrize(
@@ -49,7 +55,7 @@ class Run:
 
     def __init__(self, settings, trainer=trained, state=None):
         self.settings = settings
-        self.evolution = evolution(settings, TASK)
+        self.evolution = evolution(settings, space_from(settings), TASK)
         self.trainer = trainer
         self.state = self.evolution.init() if state is None else state
         self.births = {}
@@ -82,7 +88,7 @@ def living(state):
 
 
 def test_a_run_that_has_not_begun_is_empty():
-    state = evolution(SMALL, TASK).init()
+    state = evolution(SMALL, SPACE, TASK).init()
     assert (state.events, state.births, state.clock, state.total_flops) == (0, 0, 0.0, 0)
     assert (len(state.population), len(state.in_flight), state.best) == (0, 0, None)
 
@@ -479,7 +485,7 @@ def test_an_initial_individual_over_budget_is_an_error_that_names_the_setting(na
     _, needed = BUDGETS[name]
     budget = needed(cost(architecture(INITIAL, (8, 8, 1)), 10, SMALL.batch_size, SMALL.evaluation_batch_size)) - 1
     with pytest.raises(ValueError, match=f"{name} is {budget}, but {budget + 1}"):
-        evolution(dataclasses.replace(SMALL, **{name: budget}), TASK)
+        evolution(dataclasses.replace(SMALL, **{name: budget}), SPACE, TASK)
 
 
 # The same, every time.
@@ -512,12 +518,12 @@ def test_the_seed_decides_who_reproduces_and_by_which_mutation():
 def test_ask_and_tell_leave_the_state_they_are_given_as_it_was():
     run = Run(SMALL)
     for _ in range(100):
-        state, before = run.state, json.dumps(state_to_json(run.state))
+        state, before = run.state, json.dumps(state_to_json(run.state, SPACE))
         run.ask()
-        asked, before_telling = run.state, json.dumps(state_to_json(run.state))
+        asked, before_telling = run.state, json.dumps(state_to_json(run.state, SPACE))
         run.step()
-        assert json.dumps(state_to_json(state)) == before
-        assert json.dumps(state_to_json(asked)) == before_telling
+        assert json.dumps(state_to_json(state, SPACE)) == before
+        assert json.dumps(state_to_json(asked, SPACE)) == before_telling
 
 
 def test_ask_and_tell_of_equal_states_give_equal_states():
@@ -588,12 +594,14 @@ def test_the_fingerprint_tells_outcomes_apart(change, changed_at):
         {"parent_id": None},
         {"mutation": "another"},
         {"mutation": None},
-        {"genotype": ONE_CONVOLUTION},
-        {"genotype": INITIAL},
+        birth_of(0, ONE_CONVOLUTION),
+        birth_of(0, INITIAL),
     ],
     ids=str,
 )
 def test_the_fingerprint_covers_what_an_individual_is(changes):
+    if isinstance(changes, Birth):  # Another genotype, with all that follows from it.
+        changes = {name: getattr(changes, name) for name in ("genotype", *Derived._fields)}
     run = Run(SMALL).until(60)
     run.ask()
     birth = run.state.in_flight[0]
@@ -657,10 +665,10 @@ def test_a_state_survives_json_exactly_at_any_moment(selection, asked):
     for _ in range(120):
         if asked:
             run.ask()
-        text = json.dumps(state_to_json(run.state))
-        read = state_from_json(json.loads(text))
+        text = json.dumps(state_to_json(run.state, SPACE))
+        read = state_from_json(json.loads(text), run.settings, SPACE, TASK)
         assert read == run.state
-        assert json.dumps(state_to_json(read)) == text
+        assert json.dumps(state_to_json(read, SPACE)) == text
         run.step()
 
 
@@ -672,7 +680,7 @@ def test_a_run_goes_on_from_json_as_if_nothing_had_happened(selection, events, a
     run = Run(settings).until(events)
     if asked:
         run.ask()
-    read = state_from_json(json.loads(json.dumps(state_to_json(run.state))))
+    read = state_from_json(json.loads(json.dumps(state_to_json(run.state, SPACE))), settings, SPACE, TASK)
     assert Run(settings, state=read).until(120).state == Run(settings).until(120).state
 
 
@@ -680,23 +688,23 @@ def test_a_run_goes_on_from_json_as_if_nothing_had_happened(selection, events, a
     "name", ["events", "births", "clock", "population", "in_flight", "best", "total_flops", "fingerprint"]
 )
 def test_a_state_without_one_of_its_fields_is_not_read(name):
-    fields = state_to_json(Run(SMALL).until(20).state)
+    fields = state_to_json(Run(SMALL).until(20).state, SPACE)
     del fields[name]
     with pytest.raises((ValueError, KeyError, TypeError), match=name):
-        state_from_json(fields)
+        state_from_json(fields, SMALL, SPACE, TASK)
 
 
 def test_a_state_with_an_unknown_field_is_not_read():
-    fields = state_to_json(Run(SMALL).until(20).state) | {"colour": 1}
+    fields = state_to_json(Run(SMALL).until(20).state, SPACE) | {"colour": 1}
     with pytest.raises((ValueError, KeyError, TypeError), match="colour"):
-        state_from_json(fields)
+        state_from_json(fields, SMALL, SPACE, TASK)
 
 
 def test_a_state_with_a_genotype_that_is_none_is_not_read():
-    fields = state_to_json(Run(SMALL).until(20).state)
+    fields = state_to_json(Run(SMALL).until(20).state, SPACE)
     fields["population"][3]["genotype"]["learning_rate"] = -1.0
     with pytest.raises(ValueError, match="learning_rate"):
-        state_from_json(fields)
+        state_from_json(fields, SMALL, SPACE, TASK)
 
 
 # The wall clock.

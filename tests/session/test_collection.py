@@ -19,7 +19,7 @@ class Writing(SimulatedExecutor):
     """Makes a folder for the weights of every training, and notes births that run while what they inherit is gone."""
 
     def __init__(self, weights):
-        super().__init__(4, FITTED, 0.6, DIGITS.image_shape, handed=3)
+        super().__init__(4, FITTED, 0.6, handed=3)
         self.weights = weights
         self.robbed = []
 
@@ -38,8 +38,9 @@ def session(folder, settings, events, told):
     workdir = Workdir(folder)
     executor = Writing(workdir.weights)
     limits = Limits(max_individuals=events)
-    content, state = read_journal(workdir.journal), load_latest_snapshot(workdir.snapshots)
-    run = StoredRun(workdir, manifest_of(settings, DIGITS, limits), content, state)
+    manifest = manifest_of(settings, DIGITS, limits)
+    content, state = read_journal(workdir.journal), load_latest_snapshot(workdir.snapshots, manifest)
+    run = StoredRun(workdir, manifest, content, state)
     with RunWriter(run) as writer:
         loop = HostLoop(run, limits, writer, executor, Living(folder, told))
         loop.until_stopped(lambda: False)

@@ -6,9 +6,10 @@ A run whose process really dies five times is in test_faults.py.
 import dataclasses
 
 import pytest
+from helpers.births import birth_of
 from helpers.tiny_runs import jaxevo, resume, run_arguments, start
 
-from jaxevo.search.evolution import Birth, Inherited, Outcome, birth_sha256
+from jaxevo.search.births import Inherited, Outcome, birth_sha256
 from jaxevo.settings import Execution
 from jaxevo.spaces.large_scale.genotype import Genotype
 from jaxevo.storage.attempts import Attempts, AttemptsError, deaths
@@ -16,7 +17,14 @@ from jaxevo.storage.journal import Attempt, Journal, JournalContent, Loss, Recor
 
 MAX_DEATHS = Execution().max_deaths
 
-BIRTH = Birth(7, 2, "IDENTITY", Genotype(0.1), Inherited(Genotype(0.1), "000002-1", "aa"), 3.0, 5)
+BIRTH = birth_of(
+    7,
+    Genotype(0.1),
+    due=3.0,
+    parent_id=2,
+    mutation="IDENTITY",
+    inherited=Inherited(Genotype(0.1), "000002-1", "aa"),
+)
 OTHER = dataclasses.replace(BIRTH, id=8)
 
 
@@ -39,7 +47,7 @@ def test_the_hash_of_a_birth_tells_what_was_decided_and_not_which_attempt_gave_t
         "id": 9,
         "parent_id": 3,
         "mutation": "RESET-WEIGHTS",
-        "genotype": Genotype(0.2),
+        "genotype_sha256": birth_of(7, Genotype(0.2)).genotype_sha256,
         "inherited": Inherited(Genotype(0.1), "000002-1", "bb"),
         "due": 4.0,
     }

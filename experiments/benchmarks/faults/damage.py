@@ -7,10 +7,11 @@ from random import Random
 from experiments.benchmarks.faults.account import Account, Cost, expect
 from experiments.benchmarks.faults.host import SIGKILLED, apart
 from experiments.benchmarks.faults.scene import EVENTS, Scene, journal
+from jaxevo.spaces import space_from
 from jaxevo.storage.checkpoint import CheckpointError, WeightStore, load_latest_snapshot, load_snapshots
 from jaxevo.storage.history import History
 from jaxevo.storage.journal import Journal, JournalError, read_journal
-from jaxevo.storage.workdir import Workdir
+from jaxevo.storage.workdir import Workdir, read_manifest
 
 _TOLD = EVENTS // 4
 
@@ -79,7 +80,7 @@ def snapshot_bits(scene: Scene, times: int) -> Cost:
     path = _copy(scene)
     account = Account(path)
     account.pause()
-    latest = path / "snapshots" / str(max(load_snapshots(path / "snapshots")))
+    latest = path / "snapshots" / str(max(load_snapshots(path / "snapshots", read_manifest(Workdir(path)))))
     whole = Path(shutil.copytree(latest, scene.new_path()))
     found = apart(_flip_snapshot, latest, whole, scene.random("snapshot bits"), times)
     _spoil(latest)
@@ -91,12 +92,13 @@ def snapshot_bits(scene: Scene, times: int) -> Cost:
 
 def _flip_snapshot(latest: Path, whole: Path, places: Random, times: int) -> int:
     """Returns how many flips were found."""
-    expected = load_snapshots(latest.parent)[int(latest.name)]
+    manifest = read_manifest(Workdir(latest.parent.parent))
+    expected = load_snapshots(latest.parent, manifest)[int(latest.name)]
     found = 0
     for _ in range(times):
         name = _flip_a_bit(latest, places)
         try:
-            state = load_latest_snapshot(latest.parent)
+            state = load_latest_snapshot(latest.parent, manifest)
         except CheckpointError as error:
             expect("delete that folder" in str(error), f"a flipped bit of a snapshot gives: {error}")
             found += 1
@@ -126,8 +128,9 @@ def weight_bits(scene: Scene, times: int) -> Cost:
 
 def _flip_weights(path: Path, whole: Path, places: Random, times: int) -> int:
     """Returns how many flips were found."""
-    store, found = WeightStore(path / "weights"), 0
-    living = [one for one in History(Workdir(path)).state.population if one.weights is not None]
+    history, found = History(Workdir(path)), 0
+    store = WeightStore(path / "weights", space_from(history.manifest.settings))
+    living = [one for one in history.state.population if one.weights is not None]
     for _ in range(times):
         one = places.choice(living)
         assert one.weights is not None

@@ -12,15 +12,9 @@ from random import Random
 from experiments.benchmarks.faults.account import Account, Cost, expect
 from experiments.benchmarks.faults.host import Host
 from experiments.benchmarks.faults.scene import Scene, journal
-from jaxevo.spaces.large_scale.genotype import (
-    Activation,
-    Architecture,
-    Convolution,
-    Genotype,
-    ImageShape,
-    Layer,
-    architecture,
-)
+from jaxevo.search.space import ImageShape
+from jaxevo.spaces.large_scale.architecture import Architecture, architecture
+from jaxevo.spaces.large_scale.genotype import Activation, Convolution, Genotype, Layer
 
 ANSWER_SECONDS = 5.0
 # An answer that comes late is asked for again: another process may have held the machine's cores.

@@ -9,8 +9,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from experiments.benchmarks.scale.durations import Durations
-from jaxevo.search.evolution import Birth, Outcome
-from jaxevo.spaces.large_scale.genotype import Architecture, Genotype, ImageShape, architecture
+from jaxevo.search.births import Birth, Outcome
+from jaxevo.spaces.large_scale.architecture import Architecture
+from jaxevo.spaces.large_scale.genotype import Genotype
 from jaxevo.storage.journal import Record
 
 _NORMAL = statistics.NormalDist()
@@ -36,7 +37,6 @@ class SimulatedExecutor:
         lanes: int,
         durations: Durations,
         sigma: float,
-        image_shape: ImageShape,
         seed: int = 0,
         handed: int = 1,
         begin: Callable[[Sequence[Birth]], object] = lambda births: None,
@@ -47,7 +47,6 @@ class SimulatedExecutor:
             lanes: individuals trained at once.
             durations: the model of training times.
             sigma: of their log-normal noise.
-            image_shape: height, width, channels.
             seed: of noise and outcomes.
             handed: records that finish before the host comes to ask again; it gets them at once.
             begin: makes the attempts at trainings durable, those of one call in one write.
@@ -57,7 +56,6 @@ class SimulatedExecutor:
         self.trained: dict[int, float] = {}
         self._durations = durations
         self._sigma = sigma
-        self._shape = image_shape
         self._seed = seed
         self._handed = handed
         self._begin_attempts = begin
@@ -113,9 +111,8 @@ class SimulatedExecutor:
     def _begin(self) -> None:
         while self._waiting and len(self._running) < self.lanes:
             _, _, birth = heapq.heappop(self._waiting)
-            compiled = architecture(birth.genotype, self._shape)
-            new = compiled not in self._known
-            self._known.add(compiled)
+            new = birth.architecture not in self._known
+            self._known.add(birth.architecture)
             noise = self._sigma * _NORMAL.inv_cdf(_uniform(self._seed, "time", birth.id))
             seconds = self._durations.seconds(birth.flops, new, noise)
             self.trained[birth.id] = seconds

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from experiments.benchmarks.scale.durations import Durations
 from experiments.benchmarks.scale.workload import Workload, evolved
-from jaxevo.search.evolution import Task
+from jaxevo.search.space import Task
 from jaxevo.settings import Limits, Settings
 from jaxevo.storage.machine import Machine
 from jaxevo.storage.workdir import Manifest

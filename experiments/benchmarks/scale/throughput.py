@@ -10,7 +10,8 @@ from experiments.benchmarks.apart import in_fresh_process, peak_memory
 from experiments.benchmarks.scale.durations import Durations
 from experiments.benchmarks.scale.executor import SimulatedExecutor
 from experiments.benchmarks.scale.scenarios import manifest_of
-from jaxevo.search.evolution import EvolutionState, Task
+from jaxevo.search.evolution import EvolutionState
+from jaxevo.search.space import Task
 from jaxevo.session.loop import HostLoop
 from jaxevo.session.progress import Progress, Watcher
 from jaxevo.settings import Limits, Settings
@@ -136,7 +137,6 @@ def _measure(load: Load, workdir: Workdir) -> Throughput:
             load.lanes,
             load.durations,
             load.sigma,
-            load.task.image_shape,
             handed=max(1, min(_HANDED, load.lanes // 10)),
             begin=Attempts(writer.journal, run.content, 1, max_deaths=5).begin,
         )

@@ -6,9 +6,12 @@ import numpy as np
 
 from experiments.benchmarks.scale.durations import Durations
 from experiments.benchmarks.scale.executor import simulated_outcome
-from jaxevo.search.evolution import Task, evolution
+from jaxevo.search.evolution import evolution
+from jaxevo.search.space import Task
 from jaxevo.settings import Settings
-from jaxevo.spaces.large_scale.genotype import Architecture, Genotype, architecture
+from jaxevo.spaces import space_from
+from jaxevo.spaces.large_scale.architecture import Architecture
+from jaxevo.spaces.large_scale.genotype import Genotype
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,8 @@ class Workload:
 
 def evolved(settings: Settings, task: Task, first: int, last: int) -> Workload:
     """Evolves with made-up outcomes and returns the births from the `first` up to the `last`."""
-    algorithm = evolution(settings, task)
+    space = space_from(settings)
+    algorithm = evolution(settings, space, task)
     state = algorithm.init()
     flops: list[int] = []
     new: list[bool] = []
@@ -52,12 +56,11 @@ def evolved(settings: Settings, task: Task, first: int, last: int) -> Workload:
     while state.births < last:
         state, births = algorithm.ask(state)
         for birth in births:
-            compiled = architecture(birth.genotype, task.image_shape)
             flops.append(birth.flops)
-            new.append(compiled not in known)
-            known.add(compiled)
+            new.append(birth.architecture not in known)
+            known.add(birth.architecture)
             genotypes.append(birth.genotype)
             parent = birth.parent_id
-            changed.append(parent is not None and not birth.genotype.computes_as(genotypes[parent]))
+            changed.append(parent is not None and not space.alike(birth.genotype, genotypes[parent]))
         state = algorithm.tell(state, simulated_outcome(state.in_flight[0], settings.seed))
     return Workload(*(np.array(values[first:last]) for values in (flops, new, changed)))

@@ -11,8 +11,10 @@ from jaxevo.data import Dataset, load
 from jaxevo.execution.local import LocalExecutor
 from jaxevo.execution.waiting import BIRTHS_A_LANE
 from jaxevo.networks.compilation import use_persistent_cache
-from jaxevo.search.evolution import Birth
+from jaxevo.search.births import Birth, derive
+from jaxevo.search.space import Task
 from jaxevo.settings import Execution
+from jaxevo.spaces import space_from
 from jaxevo.storage.attempts import Attempts
 from jaxevo.storage.journal import Journal, JournalContent, Record
 from jaxevo.storage.workdir import Workdir
@@ -55,7 +57,7 @@ def _train(work: Work, dataset: Dataset, workdir: Workdir) -> list[Record]:
     with Journal(workdir.journal) as journal:
         attempts = Attempts(journal, JournalContent(), session=1, max_deaths=1)
         executor = LocalExecutor(work.settings, dataset, workdir, Execution(), 1, attempts)
-        untrained = deque(_births(work))
+        untrained = deque(_births(work, dataset))
         records: list[Record] = []
         free = BIRTHS_A_LANE * executor.lanes
         while len(records) < len(work.genotypes):
@@ -69,8 +71,12 @@ def _train(work: Work, dataset: Dataset, workdir: Workdir) -> list[Record]:
     return records
 
 
-def _births(work: Work) -> list[Birth]:
+def _births(work: Work, dataset: Dataset) -> list[Birth]:
+    space = space_from(work.settings)
+    task = Task(dataset.image_shape, dataset.num_classes, len(dataset.validation.labels))
     return [
-        Birth(number, None, None, genotype, None, due=float(number), flops=0)
+        Birth(
+            number, None, None, genotype, None, float(number), **derive(genotype, work.settings, space, task)._asdict()
+        )
         for number, genotype in enumerate(work.genotypes)
     ]

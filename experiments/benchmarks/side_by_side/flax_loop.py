@@ -19,7 +19,7 @@ from experiments.benchmarks.side_by_side.work import Trained, Work
 from jaxevo.data import load
 from jaxevo.networks.training import evaluation_batch_size, plan_training
 from jaxevo.settings import Settings
-from jaxevo.spaces.large_scale.genotype import architecture
+from jaxevo.spaces.large_scale.architecture import architecture
 from jaxevo.spaces.large_scale.network import Phenotype
 
 _DEFAULTS = Settings()

@@ -33,9 +33,12 @@ from experiments.benchmarks.side_by_side.streams import (
 )
 from experiments.entry import exit_with, program
 from jaxevo.api import Run
+from jaxevo.search.evolution import mutants
+from jaxevo.search.space import ImageShape, Task
+from jaxevo.spaces.large_scale.architecture import Architecture, architecture
 from jaxevo.spaces.large_scale.cost import cost
-from jaxevo.spaces.large_scale.genotype import Architecture, Genotype, ImageShape, architecture, genotype_from_json
-from jaxevo.spaces.large_scale.mutation import mutate
+from jaxevo.spaces.large_scale.genotype import Genotype, genotype_from_json
+from jaxevo.spaces.large_scale.mutation import MUTATIONS
 
 _CLASSES = 10
 _GROWN_FLOPS = 200_000, 800_000
@@ -110,7 +113,8 @@ def _chain(seed: int, shape: ImageShape) -> Genotype | None:
             kept = child.convolutions >= parent.convolutions
             return kept and _flops(parent, shape) <= _flops(child, shape) <= high
 
-        _, genotype = mutate(generator, parent, shape, grows)
+        children = (child for _, child in mutants(generator, parent, MUTATIONS, Task(shape, _CLASSES, 0)))
+        genotype = next(filter(grows, children))
         if bucket_of(genotype) is Bucket.DEEP and _flops(genotype, shape) >= low:
             return genotype
     return None

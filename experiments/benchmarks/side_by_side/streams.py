@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from jaxevo.search.space import ImageShape
+from jaxevo.spaces.large_scale.architecture import Architecture, architecture
 from jaxevo.spaces.large_scale.cost import cost
-from jaxevo.spaces.large_scale.genotype import Architecture, Genotype, ImageShape, architecture, genotype_from_json
+from jaxevo.spaces.large_scale.genotype import Genotype, genotype_from_json
 
 FOLDER = Path(__file__).parent / "streams"
 NAMES = ("demo", "fashion")

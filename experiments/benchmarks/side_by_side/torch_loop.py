@@ -16,7 +16,8 @@ from experiments.benchmarks.side_by_side.work import Trained, Work, work_from_js
 from jaxevo.data import Dataset, load
 from jaxevo.networks.training import evaluation_batch_size, plan_training
 from jaxevo.settings import Settings
-from jaxevo.spaces.large_scale.genotype import Genotype, architecture
+from jaxevo.spaces.large_scale.architecture import architecture
+from jaxevo.spaces.large_scale.genotype import Genotype
 
 
 class Trainer:

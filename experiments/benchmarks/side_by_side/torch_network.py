@@ -9,7 +9,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from jaxevo.spaces.large_scale.genotype import Activation, Architecture, ImageShape
+from jaxevo.search.space import ImageShape
+from jaxevo.spaces.large_scale.architecture import Architecture
+from jaxevo.spaces.large_scale.genotype import Activation
 from jaxevo.spaces.large_scale.inheritance import Variables
 
 _EPSILON = 1e-5

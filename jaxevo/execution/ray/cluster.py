@@ -26,10 +26,10 @@ from jaxevo.execution.ray.client import (
     start_worker,
 )
 from jaxevo.execution.worker import Assignment, Joined, Report
-from jaxevo.search.evolution import Birth
+from jaxevo.search.births import Birth
 from jaxevo.search.in_flight import by_due
 from jaxevo.settings import Execution
-from jaxevo.spaces.large_scale.genotype import Architecture, ImageShape, architecture
+from jaxevo.spaces.large_scale.architecture import Architecture
 from jaxevo.storage.attempts import Attempts
 from jaxevo.storage.journal import Record
 
@@ -87,7 +87,6 @@ class ClusterExecutor:
         self,
         assignment: Assignment,
         execution: Execution,
-        image_shape: ImageShape,
         attempts: Attempts,
         notice: Callable[[str], None],
     ) -> None:
@@ -96,14 +95,12 @@ class ClusterExecutor:
         Args:
             assignment: what the workers must know of the session.
             execution: where the cluster is, and what workers it is to have.
-            image_shape: of the data set.
             attempts: to begin trainings with.
             notice: takes a sentence for the user.
         """
         connect(execution)
         self._assignment = assignment
         self._execution = execution
-        self._shape = image_shape
         self._attempts = attempts
         self._notice = notice
         self._waiting: list[Birth] = []
@@ -298,10 +295,9 @@ class ClusterExecutor:
         loads = {worker: len(worker.births) for worker in self._workers if worker.lanes}
         for birth in self._waiting:
             alone = self._attempts.suspicious(birth.id)
-            compiled = architecture(birth.genotype, self._shape)
             open_ = [worker for worker in loads if worker not in emptied and self._takes(worker, loads[worker], alone)]
             if open_:
-                worker = min(open_, key=lambda worker: _preference(worker, loads[worker], compiled))
+                worker = min(open_, key=lambda worker: _preference(worker, loads[worker], birth.architecture))
                 sent.append((worker, birth))
                 loads[worker] += 1
             elif not alone:
@@ -312,7 +308,7 @@ class ClusterExecutor:
         for (worker, birth), number in zip(sent, numbers, strict=True):
             self._waiting.remove(birth)
             worker.births[birth.id] = (birth, number)
-            worker.architectures.add(architecture(birth.genotype, self._shape))
+            worker.architectures.add(birth.architecture)
             worker.actor.submit.remote([(birth, number)])
 
     def _takes(self, worker: _Hired, load: int, alone: bool) -> bool:

@@ -17,7 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxevo.reports.export.readme import PLATFORMS, readme_text
-from jaxevo.spaces.large_scale.genotype import Architecture, Genotype, architecture
+from jaxevo.spaces.large_scale.architecture import Architecture, architecture
+from jaxevo.spaces.large_scale.genotype import Genotype
 from jaxevo.spaces.large_scale.inheritance import Variables
 from jaxevo.spaces.large_scale.network import make_phenotype
 from jaxevo.spaces.large_scale.source import network_source
@@ -69,7 +70,9 @@ def _write(
 ) -> None:
     compiled = architecture(genotype, manifest.image_shape)
     texts = {
-        "network.py": network_source(compiled, manifest),
+        "network.py": network_source(
+            compiled, manifest.settings, manifest.class_names, manifest.mean, manifest.deviation
+        ),
         "class_names.json": json.dumps(manifest.class_names, indent=1) + "\n",
         "genotype.json": json.dumps(genotype.to_json(), indent=1) + "\n",
         "README.md": readme_text(genotype, manifest, facts),

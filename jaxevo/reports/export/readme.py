@@ -4,8 +4,11 @@ import importlib.metadata
 import platform
 from collections.abc import Mapping
 
-from jaxevo.spaces.large_scale.genotype import Genotype, describe
+from jaxevo.reports.drawing import drawing_text
+from jaxevo.spaces import space_from
+from jaxevo.spaces.large_scale.genotype import Genotype
 from jaxevo.spaces.large_scale.source import string_literal
+from jaxevo.storage.history import task_of_manifest
 from jaxevo.storage.machine import software_versions
 from jaxevo.storage.workdir import Manifest
 
@@ -119,6 +122,7 @@ _PRECISION = {
 
 def readme_text(genotype: Genotype, manifest: Manifest, facts: Mapping[str, float | str]) -> str:
     """Returns the README, in Markdown."""
+    drawing = space_from(manifest.settings).drawing(genotype, task_of_manifest(manifest))
     labelled = enumerate(string_literal(name) for name in manifest.class_names)
     return _README.format(
         image_shape=", ".join(map(str, manifest.image_shape)),
@@ -128,7 +132,7 @@ def readme_text(genotype: Genotype, manifest: Manifest, facts: Mapping[str, floa
         learning_rate=float(f"{genotype.learning_rate:.4g}"),
         momentum=manifest.settings.momentum,
         platforms=", ".join(PLATFORMS),
-        description=describe(genotype, manifest.image_shape, len(manifest.class_names)),
+        description=drawing_text(drawing),
         class_names="\n".join(f"{label} {name}" for label, name in labelled),
         versions=", ".join(f"{name} {version}" for name, version in _versions().items()),
     )

@@ -12,9 +12,10 @@ takes up to 8 KiB more for each row of each image of a batch.
 """
 
 import functools
-from dataclasses import dataclass
 
-from jaxevo.spaces.large_scale.genotype import Activation, Architecture, ImageShape
+from jaxevo.search.space import Cost, ImageShape
+from jaxevo.spaces.large_scale.architecture import Architecture
+from jaxevo.spaces.large_scale.genotype import Activation
 
 _FLOAT_BYTES = 4
 # Operations an element: batch normalisation takes mean, variance, scaling and offset; its gradient about twice that.
@@ -22,27 +23,6 @@ _BATCH_NORM_RELU_FORWARD = 10
 _BATCH_NORM_RELU_BACKWARD = 20
 # Parameters, their gradients, momentum, and the update in flight.
 _COPIES_OF_PARAMETERS = 4
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What an architecture costs.
-
-    Attributes:
-        parameters: trainable numbers (not the running statistics).
-        forward_flops: FLOPs a forward pass of one image takes.
-        backward_flops: FLOPs the gradient of one image takes beside the forward pass.
-        forward_matrix_flops: the part of `forward_flops` in convolutions and matrix products.
-        backward_matrix_flops: the part of `backward_flops` in convolutions and matrix products.
-        memory: bytes that training or evaluation takes, whichever takes more, estimated.
-    """
-
-    parameters: int
-    forward_flops: int
-    backward_flops: int
-    forward_matrix_flops: int
-    backward_matrix_flops: int
-    memory: int
 
 
 @functools.lru_cache(maxsize=65_536)
@@ -98,12 +78,6 @@ def cost(architecture: Architecture, num_classes: int, batch_size: int, evaluati
         backward_matrix_flops=backward_matrix,
         memory=max(training, evaluation),
     )
-
-
-def individual_flops(cost: Cost, train_steps: int, batch_size: int, validation_images: int) -> int:
-    """Returns the FLOPs of one individual: training and validation (Real et al. 2017, section 3.4)."""
-    training = (cost.forward_flops + cost.backward_flops) * batch_size * train_steps
-    return training + cost.forward_flops * validation_images
 
 
 def _evaluated_elements(architecture: Architecture) -> int:

@@ -5,21 +5,15 @@ exactly what the graph of Real et al. 2017 can become under its mutations. Point
 activations after layer i (counted from 1). A layer is one edge of the paper's graph with the vertex at its end:
 
     point[i] = activation(operation(point[i - 1]) + sum of the skips into point i)
-
-The architecture is what of a genotype is compiled: a normal form without ids, learning rate, and the layers that
-compute nothing. So genotypes that differ in these alone share one program, whatever their history.
 """
 
 import enum
-import hashlib
-import json
 import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 _LARGEST = 2**63 - 1
 # As `str` writes one whose numbers are no larger.
@@ -27,9 +21,6 @@ _FRACTION = re.compile("[0-9]{1,19}(/[1-9][0-9]{0,18})?")
 
 IMAGE = 0
 """The id of the backbone's first point, the image. Layers have ids from 1 up."""
-
-ImageShape = tuple[int, int, int]
-"""Height, width, channels."""
 
 
 class Activation(enum.StrEnum):
@@ -174,15 +165,6 @@ class Genotype:
             "skips": [list(skip) for skip in self.skips],
         }
 
-    def computes_as(self, other: "Genotype") -> bool:
-        """Returns whether layers and skips are those of the other: only the learning rate may differ."""
-        return (self.layers, self.skips) == (other.layers, other.skips)
-
-    @cached_property
-    def sha256(self) -> str:
-        """The hash of its JSON values, in hexadecimal; whoever hashes its birth and its event need not do it again."""
-        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()
-
 
 def genotype_from_json(fields: Any) -> Genotype:
     """Reads what `Genotype.to_json` wrote.
@@ -204,115 +186,12 @@ def genotype_from_json(fields: Any) -> Genotype:
     return Genotype(fields["learning_rate"], layers, tuple(skips))
 
 
-class ArchitectureLayer(NamedTuple):
-    """One layer of an architecture; `filter_shape` is None for an identity, whose stride is 1."""
-
-    filter_shape: tuple[int, int] | None
-    stride: int
-    channels: int
-    activation: Activation
-
-
-class Architecture(NamedTuple):
-    """What of a genotype is compiled: numbers only, no ids, no learning rate, nothing that computes nothing.
-
-    Attributes:
-        image_shape: height, width, channels.
-        layers: from image to pool.
-        skips: pairs of points by position (0 is the image), sorted; one may stand twice or join neighbours where a
-            layer between its ends computed nothing.
-    """
-
-    image_shape: ImageShape
-    layers: tuple[ArchitectureLayer, ...]
-    skips: tuple[tuple[int, int], ...]
-
-    @property
-    def shapes(self) -> tuple[ImageShape, ...]:
-        """Height, width and channels at every point, the image first (SAME padding)."""
-        shapes = [self.image_shape]
-        for layer in self.layers:
-            height, width, _ = shapes[-1]
-            shapes.append((-(-height // layer.stride), -(-width // layer.stride), layer.channels))
-        return tuple(shapes)
-
-
-def computing_layers(genotype: Genotype) -> tuple[Layer, ...]:
-    """Returns the layers that compute something, in the order of the architecture's layers.
-
-    A linear identity that no skip enters only passes its input on.
-    """
-    entered = {target for _, target in genotype.skips}
-    return tuple(
-        layer
-        for layer in genotype.layers
-        if isinstance(layer.operation, Convolution) or layer.activation is not Activation.LINEAR or layer.id in entered
-    )
-
-
-def architecture(genotype: Genotype, image_shape: ImageShape) -> Architecture:
-    """Returns what is compiled for a genotype that classifies images of that shape."""
-    computing = computing_layers(genotype)
-    positions = _positions(genotype, computing)
-    layers: list[ArchitectureLayer] = []
-    height, width, channels = image_shape
-    for layer in computing:
-        operation = layer.operation
-        if isinstance(operation, Convolution):
-            stride = _effective_stride(operation.log2_stride, max(height, width))
-            channels = operation.channels(channels)
-            height, width = -(-height // stride), -(-width // stride)
-            layers.append(ArchitectureLayer(operation.filter_shape, stride, channels, layer.activation))
-        else:
-            layers.append(ArchitectureLayer(None, 1, channels, layer.activation))
-    skips = sorted((positions[source], positions[target]) for source, target in genotype.skips)
-    return Architecture(image_shape, tuple(layers), tuple(skips))
-
-
-def describe(genotype: Genotype, image_shape: ImageShape, num_classes: int) -> str:
-    """Returns the genotype as text: one line a layer, with the shape after it and the skips that enter it."""
-    names = {IMAGE: "image"} | {layer.id: f"layer {layer.id}" for layer in genotype.layers}
-    height, width, _ = image_shape
-    lines = [f"{'image':<42}{_shape_text(image_shape)}"]
-    for layer, channels in zip(genotype.layers, genotype.channels(image_shape[2])[1:], strict=True):
-        stride = 1
-        if isinstance(layer.operation, Convolution):
-            stride = _effective_stride(layer.operation.log2_stride, max(height, width))
-        height, width = -(-height // stride), -(-width // stride)
-        entering = [names[source] for source, target in genotype.skips if target == layer.id]
-        skips = f"  + {', '.join(entering)}" if entering else ""
-        text = f"{names[layer.id]:<9} {_layer_text(layer, stride)}"
-        lines.append(f"{text:<41} {_shape_text((height, width, channels))}{skips}")
-    lines.append(f"{'pool, classifier':<42}{num_classes}")
-    lines.append(f"learning rate {genotype.learning_rate:.4g}")
-    return "\n".join(lines)
-
-
 def _check_skip_types(skips: Any) -> None:
     if not isinstance(skips, tuple):
         raise ValueError(f"skips is {skips!r}, but must be a tuple of pairs of layer ids")
     for skip in skips:
         if not isinstance(skip, tuple) or [type(point) for point in skip] != [int, int]:
             raise ValueError(f"skip {skip!r} will not do: it must be a pair of layer ids")
-
-
-def _positions(genotype: Genotype, computing: tuple[Layer, ...]) -> dict[int, int]:
-    """Returns each point's position among the points that compute; one that does not stands where its input does."""
-    computing_ids = {layer.id for layer in computing}
-    positions = {IMAGE: 0}
-    last = 0
-    for layer in genotype.layers:
-        last += layer.id in computing_ids
-        positions[layer.id] = last
-    return positions
-
-
-def _effective_stride(log2_stride: int, size: int) -> int:
-    """Returns the stride, no larger than the least power of two that reaches `size`.
-
-    Larger strides compute the same under SAME padding, one output position, and would overflow.
-    """
-    return 2 ** min(log2_stride, (size - 1).bit_length())
 
 
 def _layer_to_json(layer: Layer) -> dict[str, Any]:
@@ -358,16 +237,3 @@ def _expect_fields(what: str, fields: Any, names: tuple[str, ...]) -> None:
     if not isinstance(fields, dict) or fields.keys() != set(names):
         given = sorted(map(str, fields)) if isinstance(fields, dict) else fields
         raise ValueError(f"a {what} has the fields {given!r}, but must have {sorted(names)}")
-
-
-def _layer_text(layer: Layer, stride: int) -> str:
-    ending = ", BN + ReLU" if layer.activation is Activation.BATCH_NORM_RELU else ""
-    if isinstance(layer.operation, Identity):
-        return f"identity{ending}"
-    height, width = layer.operation.filter_shape
-    striding = f" / {stride}" if stride > 1 else ""
-    return f"conv {height} x {width}{striding}{ending}"
-
-
-def _shape_text(shape: ImageShape) -> str:
-    return " x ".join(map(str, shape))

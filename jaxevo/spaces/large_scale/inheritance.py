@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from jaxevo.search.randomness import Purpose, keyed_generator
-from jaxevo.spaces.large_scale.genotype import IMAGE, Genotype, computing_layers
+from jaxevo.spaces.large_scale.architecture import computing_layers
+from jaxevo.spaces.large_scale.genotype import IMAGE, Genotype
 
 Variables = dict[str, dict[str, dict[str, Any]]]
 """{"params" or "batch_stats": {module: {array name: array}}}."""

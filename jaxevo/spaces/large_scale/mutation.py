@@ -1,70 +1,45 @@
 """The eleven mutations of Real et al. 2017, section 3.2: one function each, in one table.
 
-A mutation is a pure function `(generator, genotype, image_shape) -> child or None`; None says that it cannot apply, for
-example REMOVE-SKIP where there is no skip. Numbers move within half to double of their value, every whole number in
+Numbers move within half to double of their value, every whole number in
 that range being possible, with no upper limit; the two that may be 0 can leave it.
 """
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import TypeVar
 
 import numpy as np
 
-from jaxevo.spaces.large_scale.genotype import Activation, Convolution, Genotype, Identity, ImageShape, Layer
+from jaxevo.search.space import Mutation, Task
+from jaxevo.spaces.large_scale.genotype import Activation, Convolution, Genotype, Identity, Layer
 
-Mutation = Callable[[np.random.Generator, Genotype, ImageShape], Genotype | None]
 T = TypeVar("T")
 
 
-def mutate(
-    generator: np.random.Generator,
-    parent: Genotype,
-    image_shape: ImageShape,
-    accepts: Callable[[Genotype], bool],
-) -> tuple[str, Genotype]:
-    """Returns the name of one mutation, drawn uniformly, and the child it makes.
-
-    A mutation that cannot apply, or whose child is not accepted, gives way to another draw. This ends, because
-    IDENTITY always applies.
-
-    Args:
-        generator: the birth's own.
-        parent: an accepted genotype.
-        image_shape: height, width, channels.
-        accepts: whether a child keeps to the budgets.
-    """
-    while True:
-        name = _pick(generator, tuple(MUTATIONS))
-        child = MUTATIONS[name](generator, parent, image_shape)
-        if child is not None and accepts(child):
-            return name, child
-
-
-def alter_learning_rate(generator: np.random.Generator, genotype: Genotype, image_shape: ImageShape) -> Genotype | None:
+def alter_learning_rate(generator: np.random.Generator, genotype: Genotype, task: Task) -> Genotype | None:
     """Multiplies the learning rate by 2^U(-1, 1); it stays a finite number above 0."""
     learning_rate = genotype.learning_rate * 2.0 ** float(generator.uniform(-1.0, 1.0))
     return dataclasses.replace(genotype, learning_rate=learning_rate) if 0 < learning_rate < math.inf else None
 
 
-def identity(generator: np.random.Generator, genotype: Genotype, image_shape: ImageShape) -> Genotype:
+def identity(generator: np.random.Generator, genotype: Genotype, task: Task) -> Genotype:
     """Changes nothing: the child trains on."""
     return genotype
 
 
-def reset_weights(generator: np.random.Generator, genotype: Genotype, image_shape: ImageShape) -> Genotype:
+def reset_weights(generator: np.random.Generator, genotype: Genotype, task: Task) -> Genotype:
     """Changes no gene; a child by this mutation inherits no weights."""
     return genotype
 
 
-def insert_convolution(generator: np.random.Generator, genotype: Genotype, image_shape: ImageShape) -> Genotype:
+def insert_convolution(generator: np.random.Generator, genotype: Genotype, task: Task) -> Genotype:
     """Inserts a 3 x 3 convolution of stride 1 or 2 anywhere, with as many channels as its input."""
     return _insert(generator, genotype, Convolution(Fraction(1), 1, 1, int(generator.integers(2))))
 
 
-def remove_convolution(generator: np.random.Generator, genotype: Genotype, image_shape: ImageShape) -> Genotype | None:
+def remove_convolution(generator: np.random.Generator, genotype: Genotype, task: Task) -> Genotype | None:
     """Removes a random convolution with its activation; its skips go to the point before it.
 
     Skips that become adjacent or double are dropped.
@@ -84,7 +59,7 @@ def remove_convolution(generator: np.random.Generator, genotype: Genotype, image
     return dataclasses.replace(genotype, layers=layers, skips=tuple(skips))
 
 
-def alter_stride(generator: np.random.Generator, genotype: Genotype, image_shape: ImageShape) -> Genotype | None:
+def alter_stride(generator: np.random.Generator, genotype: Genotype, task: Task) -> Genotype | None:
     """Moves the log2 stride of a random convolution; both axes stride alike."""
     index = _pick_convolution(generator, genotype)
     if index is None:
@@ -93,9 +68,7 @@ def alter_stride(generator: np.random.Generator, genotype: Genotype, image_shape
     return _replace_convolution(genotype, index, log2_stride=log2_stride)
 
 
-def alter_number_of_channels(
-    generator: np.random.Generator, genotype: Genotype, image_shape: ImageShape
-) -> Genotype | None:
+def alter_number_of_channels(generator: np.random.Generator, genotype: Genotype, task: Task) -> Genotype | None:
     """Moves the number of output channels of a random convolution: 10 become 5 to 20.
 
     Later layers follow, since their channels are relative to their input's.
@@ -103,12 +76,12 @@ def alter_number_of_channels(
     index = _pick_convolution(generator, genotype)
     if index is None:
         return None
-    channels = genotype.channels(image_shape[2])
+    channels = genotype.channels(task.image_shape[2])
     moved = _around(generator, channels[index + 1])
     return _replace_convolution(genotype, index, channel_factor=Fraction(moved, channels[index]))
 
 
-def filter_size(generator: np.random.Generator, genotype: Genotype, image_shape: ImageShape) -> Genotype | None:
+def filter_size(generator: np.random.Generator, genotype: Genotype, task: Task) -> Genotype | None:
     """Moves the height or the width of a random convolution's filters; sizes stay odd."""
     index = _pick_convolution(generator, genotype)
     if index is None:
@@ -118,12 +91,12 @@ def filter_size(generator: np.random.Generator, genotype: Genotype, image_shape:
     return _replace_convolution(genotype, index, **{side: half})
 
 
-def insert_one_to_one(generator: np.random.Generator, genotype: Genotype, image_shape: ImageShape) -> Genotype:
+def insert_one_to_one(generator: np.random.Generator, genotype: Genotype, task: Task) -> Genotype:
     """Inserts an identity anywhere."""
     return _insert(generator, genotype, Identity())
 
 
-def add_skip(generator: np.random.Generator, genotype: Genotype, image_shape: ImageShape) -> Genotype | None:
+def add_skip(generator: np.random.Generator, genotype: Genotype, task: Task) -> Genotype | None:
     """Joins two random backbone points, earlier to later, that nothing joins yet."""
     points = genotype.points
     free = [
@@ -137,7 +110,7 @@ def add_skip(generator: np.random.Generator, genotype: Genotype, image_shape: Im
     return dataclasses.replace(genotype, skips=(*genotype.skips, _pick(generator, free)))
 
 
-def remove_skip(generator: np.random.Generator, genotype: Genotype, image_shape: ImageShape) -> Genotype | None:
+def remove_skip(generator: np.random.Generator, genotype: Genotype, task: Task) -> Genotype | None:
     """Removes a random skip."""
     if not genotype.skips:
         return None
@@ -145,22 +118,19 @@ def remove_skip(generator: np.random.Generator, genotype: Genotype, image_shape:
     return dataclasses.replace(genotype, skips=tuple(skip for skip in genotype.skips if skip != removed))
 
 
-RESET_WEIGHTS = "RESET-WEIGHTS"
-"""The one mutation that training must know by name: its child inherits nothing."""
-
-MUTATIONS: dict[str, Mutation] = {
-    "ALTER-LEARNING-RATE": alter_learning_rate,
-    "IDENTITY": identity,
-    RESET_WEIGHTS: reset_weights,
-    "INSERT-CONVOLUTION": insert_convolution,
-    "REMOVE-CONVOLUTION": remove_convolution,
-    "ALTER-STRIDE": alter_stride,
-    "ALTER-NUMBER-OF-CHANNELS": alter_number_of_channels,
-    "FILTER-SIZE": filter_size,
-    "INSERT-ONE-TO-ONE": insert_one_to_one,
-    "ADD-SKIP": add_skip,
-    "REMOVE-SKIP": remove_skip,
-}
+MUTATIONS: tuple[Mutation[Genotype], ...] = (
+    Mutation("ALTER-LEARNING-RATE", alter_learning_rate),
+    Mutation("IDENTITY", identity),
+    Mutation("RESET-WEIGHTS", reset_weights, inherits=False),
+    Mutation("INSERT-CONVOLUTION", insert_convolution),
+    Mutation("REMOVE-CONVOLUTION", remove_convolution),
+    Mutation("ALTER-STRIDE", alter_stride),
+    Mutation("ALTER-NUMBER-OF-CHANNELS", alter_number_of_channels),
+    Mutation("FILTER-SIZE", filter_size),
+    Mutation("INSERT-ONE-TO-ONE", insert_one_to_one),
+    Mutation("ADD-SKIP", add_skip),
+    Mutation("REMOVE-SKIP", remove_skip),
+)
 
 
 def _pick(generator: np.random.Generator, options: Sequence[T]) -> T:

@@ -10,7 +10,8 @@ import numpy as np
 
 from jaxevo.layers.convolution import Convolve
 from jaxevo.settings import ComputeDtype, Settings
-from jaxevo.spaces.large_scale.genotype import Activation, Architecture
+from jaxevo.spaces.large_scale.architecture import Architecture
+from jaxevo.spaces.large_scale.genotype import Activation
 
 
 class Phenotype(nn.Module):

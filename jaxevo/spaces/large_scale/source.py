@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from jaxevo.settings import Settings
-from jaxevo.spaces.large_scale.genotype import IMAGE, Activation, Architecture
-from jaxevo.storage.workdir import Manifest
+from jaxevo.spaces.large_scale.architecture import Architecture
+from jaxevo.spaces.large_scale.genotype import IMAGE, Activation
 
 _LINE_LENGTH = 110
 
@@ -78,9 +78,23 @@ def predict(images: jax.Array) -> list[str]:
 '''
 
 
-def network_source(compiled: Architecture, manifest: Manifest) -> str:
-    """Returns the Python source of a Flax module for one architecture, formatted as ruff does."""
-    body = list(_body(compiled, manifest.settings))
+def network_source(
+    compiled: Architecture,
+    settings: Settings,
+    class_names: Sequence[str],
+    mean: Sequence[float],
+    deviation: Sequence[float],
+) -> str:
+    """Returns the Python source of a Flax module for one architecture, formatted as ruff does.
+
+    Args:
+        compiled: the architecture.
+        settings: of the run that trained the network.
+        class_names: by label.
+        mean: of the training pixels in [0, 1], by channel.
+        deviation: their standard deviation, by channel.
+    """
+    body = list(_body(compiled, settings))
     image_shape = ", ".join(map(str, compiled.image_shape))
     restored = 'checkpointer.restore(Path(__file__).absolute().parent / "weights")'
     if not _normalises(compiled):
@@ -90,9 +104,9 @@ def network_source(compiled: Architecture, manifest: Manifest) -> str:
     return _SOURCE.format(
         image_shape=image_shape,
         partial="from functools import partial\n" if any("partial(" in line for line in body) else "",
-        class_names=_assignment("CLASS_NAMES", [string_literal(name) for name in manifest.class_names]),
-        mean=_assignment("MEAN", [_float32(value) for value in manifest.mean]),
-        deviation=_assignment("DEVIATION", [_float32(value) for value in manifest.deviation]),
+        class_names=_assignment("CLASS_NAMES", [string_literal(name) for name in class_names]),
+        mean=_assignment("MEAN", [_float32(value) for value in mean]),
+        deviation=_assignment("DEVIATION", [_float32(value) for value in deviation]),
         body="\n".join(f"        {line}".rstrip() for line in body),
         functions="\n\n".join(functions),
     )

@@ -17,8 +17,11 @@ from helpers.genotypes import (
     with_skips,
 )
 
-from jaxevo.spaces.large_scale.cost import Cost, cost, individual_flops
-from jaxevo.spaces.large_scale.genotype import Genotype, architecture
+from jaxevo.search.births import individual_flops
+from jaxevo.search.space import Cost
+from jaxevo.spaces.large_scale.architecture import architecture
+from jaxevo.spaces.large_scale.cost import cost
+from jaxevo.spaces.large_scale.genotype import Genotype
 
 examples = pytest.mark.parametrize("genotype", EXAMPLES.values(), ids=EXAMPLES.keys())
 

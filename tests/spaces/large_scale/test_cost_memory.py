@@ -8,8 +8,9 @@ from helpers.genotypes import BN_RELU, EXAMPLES, convolution, random_genotype
 from jaxevo.layers.convolution import convolve_on
 from jaxevo.networks.training import carry_shapes, make_evaluate, make_train_step
 from jaxevo.settings import Settings
+from jaxevo.spaces.large_scale.architecture import architecture
 from jaxevo.spaces.large_scale.cost import cost
-from jaxevo.spaces.large_scale.genotype import Genotype, architecture
+from jaxevo.spaces.large_scale.genotype import Genotype
 from jaxevo.spaces.large_scale.network import Phenotype, variable_shapes
 
 BATCH, EVALUATED = 50, 500

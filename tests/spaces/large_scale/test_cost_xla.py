@@ -10,8 +10,9 @@ from helpers.genotypes import BN_RELU, EXAMPLES, convolution, one_to_one, random
 
 from jaxevo.networks.training import carry_shapes, make_train_step
 from jaxevo.settings import Settings
+from jaxevo.spaces.large_scale.architecture import architecture
 from jaxevo.spaces.large_scale.cost import cost
-from jaxevo.spaces.large_scale.genotype import Genotype, architecture
+from jaxevo.spaces.large_scale.genotype import Genotype
 from jaxevo.spaces.large_scale.network import Phenotype, variable_shapes
 
 BATCH = 3

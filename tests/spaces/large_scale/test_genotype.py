@@ -8,6 +8,7 @@ import re
 from fractions import Fraction
 
 import pytest
+from helpers.births import task_of
 from helpers.genotypes import (
     BN_RELU,
     EXAMPLES,
@@ -22,17 +23,10 @@ from helpers.genotypes import (
     with_skips,
 )
 
-from jaxevo.spaces.large_scale.genotype import (
-    Activation,
-    Convolution,
-    Genotype,
-    Identity,
-    Layer,
-    architecture,
-    computing_layers,
-    describe,
-    genotype_from_json,
-)
+from jaxevo.reports.drawing import drawing_text
+from jaxevo.spaces.large_scale.architecture import architecture, computing_layers
+from jaxevo.spaces.large_scale.drawing import draw
+from jaxevo.spaces.large_scale.genotype import Activation, Convolution, Genotype, Identity, Layer, genotype_from_json
 
 examples = pytest.mark.parametrize("genotype", EXAMPLES.values(), ids=EXAMPLES.keys())
 
@@ -514,9 +508,13 @@ def test_computing_layers_stand_one_for_one_in_the_architecture(genotype):
 # Text form.
 
 
+def text_of(genotype, image_shape=IMAGE_SHAPE):
+    return drawing_text(draw(genotype, task_of(image_shape)))
+
+
 @examples
 def test_the_text_form_has_one_line_a_layer_between_image_and_pool(genotype):
-    lines = describe(genotype, IMAGE_SHAPE, 10).splitlines()
+    lines = text_of(genotype).splitlines()
     assert lines[0].startswith("image")
     assert lines[1 + len(genotype.layers)].startswith("pool")
     for layer, line in zip(genotype.layers, lines[1:], strict=False):
@@ -524,7 +522,7 @@ def test_the_text_form_has_one_line_a_layer_between_image_and_pool(genotype):
 
 
 def test_the_text_form_shows_shapes_filters_strides_activations_and_skips():
-    lines = describe(RICH, IMAGE_SHAPE, 10).splitlines()
+    lines = text_of(RICH).splitlines()
     assert re.fullmatch(r"image +8 x 8 x 3", lines[0])
     assert re.fullmatch(r"layer 3 +conv 3 x 3, BN \+ ReLU +8 x 8 x 12", lines[1])
     assert re.fullmatch(r"layer 1 +identity +8 x 8 x 12 +\+ image", lines[2])
@@ -537,19 +535,19 @@ def test_the_text_form_shows_shapes_filters_strides_activations_and_skips():
 
 def test_the_columns_of_the_text_form_never_run_together():
     wide = Genotype(0.1, (convolution(123456, 10**6, (10**6, 10**6), activation=BN_RELU),))
-    line = describe(wide, (2**20, 2**20, 3), 10).splitlines()[1]
+    line = text_of(wide, (2**20, 2**20, 3)).splitlines()[1]
     assert line == "layer 123456 conv 2000001 x 2000001, BN + ReLU 1048576 x 1048576 x 3000000"
 
 
 def test_a_layer_that_the_architecture_drops_still_has_its_line():
-    assert "layer 4" in describe(Genotype(0.1, (one_to_one(4),)), IMAGE_SHAPE, 10)
+    assert "layer 4" in text_of(Genotype(0.1, (one_to_one(4),)))
 
 
 @pytest.mark.parametrize("seed", range(10))
 def test_the_shapes_of_the_text_form_are_those_of_the_architecture(seed):
     genotype = random_genotype(seed, 40, IMAGE_SHAPE)
     shapes = architecture(genotype, IMAGE_SHAPE).shapes
-    lines = describe(genotype, IMAGE_SHAPE, 10).splitlines()[: len(genotype.layers) + 1]
+    lines = text_of(genotype).splitlines()[: len(genotype.layers) + 1]
     written = [re.search(r"(\d+ x \d+ x \d+)", line).group(1) for line in lines]
     computing = [0] + [place for place, layer in enumerate(genotype.layers, 1) if layer in computing_layers(genotype)]
     assert [written[place] for place in computing] == [" x ".join(map(str, shape)) for shape in shapes]

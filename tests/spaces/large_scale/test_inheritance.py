@@ -23,15 +23,21 @@ from helpers.genotypes import (
 from helpers.numpy_network import arrays_by_layer, random_variables
 
 from experiments.benchmarks.compile_log import compilations
-from jaxevo.search.evolution import Outcome, Task, evolution
+from jaxevo.search.births import Outcome
+from jaxevo.search.evolution import evolution
+from jaxevo.search.space import Task
 from jaxevo.settings import Settings
-from jaxevo.spaces.large_scale.genotype import Convolution, Genotype, architecture
+from jaxevo.spaces import space_from
+from jaxevo.spaces.large_scale import mutation
+from jaxevo.spaces.large_scale.architecture import architecture
+from jaxevo.spaces.large_scale.genotype import Convolution, Genotype
 from jaxevo.spaces.large_scale.inheritance import first_variables
-from jaxevo.spaces.large_scale.mutation import MUTATIONS
 from jaxevo.spaces.large_scale.network import Phenotype, variable_shapes
 
 SHAPE = (8, 8, 2)
 CLASSES = 3
+TASK = Task(SHAPE, CLASSES, validation_images=10)
+MUTATIONS = {one.name: one.apply for one in mutation.MUTATIONS}
 CLASSIFIER = {"classifier kernel", "classifier bias"}
 BATCH_NORM = ("scale", "bias", "mean", "var")
 
@@ -223,7 +229,7 @@ def test_every_mutation_has_cases():
 
 @over_hand_made
 def test_the_hand_made_children_are_what_the_mutation_makes(name, parent, child, expected):
-    drawn = (MUTATIONS[name](np.random.default_rng(seed), parent, SHAPE) for seed in range(500))
+    drawn = (MUTATIONS[name](np.random.default_rng(seed), parent, TASK) for seed in range(500))
     assert child in drawn
 
 
@@ -235,7 +241,7 @@ def test_exactly_what_agrees_in_layer_and_shape_survives_a_mutation(name, parent
 
 @pytest.mark.parametrize("parent", EXAMPLES.values(), ids=EXAMPLES.keys())
 def test_everything_survives_another_learning_rate(parent):
-    child = MUTATIONS["ALTER-LEARNING-RATE"](np.random.default_rng(0), parent, SHAPE)
+    child = MUTATIONS["ALTER-LEARNING-RATE"](np.random.default_rng(0), parent, TASK)
     assert child.learning_rate != parent.learning_rate
     variables = trained(parent)
     everything = by_layer(parent, variables).keys()
@@ -248,7 +254,7 @@ def test_survivors_follow_from_layers_and_shapes_whatever_is_drawn(name):
         variables = trained(parent)
         before = array_shapes(parent)
         for seed in range(4):
-            child = MUTATIONS[name](np.random.default_rng(seed), parent, SHAPE)
+            child = MUTATIONS[name](np.random.default_rng(seed), parent, TASK)
             if child is None:
                 continue
             agreeing = {array for array, shape in array_shapes(child).items() if before.get(array) == shape}
@@ -311,7 +317,7 @@ def test_without_a_parent_nothing_survives(genotype):
 def births_by_mutation(inheritance):
     """Returns one birth of every mutation from an evolution with made-up outcomes."""
     settings = Settings(population_size=8, num_workers=2, train_steps=10, inheritance=inheritance)
-    search = evolution(settings, Task(SHAPE, CLASSES, validation_images=10))
+    search = evolution(settings, space_from(settings), TASK)
     state, births = search.ask(search.init())
     found = {}
     for _ in range(1_000):

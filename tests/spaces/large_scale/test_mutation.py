@@ -9,6 +9,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from helpers.births import task_of
 from helpers.genotypes import (
     BN_RELU,
     EXAMPLES,
@@ -23,9 +24,11 @@ from helpers.genotypes import (
     with_skips,
 )
 
+from jaxevo.search.evolution import mutants
+from jaxevo.spaces.large_scale import mutation
 from jaxevo.spaces.large_scale.genotype import Convolution, Genotype, Identity, genotype_from_json
-from jaxevo.spaces.large_scale.mutation import MUTATIONS, mutate
 
+MUTATIONS = {one.name: one.apply for one in mutation.MUTATIONS}
 IMAGE_SHAPE = (8, 8, 3)
 SEEDS = range(600)
 CHANGING_NOTHING = {"IDENTITY", "RESET-WEIGHTS"}
@@ -36,7 +39,7 @@ examples = pytest.mark.parametrize("genotype", EXAMPLES.values(), ids=EXAMPLES.k
 
 
 def child_of(genotype, name, seed, image_shape=IMAGE_SHAPE):
-    return MUTATIONS[name](np.random.default_rng(seed), genotype, image_shape)
+    return MUTATIONS[name](np.random.default_rng(seed), genotype, task_of(image_shape))
 
 
 def children_of(genotype, name, image_shape=IMAGE_SHAPE):
@@ -406,10 +409,14 @@ def test_every_skip_is_removed_and_uniformly_so():
 NUM_DRAWS = 4400
 
 
+def mutate(generator, parent, accepts=lambda child: True):
+    """Returns the first child that is accepted, and the name of its mutation."""
+    drawn = mutants(generator, parent, mutation.MUTATIONS, task_of(IMAGE_SHAPE))
+    return next((made.name, child) for made, child in drawn if accepts(child))
+
+
 def drawn_names(parent, accepts=lambda child: True):
-    return collections.Counter(
-        mutate(np.random.default_rng(seed), parent, IMAGE_SHAPE, accepts)[0] for seed in range(NUM_DRAWS)
-    )
+    return collections.Counter(mutate(np.random.default_rng(seed), parent, accepts)[0] for seed in range(NUM_DRAWS))
 
 
 def test_mutations_are_drawn_uniformly():
@@ -432,7 +439,7 @@ def test_a_child_that_is_not_accepted_gives_way_to_another_draw():
 
 def test_a_child_that_is_given_was_accepted():
     for seed in range(300):
-        _, child = mutate(np.random.default_rng(seed), RICH, IMAGE_SHAPE, lambda child: sum(child.channels(3)) <= 90)
+        _, child = mutate(np.random.default_rng(seed), RICH, lambda child: sum(child.channels(3)) <= 90)
         assert sum(child.channels(3)) <= 90
 
 
@@ -445,7 +452,7 @@ def test_however_large_a_number_is_it_moves_within_half_to_double(name):
     """Without writing down all that it could move to."""
     huge = 10**15
     parent = Genotype(0.1, (convolution(1, huge, (huge, huge), huge),))
-    operation = MUTATIONS[name](np.random.default_rng(0), parent, (8, 8, 1)).layers[0].operation
+    operation = MUTATIONS[name](np.random.default_rng(0), parent, task_of((8, 8, 1))).layers[0].operation
     fields = ("half_height", "half_width", "log2_stride", "channel_factor")
     moved = [getattr(operation, field) for field in fields if getattr(operation, field) != huge]
     assert len(moved) == 1
@@ -454,7 +461,7 @@ def test_however_large_a_number_is_it_moves_within_half_to_double(name):
 
 def test_equal_generators_mutate_equally():
     for seed in range(50):
-        twice = [mutate(np.random.default_rng(seed), RICH, IMAGE_SHAPE, lambda child: True) for _ in range(2)]
+        twice = [mutate(np.random.default_rng(seed), RICH) for _ in range(2)]
         assert twice[0] == twice[1]
 
 
@@ -465,7 +472,7 @@ def number_of(operation, genotype):
 def test_the_name_that_is_given_is_the_mutation_that_was_made():
     made = set()
     for seed in range(300):
-        name, child = mutate(np.random.default_rng(seed), RICH, IMAGE_SHAPE, lambda child: True)
+        name, child = mutate(np.random.default_rng(seed), RICH)
         made.add(name)
         convolutions = number_of(Convolution, child) - number_of(Convolution, RICH)
         identities = number_of(Identity, child) - number_of(Identity, RICH)

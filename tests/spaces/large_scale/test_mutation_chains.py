@@ -4,21 +4,18 @@ import dataclasses
 import json
 
 import numpy as np
+from helpers.births import task_of
 from helpers.genotypes import INITIAL, one_to_one
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jaxevo.reports.drawing import drawing_text
+from jaxevo.search.evolution import mutants
+from jaxevo.spaces.large_scale.architecture import architecture, computing_layers
 from jaxevo.spaces.large_scale.cost import cost
-from jaxevo.spaces.large_scale.genotype import (
-    Activation,
-    Convolution,
-    Genotype,
-    architecture,
-    computing_layers,
-    describe,
-    genotype_from_json,
-)
-from jaxevo.spaces.large_scale.mutation import MUTATIONS, mutate
+from jaxevo.spaces.large_scale.drawing import draw
+from jaxevo.spaces.large_scale.genotype import Activation, Convolution, Genotype, genotype_from_json
+from jaxevo.spaces.large_scale.mutation import MUTATIONS
 
 IMAGE_SHAPES = [(8, 8, 1), (28, 28, 1), (32, 32, 3), (5, 9, 2), (1, 1, 1)]
 
@@ -28,7 +25,7 @@ def chain(seed, mutations, image_shape):
     generator = np.random.default_rng(seed)
     genotypes = [INITIAL]
     for _ in range(mutations):
-        genotypes.append(mutate(generator, genotypes[-1], image_shape, lambda child: True)[1])
+        genotypes.append(next(mutants(generator, genotypes[-1], MUTATIONS, task_of(image_shape)))[1])
     return genotypes
 
 
@@ -204,7 +201,7 @@ def test_every_link_of_a_chain_costs_something(seed, length, image_shape):
 @given(seeds, lengths, image_shapes)
 def test_every_link_of_a_chain_has_a_text_of_one_line_a_layer(seed, length, image_shape):
     genotype = chain(seed, length, image_shape)[-1]
-    assert len(describe(genotype, image_shape, 10).splitlines()) == len(genotype.layers) + 3
+    assert len(drawing_text(draw(genotype, task_of(image_shape))).splitlines()) == len(genotype.layers) + 3
 
 
 @over_chains
@@ -213,11 +210,11 @@ def test_a_mutation_applies_exactly_where_there_is_something_to_change(seed, len
     genotype = chain(seed, length, image_shape)[-1]
     convolutions = any(isinstance(layer.operation, Convolution) for layer in genotype.layers)
     pairs_apart = (len(genotype.points) - 1) * (len(genotype.points) - 2) // 2
-    applies = dict.fromkeys(MUTATIONS, True)
+    applies = dict.fromkeys((mutation.name for mutation in MUTATIONS), True)
     applies |= dict.fromkeys(
         ("REMOVE-CONVOLUTION", "ALTER-STRIDE", "ALTER-NUMBER-OF-CHANNELS", "FILTER-SIZE"), convolutions
     )
     applies |= {"ADD-SKIP": len(genotype.skips) < pairs_apart, "REMOVE-SKIP": bool(genotype.skips)}
-    for name, mutation in MUTATIONS.items():
-        child = mutation(np.random.default_rng(seed), genotype, image_shape)
-        assert (child is not None) == applies[name], name
+    for mutation in MUTATIONS:
+        child = mutation.apply(np.random.default_rng(seed), genotype, task_of(image_shape))
+        assert (child is not None) == applies[mutation.name], mutation.name

@@ -17,8 +17,9 @@ from jaxevo.layers.batch_norm import BatchNorm
 from jaxevo.layers.convolution import convolve_on
 from jaxevo.networks.training import carry_shapes, make_evaluate, make_train_step
 from jaxevo.settings import Settings
+from jaxevo.spaces.large_scale.architecture import architecture
 from jaxevo.spaces.large_scale.cost import cost
-from jaxevo.spaces.large_scale.genotype import Genotype, architecture
+from jaxevo.spaces.large_scale.genotype import Genotype
 from jaxevo.spaces.large_scale.network import Phenotype, fit, variable_shapes
 
 CLASSES = 4

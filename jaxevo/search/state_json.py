@@ -1,0 +1,51 @@
+"""The evolution state as JSON values: what cannot be derived from settings, space and task."""
+
+from typing import Any
+
+from jaxevo.search.births import Birth, Derived, Inherited, derive
+from jaxevo.search.evolution import EvolutionState
+from jaxevo.search.in_flight import InFlight
+from jaxevo.search.population import Individual, Population
+from jaxevo.search.space import SearchSpace, Task
+from jaxevo.settings import Settings
+
+
+def state_to_json(state: EvolutionState, space: SearchSpace[Any]) -> dict[str, Any]:
+    """Returns the state as JSON values; `state_from_json` reads them back exactly."""
+    return {
+        **{name: getattr(state, name) for name in ("events", "births", "clock", "total_flops", "fingerprint")},
+        "population": [_to_json(individual, space) for individual in state.population],
+        "in_flight": [_to_json(birth, space) for birth in state.in_flight],
+        "best": None if state.best is None else _to_json(state.best, space),
+    }
+
+
+def state_from_json(fields: dict[str, Any], settings: Settings, space: SearchSpace[Any], task: Task) -> EvolutionState:
+    """Reads what `state_to_json` wrote.
+
+    Raises:
+        ValueError, KeyError, TypeError: if the fields are not those of a state.
+    """
+    population = Population(Individual(**_from_json(individual, space)) for individual in fields["population"])
+
+    def birth(fields: dict[str, Any]) -> Birth:
+        read = _from_json(fields, space)
+        if read["inherited"] is not None:
+            read["inherited"] = Inherited(**_from_json(read["inherited"], space))
+        return Birth(**read, **derive(read["genotype"], settings, space, task)._asdict())
+
+    in_flight = InFlight(map(birth, fields["in_flight"]))
+    best = None if fields["best"] is None else Individual(**_from_json(fields["best"], space))
+    return EvolutionState(**{**fields, "population": population, "in_flight": in_flight, "best": best})
+
+
+def _to_json(record: Individual | Birth | Inherited, space: SearchSpace[Any]) -> dict[str, Any]:
+    fields = {name: value for name, value in vars(record).items() if name not in Derived._fields}
+    fields["genotype"] = space.to_json(record.genotype)
+    if isinstance(record, Birth) and record.inherited is not None:
+        fields["inherited"] = _to_json(record.inherited, space)
+    return fields
+
+
+def _from_json(fields: dict[str, Any], space: SearchSpace[Any]) -> dict[str, Any]:
+    return dict(fields, genotype=space.from_json(fields["genotype"]))

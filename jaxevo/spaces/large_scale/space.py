@@ -1,0 +1,72 @@
+"""The space as the value that evolution is handed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jaxevo.search.space import Cost, Drawing, Mutation, Task, Training
+from jaxevo.spaces.large_scale import cost
+from jaxevo.spaces.large_scale.architecture import Architecture, architecture
+from jaxevo.spaces.large_scale.drawing import draw
+from jaxevo.spaces.large_scale.genotype import Genotype, genotype_from_json
+from jaxevo.spaces.large_scale.mutation import MUTATIONS
+
+
+@dataclass(frozen=True)
+class LargeScale:
+    """The search space of Real et al. 2017.
+
+    Attributes:
+        initial_learning_rate: of the initial individuals, which have no layers.
+    """
+
+    initial_learning_rate: float
+
+    @property
+    def mutations(self) -> Sequence[Mutation[Genotype]]:
+        """The eleven of the paper."""
+        return MUTATIONS
+
+    def initial(self) -> Genotype:
+        """Returns a network without hidden layers (Real et al. 2017, section 3.1)."""
+        return Genotype(float(self.initial_learning_rate))
+
+    def to_json(self, genotype: Genotype) -> dict[str, Any]:
+        """Returns a genotype as JSON values."""
+        return genotype.to_json()
+
+    def from_json(self, value: Any) -> Genotype:
+        """Reads what `to_json` returned; raises `ValueError` with a sentence for anything else."""
+        return genotype_from_json(value)
+
+    def architecture(self, genotype: Genotype, task: Task) -> Architecture:
+        """Returns what of a genotype is compiled."""
+        return architecture(genotype, task.image_shape)
+
+    def alike(self, genotype: Genotype, other: Genotype) -> bool:
+        """Returns whether two genotypes differ in their learning rate alone."""
+        return (genotype.layers, genotype.skips) == (other.layers, other.skips)
+
+    def cost(self, architecture: Architecture, task: Task, batch_size: int, evaluation_batch_size: int) -> Cost:
+        """Returns the cost of an architecture."""
+        return cost.cost(architecture, task.num_classes, batch_size, evaluation_batch_size)
+
+    def training(self, genotype: Genotype) -> Training:
+        """Returns the learning rate."""
+        return Training(genotype.learning_rate)
+
+    def summary(self, genotype: Genotype, task: Task) -> Mapping[str, float | str]:
+        """Returns the columns of histories and reports."""
+        needed = self.cost(self.architecture(genotype, task), task, batch_size=1, evaluation_batch_size=0)
+        return {
+            "layers": len(genotype.layers),
+            "convolutions": genotype.convolutions,
+            "skips": len(genotype.skips),
+            "learning_rate": genotype.learning_rate,
+            "parameters": needed.parameters,
+            "flops_per_image": needed.forward_flops,
+        }
+
+    def drawing(self, genotype: Genotype, task: Task) -> Drawing:
+        """Returns a genotype's network as boxes and edges."""
+        return draw(genotype, task)
