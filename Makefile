@@ -1,22 +1,32 @@
-# make evolve   install what a run needs, and evolve for about five minutes
-# make test     install what the tests need, and run them
-# make lint     formatting, style, types and the order of imports
+# make evolve        install what a run needs, and evolve for about five minutes
+# make test          install what the tests need, and run them
+# make lint          formatting, style, types and the order of imports
+# make test-newest   the tests that touch JAX, Flax, Orbax and TFDS, with the newest JAX, on Python 3.13 or 3.12
 PYTHON ?= python3
 VENV ?= .venv
 # For example: make evolve ARGS="--seed 1 --lanes 4"
 ARGS ?=
 # Tests that run at once.
 JOBS ?= auto
+# The newest JAX is not served for Python 3.11.
+NEWEST_PYTHON ?= $(shell .ci/newest-python)
+NEWEST_VENV ?= .venv-newest
+# Ray is another matter: it takes long, and does not change with JAX.
+NEWEST_TESTS = tests/data tests/environment tests/execution tests/layers tests/networks tests/reports tests/spaces \
+	tests/storage tests/session/test_run.py tests/test_api.py --ignore tests/execution/test_ray.py
 
-PIP = $(VENV)/bin/pip --disable-pip-version-check --quiet install --constraint constraints.txt
+PIP = bin/pip --disable-pip-version-check --quiet install --constraint
 
-.PHONY: evolve test lint
+.PHONY: evolve test test-newest lint
 
 evolve: $(VENV)/.run
 	$(VENV)/bin/jaxevo run --preset demo $(ARGS)
 
 test: $(VENV)/.dev
 	$(VENV)/bin/python -m pytest -n $(JOBS) $(ARGS)
+
+test-newest: $(NEWEST_VENV)/.dev
+	$(NEWEST_VENV)/bin/python -m pytest -n $(JOBS) $(NEWEST_TESTS) $(ARGS)
 
 lint: $(VENV)/.dev
 	$(VENV)/bin/ruff check .
@@ -27,9 +37,16 @@ lint: $(VENV)/.dev
 $(VENV)/.run: pyproject.toml constraints.txt
 	@echo "installing jaxevo into $(VENV) (a minute or two)"
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) --editable .
+	$(VENV)/$(PIP) constraints.txt --editable .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run
-	$(PIP) --editable '.[dev]'
+	$(VENV)/$(PIP) constraints.txt --editable '.[dev]'
+	@touch $@
+
+$(NEWEST_VENV)/.dev: pyproject.toml constraints-newest.txt
+	@test -n "$(NEWEST_PYTHON)" || { echo "neither Python 3.13 nor 3.12 is found: set NEWEST_PYTHON"; exit 1; }
+	@echo "installing jaxevo with the newest JAX into $(NEWEST_VENV) (a minute or two)"
+	$(NEWEST_PYTHON) -m venv $(NEWEST_VENV)
+	$(NEWEST_VENV)/$(PIP) constraints-newest.txt --editable '.[dev]'
 	@touch $@

@@ -25,7 +25,7 @@ from jaxevo.settings import ComputeDtype, Execution
 
 if TYPE_CHECKING:
     from jaxevo.networks.compilation import Programs
-    from jaxevo.networks.trainer import Trainer, Training
+    from jaxevo.networks.trainer import Training
 
 _SAMPLES = 3
 _HASHED_STEPS = 128

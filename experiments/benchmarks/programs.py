@@ -28,6 +28,7 @@ from experiments.benchmarks.apart import in_fresh_process, processor_seconds
 from experiments.benchmarks.markdown import table
 from experiments.benchmarks.side_by_side.streams import NAMES, Stream, evenly, read_stream
 from experiments.entry import exit_with, prepare, program
+from jaxevo.environment.probe import ask_jax
 from jaxevo.settings import Settings
 from jaxevo.spaces.large_scale.genotype import Activation, Convolution, Genotype, Layer
 
@@ -38,7 +39,9 @@ _SAMPLE_STEPS = 50
 _FIRST = Genotype(0.1, (Layer(1, Convolution(Fraction(3), 0, 4, 0), Activation.LINEAR),))
 # What XLA takes where nothing is said, spelt out so that jaxevo leaves it.
 _XLA_FLAGS = (
-    "--xla_backend_optimization_level=3 --xla_cpu_use_fusion_emitters=true --xla_cpu_parallel_codegen_split_count=32"
+    "--xla_backend_optimization_level=3",
+    "--xla_cpu_use_fusion_emitters=true",
+    "--xla_cpu_parallel_codegen_split_count=32",
 )
 
 Train = Callable[[int], object]
@@ -84,8 +87,9 @@ def _cells(measured: Measured, flax: Measured) -> tuple[str, ...]:
     )
 
 
-def _jaxevo(dataset: str, genotypes: Sequence[Genotype], flags: str = "") -> Measured:
-    os.environ["XLA_FLAGS"] = flags
+def _jaxevo(dataset: str, genotypes: Sequence[Genotype], flags: Sequence[str] = ()) -> Measured:
+    os.environ["XLA_FLAGS"] = ""
+    os.environ["XLA_FLAGS"] = " ".join(ask_jax(flags).flags)
     prepare()
     import jax
 

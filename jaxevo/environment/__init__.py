@@ -52,6 +52,8 @@ class _Preparation:
 
 
 _prepared: _Preparation | None = None
+_forked = False
+"""Whether this process was forked from one in which JAX ran, whose threads a fork does not copy."""
 
 
 def required_environment(fast: bool = False) -> dict[str, str]:
@@ -80,7 +82,7 @@ def prepare_process(execution: Execution | None = None) -> bool:
     """
     global _prepared
     execution = execution or Execution()
-    if _starts_ray(execution) and _jax_runs():
+    if _forked or (_starts_ray(execution) and _jax_runs()):
         return False
     if _prepared is not None:
         return _suffices(_prepared, execution)
@@ -104,6 +106,19 @@ def prepare_process(execution: Execution | None = None) -> bool:
     os.register_at_fork(after_in_child=_after_fork)
     _prepared = _Preparation(found.platform, cpu_devices, execution.executor)
     return True
+
+
+def check_not_forked() -> None:
+    """Checks that JAX can compute in this process, where it would else wait for ever.
+
+    Raises:
+        RuntimeError: if this process was forked from one that had been prepared and had run JAX.
+    """
+    if _forked:
+        raise RuntimeError(
+            "this process was forked from one in which JAX had run, and JAX would hang in it: start it by "
+            "multiprocessing.get_context('spawn'), or fork before anything is computed"
+        )
 
 
 def check_platform(platform: str) -> None:
@@ -166,6 +181,5 @@ def _jax_runs() -> bool:
 
 
 def _after_fork() -> None:
-    global _prepared
-    if _jax_runs():
-        _prepared = None
+    global _forked
+    _forked = _forked or _jax_runs()

@@ -4,6 +4,7 @@ Run as a script, because a process has its number of devices from its start:
 `virtual_devices.py FILE LANES DEVICES_PER_LANE STEPS PROGRAM`.
 """
 
+import os
 import subprocess
 import sys
 import threading
@@ -35,7 +36,9 @@ def train(
     file = folder / f"{lanes}x{devices_per_lane}.npz"
     arguments = map(str, (file, lanes, devices_per_lane, steps, program))
     command = [sys.executable, "-W", "error", __file__, *arguments]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+    # A script finds the packages beside it, and not those of the tests.
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout, check=False)
     assert ended.returncode == 0, ended.stderr
     with np.load(file) as saved:
         arrays = dict(saved)

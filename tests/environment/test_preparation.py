@@ -1,0 +1,279 @@
+"""What is set before JAX starts, and in which processes it cannot be."""
+
+import os
+import textwrap
+
+import pytest
+from helpers.fresh_process import run_fresh
+from helpers.tiny_runs import TINY
+
+from jaxevo import environment
+from jaxevo.environment import check_platform, required_environment
+from jaxevo.environment.probe import Found
+
+ASK_FOR_WORK = """
+    import jax, numpy as np
+    start = jax.block_until_ready(jax.device_put(np.ones((500, 500), np.float32)))
+    work = jax.jit(lambda x, steps: jax.lax.fori_loop(0, steps, lambda _, y: y @ y / 500, x))
+    work = work.lower(start, np.int32(0)).compile()
+    for _ in range(5):
+        result = work(start, np.int32(30))
+        print(result.is_ready())
+        result.block_until_ready()
+"""
+
+
+def test_a_prepared_process_has_one_thread_a_lane_and_dispatches_in_it():
+    printed = run_fresh(
+        """
+    import os, sys
+    from jaxevo.environment import prepare_process
+    assert "jax" not in sys.modules
+    print(prepare_process(), prepare_process(), os.environ["NPROC"], *os.environ["XLA_FLAGS"].split())
+    """
+        + ASK_FOR_WORK
+    )
+    assert printed[:3] == ["True", "True", "1"]
+    assert "--xla_cpu_enable_concurrency_optimized_scheduler=false" in printed[3:-5]
+    # A step is done when its call returns.
+    assert printed[-5:] == 5 * ["True"]
+
+
+def test_an_unprepared_process_would_dispatch_asynchronously():
+    assert run_fresh(ASK_FOR_WORK) == 5 * ["False"]
+
+
+def test_a_process_in_which_jax_was_loaded_before_cannot_be_prepared():
+    printed = run_fresh(
+        """
+    import os, jax
+    from jaxevo.environment import prepare_process
+    print(prepare_process(), prepare_process(), "NPROC" in os.environ, "XLA_FLAGS" in os.environ)
+    """
+    )
+    assert printed == ["False", "False", "False", "False"]
+
+
+def test_a_users_own_flags_are_kept():
+    printed = run_fresh(
+        """
+    import os
+    from jaxevo.environment import prepare_process
+    prepare_process()
+    print(*os.environ["XLA_FLAGS"].split())
+    """,
+        XLA_FLAGS="--xla_force_host_platform_device_count=2",
+    )
+    assert "--xla_force_host_platform_device_count=2" in printed
+    assert "--xla_cpu_enable_concurrency_optimized_scheduler=false" in printed
+
+
+@pytest.fixture
+def unflagged(monkeypatch):
+    for name in ("XLA_FLAGS", "NPROC"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def found_on(monkeypatch, platform):
+    """Has JAX find devices of a platform, and know every flag."""
+    monkeypatch.setattr(environment, "ask_jax", lambda candidates: Found(platform, tuple(candidates)))
+
+
+@pytest.mark.usefixtures("unflagged")
+def test_on_gpus_the_only_flag_makes_operations_deterministic_unless_fast(monkeypatch):
+    found_on(monkeypatch, "gpu")
+    usual, fast = required_environment(), required_environment(fast=True)
+    assert usual["XLA_FLAGS"] == "--xla_gpu_deterministic_ops=true"
+    assert fast["XLA_FLAGS"] == ""
+    assert "NPROC" not in usual.keys() | fast.keys()
+
+
+@pytest.mark.usefixtures("unflagged")
+@pytest.mark.parametrize("platform", ["tpu", "neuron"])
+def test_other_accelerators_need_neither_flags_nor_a_pool_of_one_thread(monkeypatch, platform):
+    found_on(monkeypatch, platform)
+    assert required_environment().keys() == {"XLA_FLAGS", "TF_CPP_MIN_LOG_LEVEL"}
+    assert required_environment()["XLA_FLAGS"] == ""
+
+
+@pytest.mark.usefixtures("unflagged")
+def test_a_flag_that_xla_does_not_know_is_left_out(monkeypatch):
+    monkeypatch.setattr(environment, "ask_jax", lambda candidates: Found("cpu", tuple(candidates[1:])))
+    flags = required_environment()["XLA_FLAGS"].split()
+    assert "--xla_cpu_enable_concurrency_optimized_scheduler=false" not in flags
+    assert "--xla_backend_optimization_level=1" in flags
+
+
+@pytest.mark.usefixtures("unflagged")
+def test_a_flag_that_the_user_set_to_another_value_is_kept(monkeypatch):
+    found_on(monkeypatch, "cpu")
+    monkeypatch.setenv("XLA_FLAGS", "--xla_backend_optimization_level=3")
+    flags = required_environment()["XLA_FLAGS"].split()
+    assert [flag for flag in flags if "optimization_level" in flag] == ["--xla_backend_optimization_level=3"]
+
+
+def test_other_devices_than_were_expected_are_refused_and_asked_for_anew(monkeypatch, tmp_path):
+    monkeypatch.setenv("JAXEVO_CACHE_DIR", str(tmp_path))
+    (tmp_path / "devices").mkdir()
+    (tmp_path / "devices" / "old.json").write_text("{}")
+    check_platform("cpu")
+    with pytest.raises(ValueError, match="platform 'cpu' when it was asked, and 'gpu' now: .* Start again"):
+        check_platform("gpu")
+    assert list((tmp_path / "devices").iterdir()) == []
+
+
+COUNT = """
+    import os
+    from jaxevo.environment import prepare_process
+    from jaxevo.settings import Execution
+    print(prepare_process({execution}), prepare_process({later}))
+    import jax
+    print(jax.local_device_count(), os.environ["NPROC"], "device_count" in os.environ["XLA_FLAGS"])
+"""
+
+
+@pytest.mark.parametrize(
+    ("execution", "devices"), [("", 1), ("Execution(3)", 1), ("Execution(1, 4)", 4), ("Execution(3, 2)", 6)]
+)
+def test_virtual_devices_are_made_only_for_several_devices_a_lane(execution, devices):
+    """And the pool, which shapes results and is recorded with the flags, is the same for all."""
+    assert run_fresh(COUNT.format(execution=execution, later="")) == ["True", "True", str(devices), "1", "False"]
+
+
+def test_without_a_number_of_lanes_there_is_one_at_least():
+    cores = len(os.sched_getaffinity(0))
+    for each in (2, 2 * cores):
+        printed = run_fresh(COUNT.format(execution=f"Execution(devices_per_lane={each})", later=""))
+        assert int(printed[2]) == max(1, cores // each) * each
+
+
+def test_a_process_prepared_for_fewer_devices_cannot_have_more():
+    assert run_fresh(COUNT.format(execution="Execution(1, 2)", later="Execution(2, 2)"))[:2] == ["True", "False"]
+
+
+def test_a_users_own_number_of_devices_is_kept():
+    flag = "--xla_force_host_platform_device_count=5"
+    assert run_fresh(COUNT.format(execution="Execution(1, 2)", later=""), XLA_FLAGS=flag)[2] == "5"
+
+
+def test_a_process_in_which_jax_runs_does_not_start_a_ray_which_would_fork_it():
+    printed = run_fresh(
+        """
+    from jaxevo.environment import prepare_process
+    from jaxevo.settings import Execution
+    ray, cluster = Execution(executor="ray"), Execution(executor="ray", ray_address="auto")
+    print(prepare_process(ray))
+    import jax
+    jax.devices()
+    print(prepare_process(ray), prepare_process(cluster))
+    """
+    )
+    assert printed == ["True", "False", "True"]
+
+
+def test_preparation_owns_the_switch_interval_and_the_log_of_orbax():
+    printed = run_fresh(
+        """
+    import logging, sys
+    from jaxevo.environment import prepare_process
+    prepare_process()
+    print(sys.getswitchinterval(), logging.getLogger("absl").level)
+    import jaxevo.session.run
+    print(sys.getswitchinterval(), logging.getLogger("absl").level)
+    """
+    )
+    assert printed == 2 * ["0.0005", "50"]
+
+
+# Forks.
+
+FORK = """
+    import multiprocessing, warnings
+    warnings.filterwarnings("ignore", message=".*fork")
+    import jaxevo
+    from jaxevo.environment import check_not_forked, prepare_process
+
+    def evolve(name):
+        print(jaxevo.evolve(f"{folder}/{name}", max_individuals=3, **{tiny}).fingerprint, flush=True)
+
+    def in_fork(function, *arguments):
+        process = multiprocessing.get_context("fork").Process(target=function, args=arguments)
+        process.start()
+        process.join(60)
+        print("exit", process.exitcode, flush=True)
+        process.kill()
+"""
+
+
+def fork(script, folder, **environment):
+    text = textwrap.dedent(FORK.replace("{folder}", str(folder)).replace("{tiny}", repr(TINY))) + textwrap.dedent(
+        script
+    )
+    return run_fresh(text, **environment)
+
+
+def test_a_fork_of_a_process_that_evolved_evolves_in_a_process_of_its_own(tmp_path):
+    words = fork('evolve("parent"); in_fork(evolve, "child")', tmp_path)
+    fingerprints = [word for word in words if len(word) == 64]
+    assert words[-2:] == ["exit", "0"]
+    assert len(set(fingerprints)) == 1
+    assert fingerprints.count(fingerprints[0]) >= 2
+
+
+def test_a_fork_of_a_process_that_ran_jax_unprepared_evolves_in_a_process_of_its_own(tmp_path):
+    words = fork('import jax; jax.numpy.zeros(3).block_until_ready(); in_fork(evolve, "child")', tmp_path)
+    assert words[-2:] == ["exit", "0"]
+
+
+def test_a_fork_of_a_process_in_which_jax_has_not_run_is_prepared_as_that_one(tmp_path):
+    script = "prepare_process(); in_fork(lambda: print(prepare_process(), check_not_forked()))"
+    assert fork(script, tmp_path) == ["True", "None", "exit", "0"]
+
+
+def test_what_needs_jax_in_a_fork_is_refused_with_a_sentence(tmp_path):
+    script = """
+prepare_process()
+import jax
+jax.devices()
+def refused():
+    try:
+        check_not_forked()
+    except RuntimeError as error:
+        print(prepare_process(), error)
+in_fork(refused)
+"""
+    assert " ".join(fork(script, tmp_path)).startswith("False this process was forked from one in which JAX had run")
+
+
+# A plugin of an accelerator, on a machine that has none.
+
+MODULE = """
+def get_library_path():
+    return "/nowhere/libtpu.so"
+
+def initialize():
+    raise RuntimeError("there is no such device")
+"""
+
+
+@pytest.fixture
+def plugins(tmp_path):
+    """A folder in which every known plugin of an accelerator can be imported."""
+    names = ("jax_cuda12_plugin", "jax_cuda13_plugin", "jax_rocm7_plugin", "libtpu")
+    for name in (*names, "jax_plugins/xla_cuda12", "jax_plugins/other"):
+        (tmp_path / "plugins" / name).mkdir(parents=True)
+        (tmp_path / "plugins" / name / "__init__.py").write_text(MODULE)
+    return str(tmp_path / "plugins")
+
+
+def test_importable_plugins_change_neither_flags_nor_pool_nor_bits(plugins, tmp_path):
+    script = f"""
+    import os, jaxevo
+    run = jaxevo.evolve({str(tmp_path)!r} + "/" + os.environ["NAME"], max_individuals=3, lanes=1, **{TINY!r})
+    print(os.environ["XLA_FLAGS"], os.environ["NPROC"], run.fingerprint, run.manifest.machine)
+    """
+    path = os.pathsep.join(filter(None, (plugins, os.environ.get("PYTHONPATH"))))
+    without = run_fresh(script, NAME="without")
+    among = run_fresh(script, NAME="among", PYTHONPATH=path, JAX_PLATFORMS="")
+    start = without.index(next(word for word in without if word.startswith("--xla")))
+    assert among[among.index(without[start]) :] == without[start:]
