@@ -8,8 +8,7 @@ import re
 import pytest
 
 from jaxevo.search.evolution import Task, evolution
-from jaxevo.search.randomness import MAX_SEED
-from jaxevo.settings import PRESETS, Execution, Limits, Settings, settings_from_json
+from jaxevo.settings import MAX_SEED, PRESETS, Execution, Limits, Settings, settings_from_json
 
 
 def assert_refused(make, name, value):
@@ -25,8 +24,6 @@ POSITIVE_COUNTS = (
     "train_steps",
     "batch_size",
     "evaluation_batch_size",
-    "ensemble_size",
-    "snapshot_interval",
 )
 BUDGETS = ("max_parameters", "max_flops_per_image", "max_memory")
 WHOLE_NUMBERS = ("seed", "population_size", "num_workers", *POSITIVE_COUNTS, *BUDGETS, "crop_padding")
@@ -36,7 +33,7 @@ DECAYS = ("momentum", "batch_norm_decay")
 NUMBERS = (*NUMBERS_ABOVE_0, *NUMBERS_FROM_0, *DECAYS)
 SWITCHES = ("wall_clock", "flip")
 TEXTS = ("dataset", "selection", "inheritance", "compute_dtype")
-MAY_BE_NONE = ("num_workers", "snapshot_interval", *BUDGETS, "crop_padding", "flip")
+MAY_BE_NONE = ("num_workers", *BUDGETS, "crop_padding", "flip")
 
 
 def test_the_defaults_are_valid_and_complete():
@@ -48,8 +45,8 @@ def test_the_defaults_are_valid_and_complete():
     ("population_size", "events"), [(2, 50), (12, 50), (50, 200), (1000, 4000), (100_000, 400_000)]
 )
 def test_snapshots_cost_an_event_the_same_in_every_population(population_size, events):
-    assert Settings(population_size=population_size).events_a_snapshot == events
-    assert Settings(population_size=population_size, snapshot_interval=7).events_a_snapshot == 7
+    assert Execution().events_a_snapshot(population_size) == events
+    assert Execution(snapshot_interval=7).events_a_snapshot(population_size) == 7
 
 
 def test_settings_are_frozen_and_hashable():

@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from jaxevo.execution.executor import Executor
-from jaxevo.search.evolution import Birth, EvolutionState, birth_sha256, evolution
+from jaxevo.search.evolution import Birth, EvolutionState, evolution
 from jaxevo.settings import Limits
 from jaxevo.storage.checkpoint import SnapshotStore, TrainingStore, remove_weights
 from jaxevo.storage.history import task_of_manifest
-from jaxevo.storage.journal import Journal, JournalContent, JournalError, Record, Snapshot, next_told
+from jaxevo.storage.integrity import DecisionCheck
+from jaxevo.storage.journal import Journal, JournalContent, Record, Snapshot, next_told
 from jaxevo.storage.workdir import Manifest, Workdir, weight_names
 
 INTERRUPTED = "interrupted"
@@ -81,9 +82,11 @@ class HostLoop:
         snapshots: SnapshotStore,
         executor: Executor,
         watcher: Watcher,
+        events_a_snapshot: int,
     ) -> None:
         """Takes up a run where `state` and the journal left it; `state` is None for one that has not begun."""
         self._settings = manifest.settings
+        self._events_a_snapshot = events_a_snapshot
         self._order = manifest.order
         self._limits = limits
         self._stopped = content.stopped
@@ -105,9 +108,10 @@ class HostLoop:
             for individual_id, record in content.records.items()
             if individual_id in waiting or individual_id >= self._state.births
         }
-        self._decided = {attempt.id: attempt.birth_sha256 for attempt in content.attempts}
+        self._check = DecisionCheck(workdir.journal, content)
+        attempted = {attempt.id for attempt in content.attempts}
         self._trainings = TrainingStore(workdir.training)
-        self._trainings.keep_only(lambda birth_id: birth_id in self._decided and birth_id not in content.records)
+        self._trainings.keep_only(lambda birth_id: birth_id in attempted and birth_id not in content.records)
         self._began = time.perf_counter()
         self._first_event = self._state.events
         self._untrained: list[Birth] = []
@@ -127,7 +131,7 @@ class HostLoop:
             if record is None:
                 return INTERRUPTED
             self._state = self._evolution.tell(self._state, record.outcome)
-            if self._state.events % self._settings.events_a_snapshot == 0:
+            if self._state.events % self._events_a_snapshot == 0:
                 self._journal.append([Snapshot(self._state.events, self._state.fingerprint)])
                 self.snapshot()
             self._watcher.progressed(self.progress())
@@ -158,15 +162,9 @@ class HostLoop:
 
     def _take(self, births: Iterable[Birth]) -> None:
         """Notes births to be trained, if they were not yet; raises `JournalError` for one once decided otherwise."""
-        for birth in births:
-            if birth.id in self._decided and self._decided[birth.id] != birth_sha256(birth):
-                raise JournalError(
-                    f"individual {birth.id} comes out otherwise than the journal holds: the journal or a snapshot was "
-                    "altered, or another version of jaxevo began the run. Restore the folder from a copy, or go on "
-                    "with that version; 'jaxevo verify' says more"
-                )
-            if birth.id not in self._records:
-                self._untrained.append(birth)
+        births = tuple(births)
+        self._check.births(births)
+        self._untrained += [birth for birth in births if birth.id not in self._records]
 
     def keep(self, records: list[Record]) -> None:
         """Makes records durable; only then they may be told."""

@@ -257,7 +257,8 @@ def _evolve(
         first_step = TrainingStore(workdir.training).last_step
         attempts = Attempts(journal, content, session.number, execution.max_deaths, first_step)
         executor = _executor(workdir, manifest, dataset, execution, session, attempts, watcher)
-        loop = HostLoop(workdir, manifest, limits, content, state, journal, snapshots, executor, watcher)
+        events = execution.events_a_snapshot(settings.population_size)
+        loop = HostLoop(workdir, manifest, limits, content, state, journal, snapshots, executor, watcher, events)
         few = settings.workers < BIRTHS_A_LANE * executor.lanes and not settings.wall_clock
         expected = expected_idle_share(settings.workers, executor.lanes) if few else 0.0
         if expected >= _IDLE_SHARE_TO_TELL:

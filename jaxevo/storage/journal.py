@@ -57,7 +57,7 @@ class Attempt:
 
 
 @dataclass(frozen=True)
-class Loss:
+class LostAttempt:
     """An attempt that its session saw end without a record: by an error, a dead worker, or one that hung.
 
     Attributes:
@@ -131,9 +131,9 @@ class Snapshot:
     fingerprint: str
 
 
-Entry = Session | Attempt | Loss | Record | Stop | Snapshot
-_KINDS: dict[str, type[Attempt | Loss | Stop | Snapshot]] = {
-    kind.__name__.lower(): kind for kind in (Attempt, Loss, Stop, Snapshot)
+Entry = Session | Attempt | LostAttempt | Record | Stop | Snapshot
+_KINDS: dict[str, type[Attempt | LostAttempt | Stop | Snapshot]] = {
+    kind.__name__.lower(): kind for kind in (Attempt, LostAttempt, Stop, Snapshot)
 }
 
 
@@ -145,7 +145,7 @@ class JournalContent:
         sessions: in order.
         stops: of the sessions that ended cleanly, in order.
         attempts: in the order in which they began.
-        losses: in the order in which they were noticed.
+        lost: attempts that ended without a record, in the order in which they were noticed.
         snapshots: that were announced, in order.
         records: by individual, in the order in which they finished.
         stopped: how the run stands stopped; None while a session runs, or after one that was killed.
@@ -154,7 +154,7 @@ class JournalContent:
     sessions: tuple[Session, ...] = ()
     stops: tuple[Stop, ...] = ()
     attempts: tuple[Attempt, ...] = ()
-    losses: tuple[Loss, ...] = ()
+    lost: tuple[LostAttempt, ...] = ()
     snapshots: tuple[Snapshot, ...] = ()
     records: dict[int, Record] = dataclasses.field(default_factory=dict)
     stopped: Stop | None = None
@@ -233,7 +233,7 @@ def read_journal(path: Path) -> JournalContent:
         sessions=tuple(entry for entry in entries if isinstance(entry, Session)),
         stops=tuple(entry for entry in entries if isinstance(entry, Stop)),
         attempts=tuple(entry for entry in entries if isinstance(entry, Attempt)),
-        losses=tuple(entry for entry in entries if isinstance(entry, Loss)),
+        lost=tuple(entry for entry in entries if isinstance(entry, LostAttempt)),
         snapshots=tuple(entry for entry in entries if isinstance(entry, Snapshot)),
         records=records,
         stopped=entries[-1] if entries and isinstance(entries[-1], Stop) else None,

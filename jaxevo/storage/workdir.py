@@ -17,7 +17,7 @@ from typing import Any
 from jaxevo.settings import Execution, Limits, Settings, settings_from_json
 from jaxevo.storage.durable import force
 
-FORMAT = 3
+FORMAT = 4
 """The format of a work folder; a folder of another format is refused."""
 
 _WEIGHTS_NAME = re.compile(r"(\d{6,})-(\d+)")

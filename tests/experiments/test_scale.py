@@ -176,7 +176,7 @@ def host_loop(load, folder, events):
     with contextlib.closing(SnapshotStore(workdir.snapshots)) as snapshots, Journal(workdir.journal) as journal:
         state, watcher = None, Watcher()
         manifest = manifest_of(load.settings, load.task, limits)
-        loop = HostLoop(workdir, manifest, limits, JournalContent(), state, journal, snapshots, simulated, watcher)
+        loop = HostLoop(workdir, manifest, limits, JournalContent(), state, journal, snapshots, simulated, watcher, 50)
         yield loop, simulated
 
 

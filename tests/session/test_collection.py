@@ -39,7 +39,7 @@ def session(folder, settings, events):
     with contextlib.closing(SnapshotStore(workdir.snapshots)) as snapshots, Journal(workdir.journal) as journal:
         state, limits = load_latest_snapshot(workdir.snapshots), Limits(max_individuals=events)
         manifest = manifest_of(settings, DIGITS, limits)
-        arguments = workdir, manifest, limits, content, state, journal, snapshots, executor, Watcher()
+        arguments = workdir, manifest, limits, content, state, journal, snapshots, executor, Watcher(), 7
         loop = HostLoop(*arguments)
         loop.until_stopped(lambda: False)
     return loop, executor
@@ -61,7 +61,6 @@ def test_what_is_needed_is_kept_and_little_else_over_several_sessions(tmp_path, 
         population_size=population_size,
         selection=selection,
         wall_clock=wall_clock,
-        snapshot_interval=7,
         train_steps=300,
     )
     for events in (2 * population_size, 2 * population_size + 5, 4 * population_size):

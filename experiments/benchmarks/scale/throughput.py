@@ -13,7 +13,7 @@ from experiments.benchmarks.scale.executor import SimulatedExecutor
 from experiments.benchmarks.scale.scenarios import manifest_of
 from jaxevo.search.evolution import EvolutionState, Task
 from jaxevo.session.loop import HostLoop, Progress, Watcher
-from jaxevo.settings import Limits, Settings
+from jaxevo.settings import Execution, Limits, Settings
 from jaxevo.storage.attempts import Attempts
 from jaxevo.storage.checkpoint import SnapshotStore
 from jaxevo.storage.journal import Entry, Journal, JournalContent, Record
@@ -167,7 +167,8 @@ def _measure(load: Load, workdir: Workdir) -> Throughput:
 
         limits = Limits(max_individuals=size + load.events)
         manifest = manifest_of(load.settings, load.task, limits)
-        loop = HostLoop(workdir, manifest, limits, content, None, journal, snapshots, executor, Filled())
+        interval = Execution().events_a_snapshot(size)
+        loop = HostLoop(workdir, manifest, limits, content, None, journal, snapshots, executor, Filled(), interval)
         loop.until_stopped(lambda: False)
         closed = read()
         loop.snapshot()
