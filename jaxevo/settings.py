@@ -16,6 +16,7 @@ SelectionName = Literal["tournament", "aging", "random"]
 InheritanceName = Literal["shape", "none"]
 ComputeDtype = Literal["float32", "bfloat16"]
 ExecutorName = Literal["local", "ray"]
+PresetName = Literal["demo", "small", "paper"]
 
 MAX_SEED = 2**63 - 1
 """The largest seed that random keys can hold."""

@@ -86,7 +86,7 @@ class History:
         last = max_events
         if last is None and self.journal.stopped is not None:
             last = self.journal.stopped.events
-        for state, asked in replay(self.manifest, self.journal.records, self.lives, check):
+        for state, asked in replay(self.manifest, self.journal.records, self.lives, check):  # noqa: B007 - used below
             self.state = state
             if state.events == last:
                 break

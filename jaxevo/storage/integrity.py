@@ -64,8 +64,10 @@ class DecisionCheck:
         self._attempted = {(attempt.id, attempt.number) for attempt in content.attempts}
         self._records = content.records
         self._fingerprints: dict[int, set[str]] = {}
-        for noted in (*content.snapshots, *content.stops):
-            self._fingerprints.setdefault(noted.events, set()).add(noted.fingerprint)
+        noted = [(one.events, one.fingerprint) for one in content.snapshots]
+        noted += [(one.events, one.fingerprint) for one in content.stops]
+        for events, fingerprint in noted:
+            self._fingerprints.setdefault(events, set()).add(fingerprint)
 
     def births(self, births: Iterable[Birth]) -> None:
         """Raises `JournalError` for a birth that was trained as another one."""

@@ -128,5 +128,7 @@ def test_a_birth_that_comes_out_otherwise_than_journalled_stops_the_run(tmp_path
     unfinished = next(one for one in content.attempts if one.id not in content.records)
     with Journal(path / "journal.jsonl") as journal:
         journal.append([dataclasses.replace(unfinished, number=2, birth_sha256="0" * 64)])
-    with pytest.raises(ValueError, match=f"individual {unfinished.id} was trained as another one than evolution decides"):
+    with pytest.raises(
+        ValueError, match=f"individual {unfinished.id} was trained as another one than evolution decides"
+    ):
         resume(path)

@@ -32,7 +32,7 @@ from experiments.benchmarks.side_by_side.streams import (
     write_stream,
 )
 from experiments.entry import exit_with, program
-from jaxevo.api import Run
+from jaxevo import Run
 from jaxevo.spaces.large_scale.cost import cost
 from jaxevo.spaces.large_scale.genotype import Architecture, Genotype, ImageShape, architecture, genotype_from_json
 from jaxevo.spaces.large_scale.mutation import mutate
