@@ -60,7 +60,9 @@ class DecisionCheck:
     def __init__(self, journal: Path, content: JournalContent) -> None:
         """Takes a journal's path, for messages, and its content."""
         self._journal = journal
-        self._births = {attempt.id: attempt.birth_sha256 for attempt in content.attempts}
+        self._births: dict[int, set[str]] = {}
+        for attempt in content.attempts:
+            self._births.setdefault(attempt.id, set()).add(attempt.birth_sha256)
         self._attempted = {(attempt.id, attempt.number) for attempt in content.attempts}
         self._records = content.records
         self._fingerprints: dict[int, set[str]] = {}
@@ -72,7 +74,8 @@ class DecisionCheck:
     def births(self, births: Iterable[Birth]) -> None:
         """Raises `JournalError` for a birth that was trained as another one."""
         for birth in births:
-            if self._births.get(birth.id) not in (None, birth_sha256(birth)):
+            noted = self._births.get(birth.id)
+            if noted is not None and noted != {birth_sha256(birth)}:
                 raise JournalError(
                     f"{self._journal}: individual {birth.id} was trained as another one than evolution decides (a "
                     f"child of {birth.parent_id} by {birth.mutation}): {_REMEDY}"
