@@ -9,9 +9,12 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+import jaxevo
 from experiments.entry import exit_with
 from experiments.experiment import Experiment, load, names
-from jaxevo.environment import prepare_process
+from jaxevo.api import begin
+from jaxevo.reports.child import carry_out
+from jaxevo.reports.tasks import Resume
 from jaxevo.settings import Execution
 
 _ACCURACIES = ("initial_test", "best_validation", "best_test", "ensemble_test")
@@ -34,7 +37,6 @@ def main(arguments: list[str] | None = None) -> int:
             experiment, settings=dataclasses.replace(experiment.settings, dataset=given.dataset)
         )
     execution = Execution(given.lanes, given.devices_per_lane, given.lanes_per_device)
-    prepare_process(execution)
     results = {
         seed: run_seed(experiment, seed, given.folder / f"{given.name}-{seed}", execution) for seed in given.seeds
     }
@@ -44,30 +46,22 @@ def main(arguments: list[str] | None = None) -> int:
 
 def run_seed(experiment: Experiment, seed: int, path: Path, execution: Execution) -> dict[str, Any]:
     """Evolves one seed, or goes on with it; returns its result, with the initial individuals' median test accuracy."""
-    import jaxevo
-    from jaxevo.reports.progress import watch
-    from jaxevo.reports.result import write_result
-    from jaxevo.session.progress import INTERRUPTED
-    from jaxevo.session.run import resume_run, start_run
-
     print(f"seed {seed} in {path}", flush=True)
-    with watch() as watcher:
-        if (path / "manifest.json").exists():
-            ended = resume_run(path, experiment.limits, execution, watcher)
-        else:
-            settings = dataclasses.replace(experiment.settings, seed=seed)
-            ended = start_run(path, settings, experiment.limits, execution, watcher)
-    if ended.stop_reason == INTERRUPTED:
-        raise KeyboardInterrupt
-    result = write_result(path)
-    if result is None:
-        raise RuntimeError(f"seed {seed} trained no individual successfully: see {path}")
-    history = jaxevo.open(path).history
-    return result | {"initial_test_accuracy": history[history.parent_id.isna()].test_accuracy.median()}
+    if (path / "manifest.json").exists():
+        carry_out(Resume(path, execution, experiment.limits))
+        run = jaxevo.open(path)
+    else:
+        run = begin(path, dataclasses.replace(experiment.settings, seed=seed), experiment.limits, execution)
+    history = run.history
+    initial = history[history.parent_id.isna()].test_accuracy.dropna()
+    return run.result | {"initial_test_accuracy": statistics.median(initial) if len(initial) else None}
 
 
 def table(results: dict[int, dict[str, Any]]) -> str:
-    """Returns a Markdown table of all seeds, with the median test accuracy below."""
+    """Returns a Markdown table of all seeds, with the median test accuracy below.
+
+    There is no accuracy if all trainings of a seed failed, or logits are not finite; either counts as 0 in the median.
+    """
     rows = [
         "| seed | individuals | initial | validation | test | ensemble | parameters |",
         "| --- | --- | --- | --- | --- | --- | --- |",
@@ -77,11 +71,10 @@ def table(results: dict[int, dict[str, Any]]) -> str:
         cells = [
             str(seed),
             str(result["individuals"]),
-            *("not finite" if accuracy is None else f"{accuracy:.1%}" for accuracy in accuracies),
-            f"{result['best_parameters']:,}",
+            *("none" if accuracy is None else f"{accuracy:.1%}" for accuracy in accuracies),
+            "none" if result["best_id"] is None else f"{result['best_parameters']:,}",
         ]
         rows.append(f"| {' | '.join(cells)} |")
-    # Logits that are not finite classify nothing.
     median = statistics.median(result["best_test_accuracy"] or 0.0 for result in results.values())
     return "\n".join([*rows, "", f"median test accuracy {median:.1%}"])
 

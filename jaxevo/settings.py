@@ -16,6 +16,7 @@ SelectionName = Literal["tournament", "aging", "random"]
 InheritanceName = Literal["shape", "none"]
 ComputeDtype = Literal["float32", "bfloat16"]
 ExecutorName = Literal["local", "ray"]
+PresetName = Literal["demo", "small", "paper"]
 
 MAX_SEED = 2**63 - 1
 """The largest seed that random keys can hold."""
@@ -84,12 +85,6 @@ class Settings:
     normalised activations and the classifier's product. Parameters, momentum, running statistics, logits and their
     gradient are float32 either way."""
 
-    snapshot_interval: int | None = None
-    """Events between two snapshots of the evolution state, which are told again after a crash. Default: four times as
-    many as the population has individuals, whom a snapshot all holds, and at least 50."""
-    ensemble_size: int = 5
-    """Members of the majority-vote ensemble, the fittest of the last population."""
-
     def __post_init__(self) -> None:
         """Checks every setting; raises `ValueError` with a sentence for the first that will not do."""
         _check_types(self)
@@ -106,9 +101,9 @@ class Settings:
         _choice("selection", self.selection, SelectionName)
         _choice("inheritance", self.inheritance, InheritanceName)
         _choice("compute_dtype", self.compute_dtype, ComputeDtype)
-        for name in ("sample_size", "train_steps", "batch_size", "evaluation_batch_size", "ensemble_size"):
+        for name in ("sample_size", "train_steps", "batch_size", "evaluation_batch_size"):
             _check(name, getattr(self, name), getattr(self, name) >= 1, "1 or more")
-        for name in ("max_parameters", "max_flops_per_image", "max_memory", "snapshot_interval"):
+        for name in ("max_parameters", "max_flops_per_image", "max_memory"):
             value = getattr(self, name)
             _check(name, value, value is None or value >= 1, "1 or more")
         for name in ("initial_learning_rate", "virtual_rate"):
@@ -128,11 +123,6 @@ class Settings:
     def workers(self) -> int:
         """Virtual workers: `num_workers`, or a quarter of the population (Real et al. 2017)."""
         return self.num_workers if self.num_workers is not None else max(1, self.population_size // 4)
-
-    @property
-    def events_a_snapshot(self) -> int:
-        """Events between two snapshots: `snapshot_interval`, or by population size, at a constant cost an event."""
-        return self.snapshot_interval if self.snapshot_interval is not None else max(50, 4 * self.population_size)
 
 
 @dataclass(frozen=True)
@@ -196,6 +186,9 @@ class Execution:
     names it."""
     checkpoint_seconds: float = 300.0
     """Seconds between two checkpoints of a long training, which goes on from the last one after a crash."""
+    snapshot_interval: int | None = None
+    """Events between two snapshots of the evolution state; after a crash the events since the last one are told again.
+    Default: four times the population size, at least 50."""
 
     executor: ExecutorName = "local"
     """local: the devices of this machine. ray: the workers of a Ray cluster, which all see the work folder."""
@@ -214,7 +207,8 @@ class Execution:
         """Checks every field; raises `ValueError` with a sentence for the first that will not do."""
         _check_types(self)
         _choice("executor", self.executor, ExecutorName)
-        for name in ("lanes", "devices_per_lane", "lanes_per_device", "programs_in_memory", "max_deaths", "workers"):
+        counts = ("lanes", "devices_per_lane", "lanes_per_device", "programs_in_memory", "max_deaths", "workers")
+        for name in (*counts, "snapshot_interval"):
             value = getattr(self, name)
             _check(name, value, value is None or value >= 1, "1 or more")
         for name in ("checkpoint_seconds", "lease_seconds"):
@@ -224,6 +218,13 @@ class Execution:
         for name in ("ray_address", "workers", "worker_resources"):
             value = getattr(self, name)
             _check(name, value, value is None or self.executor == "ray", "left out without executor='ray'")
+
+    def events_a_snapshot(self, population_size: int) -> int:
+        """Returns the events between two snapshots.
+
+        A snapshot holds the whole population, so by default its cost an event does not grow with the population.
+        """
+        return self.snapshot_interval if self.snapshot_interval is not None else max(50, 4 * population_size)
 
     def resources(self) -> dict[str, float] | None:
         """Returns `worker_resources` by name, None where they are left to the default.
@@ -315,7 +316,6 @@ _PAPER = Settings(
     birth_overhead=10.0,
     compile_overhead=30.0,
     virtual_rate=5e12,
-    snapshot_interval=500,
 )
 
 PRESETS: dict[str, tuple[Settings, Limits]] = {

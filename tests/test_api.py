@@ -2,12 +2,15 @@
 
 import itertools
 import os
+import re
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.tiny_runs import TINY, start
+from helpers.tiny_runs import TINY, rewrite_journal, start
 
 import jaxevo
 from jaxevo.data import load
@@ -102,36 +105,84 @@ def test_a_wrong_argument_is_refused_with_a_sentence(tmp_path, changes, sentence
     assert not (tmp_path / "run").exists()
 
 
-def test_where_jax_runs_with_other_settings_a_process_of_its_own_gives_the_same_run(run, tmp_path):
-    script = f"""
-import jax
-jax.numpy.zeros(3).block_until_ready()
-import jaxevo
-run = jaxevo.evolve({str(tmp_path / "run")!r}, lanes=2, wall_clock=False, max_individuals=12, **{TINY!r})
-print(run.fingerprint)
-try:
-    jaxevo.evolve({str(tmp_path / "run")!r})
-except ValueError as error:
-    print("refused:", error)
-"""
-    # Without what this test session set for itself, as in a user's notebook.
-    environment = {name: value for name, value in os.environ.items() if name not in ("XLA_FLAGS", "NPROC")}
+def test_dir_shows_the_public_names_and_all_of_them_are_there():
+    assert {*package_names()} == {*jaxevo.__all__, "__version__"}
+    for name in jaxevo.__all__:
+        assert getattr(jaxevo, name).__module__.startswith("jaxevo."), name
+    with pytest.raises(AttributeError, match="module 'jaxevo' has no attribute 'evovle'"):
+        jaxevo.evovle  # noqa: B018
+
+
+def package_names():
+    script = "import jaxevo; print(*dir(jaxevo))"
+    shown = subprocess.run([sys.executable, "-c", script], check=True, timeout=60, capture_output=True, text=True)
+    return shown.stdout.split()
+
+
+def test_resume_goes_on_and_what_was_opened_before_stays(run, tmp_path):
+    path = tmp_path / "run"
+    shutil.copytree(run.path, path)
+    before = jaxevo.open(path)
+    after = before.resume(max_individuals=14, lanes=1)
+    assert (before.events, after.events) == (12, 14)
+    assert before.fingerprint == run.fingerprint == jaxevo.open(path, 12).fingerprint
+    assert after.result["individuals"] == 14
+
+
+def test_replay_gives_the_same_run(run, tmp_path):
+    assert run.replay(tmp_path / "again", lanes=1).fingerprint == run.fingerprint
+
+
+def test_verify_returns_what_is_not_as_it_must_be(run, tmp_path, capsys):
+    assert run.verify() == run.verify(retrain="best") == run.verify(1) == jaxevo.verify(run.path) == []
+    assert "equal, bit for bit" in capsys.readouterr().out
+    path = tmp_path / "run"
+    shutil.copytree(run.path, path)
+    rewrite_journal(path, lambda lines: lines[-1].update(fingerprint="0" * 64))
+    with pytest.raises(ValueError, match="the fingerprint after 12 events is"):
+        jaxevo.open(path)
+    assert any("the fingerprint at the end of the session" in finding for finding in jaxevo.verify(path))
+
+
+@pytest.mark.parametrize("retrain", ["worst", 0, True, 1.5])
+def test_verify_trains_the_best_or_some_again(run, retrain):
+    with pytest.raises(ValueError, match=f"retrain is {retrain!r}, but must be best, or a number from 1"):
+        run.verify(retrain)
+
+
+def test_test_measures_the_best_and_the_ensemble(run):
+    scores = run.test(ensemble_size=3)
+    assert scores.members == tuple(one.individual.id for one in run.ensemble_of(3).members)
+    assert scores.best == pytest.approx(run.best.test_accuracy, abs=0.003)
+    assert scores.ensemble == run.ensemble_of(3).evaluate(*run.dataset.test)
+    assert run.test().members[:3] == scores.members
+
+
+def test_export_writes_the_best_or_another(run, tmp_path):
+    assert (run.export(tmp_path / "best") / "network.py").exists()
+    living = next(one for one in run.population if one.weights is not None)
+    folder = run.export(tmp_path / "other", living.id)
+    assert f"- individual: {living.id}\n" in (folder / "README.md").read_text()
+    with pytest.raises(ValueError, match="individual is 99, but the run has 12 finished ones"):
+        run.export(tmp_path / "none", 99)
+
+
+def test_the_example_in_the_readme_runs(tmp_path):
+    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    (example,) = (block for block in re.findall("```python\n(.*?)```", readme, re.DOTALL) if "evolve" in block)
+    shorter = example.replace("max_individuals=100", "max_individuals=18, train_steps=20").replace("=120", "=20")
     ended = subprocess.run(
-        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=180, check=False
+        [sys.executable, "-c", shorter],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
     )
     assert ended.returncode == 0, ended.stderr
-    lines = ended.stdout.splitlines()
-    assert run.fingerprint in lines
-    assert "holds a run already" in lines[-1]
-
-
-def test_a_signal_to_the_process_of_its_own_says_how_to_go_on(tmp_path, monkeypatch):
-    import jaxevo.api as api
-
-    monkeypatch.setattr(api, "prepare_process", lambda execution: False)
-    monkeypatch.setattr(api, "_command", lambda *_: [sys.executable, "-c", "import sys; sys.exit(130)"])
-    with pytest.raises(KeyboardInterrupt, match="nothing that had finished is lost: jaxevo resume"):
-        jaxevo.evolve(tmp_path / "run", max_individuals=3)
+    assert ended.stdout.splitlines()[-1] == "[]"
+    assert (tmp_path / "network" / "network.py").exists()
 
 
 def test_importing_jaxevo_imports_no_jax_and_takes_no_time():

@@ -1,5 +1,6 @@
 """The quickstart notebook runs from its first cell to its last."""
 
+import re
 from pathlib import Path
 
 import nbformat
@@ -22,4 +23,6 @@ def test_the_quickstart_runs(tmp_path, monkeypatch):
     client.execute()
     printed = "".join(output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", []))
     assert "conv" in printed
+    sources = "".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    assert not re.search(r"jaxevo\.\w+\.|from jaxevo|import jaxevo\.", sources), "more than the public names"
     assert (tmp_path / "network" / "network.py").exists()

@@ -26,8 +26,6 @@ POSITIVE_COUNTS = (
     "train_steps",
     "batch_size",
     "evaluation_batch_size",
-    "ensemble_size",
-    "snapshot_interval",
 )
 BUDGETS = ("max_parameters", "max_flops_per_image", "max_memory")
 WHOLE_NUMBERS = ("seed", "population_size", "num_workers", *POSITIVE_COUNTS, *BUDGETS, "crop_padding")
@@ -37,7 +35,7 @@ DECAYS = ("momentum", "batch_norm_decay")
 NUMBERS = (*NUMBERS_ABOVE_0, *NUMBERS_FROM_0, *DECAYS)
 SWITCHES = ("wall_clock", "flip")
 TEXTS = ("dataset", "selection", "inheritance", "compute_dtype")
-MAY_BE_NONE = ("num_workers", "snapshot_interval", *BUDGETS, "crop_padding", "flip")
+MAY_BE_NONE = ("num_workers", *BUDGETS, "crop_padding", "flip")
 
 
 def test_the_defaults_are_valid_and_complete():
@@ -49,8 +47,8 @@ def test_the_defaults_are_valid_and_complete():
     ("population_size", "events"), [(2, 50), (12, 50), (50, 200), (1000, 4000), (100_000, 400_000)]
 )
 def test_snapshots_cost_an_event_the_same_in_every_population(population_size, events):
-    assert Settings(population_size=population_size).events_a_snapshot == events
-    assert Settings(population_size=population_size, snapshot_interval=7).events_a_snapshot == 7
+    assert Execution().events_a_snapshot(population_size) == events
+    assert Execution(snapshot_interval=7).events_a_snapshot(population_size) == 7
 
 
 def test_settings_are_frozen_and_hashable():

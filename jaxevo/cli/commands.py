@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 
-from jaxevo.settings import PRESETS, Execution, Limits, Settings
+from jaxevo.reports.network import ENSEMBLE_SIZE
+from jaxevo.settings import PRESETS, Execution, Limits, PresetName, Settings
 
-PresetName = Literal["demo", "small", "paper"]
 WorkdirArgument = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="WORKDIR")]
 
 
@@ -80,8 +80,8 @@ class TestCommand:
 
     workdir: WorkdirArgument
     """The run's folder."""
-    ensemble_size: int | None = None
-    """Members of the ensemble, the fittest. Default: the run's setting."""
+    ensemble_size: int = ENSEMBLE_SIZE
+    """Members of the ensemble, the fittest."""
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,13 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.table import Table
 
 from jaxevo import __version__
-from jaxevo.api import Run, new_workdir
+from jaxevo.api import begin, new_workdir
 from jaxevo.cli.commands import (
     BenchCommand,
     Command,
@@ -24,15 +24,13 @@ from jaxevo.cli.commands import (
     VerifyCommand,
     parse,
 )
-from jaxevo.environment import prepare_process
+from jaxevo.reports.child import carry_out
+from jaxevo.reports.run import Run, verify
+from jaxevo.reports.tasks import Replay, Resume, Stopped
 from jaxevo.search.population import Individual
 from jaxevo.settings import Execution
 from jaxevo.signals import INTERRUPTED_STATUS
-from jaxevo.storage.workdir import Workdir, check_path, read_manifest, recorded_execution
-
-if TYPE_CHECKING:
-    from jaxevo.session.progress import Watcher
-    from jaxevo.session.session import Ended
+from jaxevo.storage.workdir import check_path
 
 _FAILED_STATUS = 1
 
@@ -55,6 +53,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except RuntimeError as error:
         print(f"jaxevo: error: {error}", file=sys.stderr)
         return _FAILED_STATUS
+    except Stopped as stopped:
+        print(stopped, flush=True)
+        if stopped.busy:
+            os._exit(INTERRUPTED_STATUS)  # Nothing can interrupt a compilation, and a signal is not to wait for it.
+        return INTERRUPTED_STATUS
     except KeyboardInterrupt:
         print("Stopped.")
         return INTERRUPTED_STATUS
@@ -63,38 +66,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(command: RunCommand) -> int:
     path = check_path(command.workdir) if command.workdir is not None else new_workdir(command.settings)
     print(f"evolving {command.settings.dataset} with seed {command.settings.seed} in {path}", flush=True)
-
-    def evolve(watcher: "Watcher") -> "Ended":
-        from jaxevo.session.run import start_run
-
-        return start_run(path, command.settings, command.limits, command.execution, watcher)
-
-    return _session(path, command.execution, evolve)
+    return _sum_up(begin(path, command.settings, command.limits, command.execution))
 
 
 def _resume(command: ResumeCommand) -> int:
     path = check_path(command.workdir)
-
-    def evolve(watcher: "Watcher") -> "Ended":
-        from jaxevo.session.run import resume_run
-
-        return resume_run(path, command.limits, command.execution, watcher, command.skip_birth)
-
-    return _session(path, command.execution, evolve)
+    carry_out(Resume(path, command.execution, command.limits, command.skip_birth))
+    return _sum_up(Run(path))
 
 
 def _replay(command: ReplayCommand) -> int:
     source, path = check_path(command.source), check_path(command.workdir)
-
-    def evolve(watcher: "Watcher") -> "Ended":
-        from jaxevo.session.run import replay_run
-
-        return replay_run(source, path, command.execution, watcher)
-
-    status = _session(path, command.execution, evolve)
-    if status != 0:
-        return status
+    carry_out(Replay(path, command.execution, source))
     original, replayed = Run(source), Run(path)
+    _sum_up(replayed)
     if replayed.fingerprint == original.fingerprint:
         print(f"The replay ends with the fingerprint of {source}.")
         return 0
@@ -103,12 +88,7 @@ def _replay(command: ReplayCommand) -> int:
 
 
 def _verify(command: VerifyCommand) -> int:
-    path = check_path(command.workdir)
-    retrain = _retrain(command.retrain)
-    prepare_process(recorded_execution(read_manifest(Workdir(path))))
-    from jaxevo.reports.verify import verify_run
-
-    findings = verify_run(path, retrain, lambda sentence: print(sentence, flush=True))
+    findings = verify(command.workdir, _retrain(command.retrain))
     for finding in findings:
         print(f"NOT AS IT MUST BE: {finding}")
     if not findings:
@@ -117,44 +97,12 @@ def _verify(command: VerifyCommand) -> int:
 
 
 def _retrain(given: str | None) -> Literal["best"] | int | None:
-    if given is None or given == "best":
-        return given  # type: ignore[return-value]
-    if not given.isdecimal() or int(given) < 1:
-        raise ValueError(f"retrain is {given!r}, but must be best, or a number from 1")
-    return int(given)
+    """Returns a number as such; `verify` refuses other text than "best"."""
+    return int(given) if given is not None and given.isdecimal() else given  # type: ignore[return-value]
 
 
-def _session(path: Path, execution: Execution, evolve: "Callable[[Watcher], Ended]") -> int:
-    """Evolves in a work folder, shows how far it is, and sums up what it has come to; returns the exit status."""
-    try:
-        prepare_process(execution)
-        from jaxevo.reports.progress import watch
-
-        with watch() as watcher:
-            ended = evolve(watcher)
-    except KeyboardInterrupt:  # Before the first training, or of a user who does not wait for a clean end.
-        return _stopped(path)
-    from jaxevo.reports.result import write_result
-    from jaxevo.session.progress import INTERRUPTED
-
-    if ended.stop_reason == INTERRUPTED:
-        status = _stopped(path)
-        if ended.busy:
-            os._exit(status)  # Nothing can interrupt a compilation, and a signal is not to wait for it.
-        return status
-    _sum_up(path, write_result(path))
-    return 0
-
-
-def _stopped(path: Path) -> int:
-    if (path / "manifest.json").exists():
-        print(f"Stopped; nothing that had finished is lost. To go on with: {_command('resume', path)}", flush=True)
-    else:
-        print("Stopped before the run began.", flush=True)
-    return INTERRUPTED_STATUS
-
-
-def _sum_up(path: Path, result: dict[str, Any]) -> None:
+def _sum_up(run: Run) -> int:
+    path, result = run.path, run.result
     for name, value in result.items():
         print(f"{name.replace('_', ' '):<26}{_text(name, value)}")
     if result["best_id"] is None:
@@ -163,6 +111,7 @@ def _sum_up(path: Path, result: dict[str, Any]) -> None:
         print(f"See what evolved: {_command('show', path)}")
     more = "" if result["stop_reason"] == "max_seconds" else f" --max-individuals {2 * result['individuals']}"
     print(f"Extend the run:   {_command('resume', path)}{more}")
+    return 0
 
 
 def _command(name: str, path: Path) -> str:
@@ -215,39 +164,16 @@ def _test_text(run: Run, individual: Individual) -> str:
 
 
 def _test(command: TestCommand) -> int:
-    prepare_process()
-    from jaxevo.data import load
-    from jaxevo.reports.result import ensemble, ensemble_test_accuracy
-    from jaxevo.storage.history import History
-
-    workdir = Workdir(check_path(command.workdir))
-    history = History(workdir)
-    settings = history.manifest.settings
-    size = command.ensemble_size if command.ensemble_size is not None else settings.ensemble_size
-    if size < 1:
-        raise ValueError(f"ensemble_size is {size}, but must be 1 or more")
-    members = ensemble(history, size)
-    dataset = load(settings.dataset)
-    best = ensemble_test_accuracy(history, workdir, dataset, 1)
-    vote = ensemble_test_accuracy(history, workdir, dataset, size)
-    print(f"individual {members[0].id}, the best by validation: test accuracy {best:.2%}")
-    print(f"majority vote of the {len(members)} best: test accuracy {vote:.2%}")
+    scores = Run(command.workdir).test(command.ensemble_size)
+    print(f"individual {scores.members[0]}, the best by validation: test accuracy {scores.best:.2%}")
+    print(f"majority vote of the {len(scores.members)} best: test accuracy {scores.ensemble:.2%}")
     return 0
 
 
 def _export(command: ExportCommand) -> int:
-    prepare_process()
-    from jaxevo.reports.export import export_network
-
     run = Run(command.workdir)
-    network = run.best if command.individual is None else run.network(run.individual(command.individual))
-    facts: dict[str, float | str] = {
-        "individual": network.individual.id,
-        "validation accuracy": f"{network.validation_accuracy:.2%}",
-        "test accuracy": f"{network.test_accuracy:.2%}",
-        "run fingerprint": f"{run.fingerprint} after {run.events} events",
-    }
-    export_network(network.genotype, network.variables, run.manifest, facts, Path(command.folder))
+    network = run.best if command.individual is None else run.network(command.individual)
+    run.export(command.folder, network.individual)
     print(f"exported individual {network.individual.id} to {command.folder}; its README.md says how to use it")
     return 0
 

@@ -1,4 +1,4 @@
-"""The data sets that need no download: `digits` comes with scikit-learn, `fashion_mini` with this package."""
+"""The data sets that come with this package: `digits` and `fashion_mini`. Each has its licence beside it."""
 
 from __future__ import annotations
 
@@ -15,33 +15,38 @@ DIGITS_TEST_IMAGES = 360
 
 
 def load_digits() -> Dataset:
-    """scikit-learn's 1,797 handwritten digits, 8 x 8 x 1; the last 360 of a fixed shuffle are the test split.
+    """Returns 1,797 handwritten digits, 8 x 8 x 1; the last 360 of a fixed shuffle are the test split.
 
-    Their grey levels 0 to 16 become 0 to 255 (x * 255 / 16, rounded), which keeps them all apart.
+    They are the test set of UCI's Optical Recognition of Handwritten Digits, as scikit-learn ships it. Their grey
+    levels 0 to 16 become 0 to 255 (x * 255 / 16, rounded), so that no two levels fall together.
+    `experiments/make_digits.py` made the file.
     """
-    from sklearn.datasets import load_digits as load_bunch  # Takes a second to import.
-
-    images, labels = load_bunch(return_X_y=True)
+    arrays = _unpacked("digits.npz.xz")
+    labels = arrays["labels"]
     # The stream of RandomState is frozen, unlike that of Generator, so every NumPy shuffles the same way.
     order = np.random.RandomState(0).permutation(len(labels))
-    images = np.rint(images.reshape(-1, 8, 8, 1)[order] * 255 / 16).astype(np.uint8)
+    images = np.rint(arrays["levels"][order][..., None] * 255.0 / 16).astype(np.uint8)
     labels = labels[order]
     cut = len(labels) - DIGITS_TEST_IMAGES
     return make_dataset("digits", (images[:cut], labels[:cut]), (images[cut:], labels[cut:]))
 
 
 def load_fashion_mini() -> Dataset:
-    """6,000 train and 1,000 test images of Fashion-MNIST, 28 x 28 x 1, equally many of each class.
+    """Returns 6,000 train and 1,000 test images of Fashion-MNIST, 28 x 28 x 1, equally many of each class.
 
     They are the first of each class, class after class in turn, so every stretch of ten holds all classes.
     `experiments/make_fashion_mini.py` made the file.
     """
-    packed = resources.files("jaxevo.data").joinpath("assets", "fashion_mini.npz.xz").read_bytes()
+    arrays = _unpacked("fashion_mini.npz.xz")
+    train = arrays["train_images"], arrays["train_labels"]
+    test = arrays["test_images"], arrays["test_labels"]
+    return make_dataset("fashion_mini", train, test, arrays["class_names"].tolist())
+
+
+def _unpacked(file_name: str) -> dict[str, np.ndarray]:
+    packed = resources.files("jaxevo.data").joinpath("assets", file_name).read_bytes()
     with np.load(io.BytesIO(lzma.decompress(packed)), allow_pickle=False) as archive:
-        train = archive["train_images"], archive["train_labels"]
-        test = archive["test_images"], archive["test_labels"]
-        class_names = archive["class_names"].tolist()
-    return make_dataset("fashion_mini", train, test, class_names)
+        return dict(archive)
 
 
 EMBEDDED: dict[str, Callable[[], Dataset]] = {"digits": load_digits, "fashion_mini": load_fashion_mini}

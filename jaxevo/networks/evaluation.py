@@ -1,28 +1,12 @@
-"""What trained networks say of a split: exact accuracies, predictions, and the majority vote of several."""
+"""What trained networks say of a split: exact accuracies, and the majority vote of several."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
-from jaxevo.data import Dataset, Split
-from jaxevo.networks.training import (
-    Evaluation,
-    EvaluationBatches,
-    Images,
-    evaluation_batch_size,
-    make_evaluate,
-    normalise,
-    put_evaluation_batches,
-)
+from jaxevo.networks.training import Evaluation, EvaluationBatches, Images
 from jaxevo.search.population import Individual
-from jaxevo.settings import Settings
-from jaxevo.spaces import space_from
-from jaxevo.spaces.large_scale.architecture import architecture
-from jaxevo.spaces.large_scale.network import make_phenotype
-from jaxevo.storage.checkpoint import WeightStore
 
 
 def accuracy(
@@ -46,39 +30,6 @@ def accuracy(
         correct = evaluate(variables, images, batch, correct).correct
     counted = int(correct)  # All that a split transfers from the device.
     return None if counted < 0 else counted / count
-
-
-class SavedNetworks:
-    """The trained networks of a run, to be asked about images."""
-
-    def __init__(self, settings: Settings, dataset: Dataset, weights: Path) -> None:
-        """Takes a run's settings, its data set, and its folder of weights."""
-        self._settings = settings
-        self._dataset = dataset
-        self._store = WeightStore(weights, space_from(settings))
-        self._device = jax.local_devices()[0]
-        self._normalise = jax.jit(normalise)
-
-    def predictions(self, individual: Individual, split: Split) -> np.ndarray:
-        """Returns the classes that an individual predicts, int32 [images].
-
-        Raises:
-            ValueError: if its training failed, so that it has no weights, or they are missing or altered.
-        """
-        if individual.weights is None or individual.weights_sha256 is None:
-            raise ValueError(f"individual {individual.id} has no weights: its training failed")
-        compiled = architecture(individual.genotype, self._dataset.image_shape)
-        phenotype = make_phenotype(compiled, self._dataset.num_classes, self._settings)
-        evaluate = jax.jit(make_evaluate(phenotype))
-        variables = self._store.load(individual.weights, individual.weights_sha256, individual.genotype)
-        size = evaluation_batch_size(self._settings, self._dataset)
-        batches = put_evaluation_batches(split, size, self._device)
-        mean, deviation = self._dataset.mean, self._dataset.std
-        predicted = [
-            evaluate(variables, self._normalise(pixels, mean, deviation), labels, np.int32(0)).predictions
-            for pixels, labels in batches
-        ]
-        return np.concatenate(jax.device_get(predicted))[: len(split.labels)]
 
 
 def ensemble_members(living: Sequence[Individual], best: Individual, size: int) -> list[Individual]:

@@ -3,26 +3,23 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from jaxevo.data import Dataset, load
-from jaxevo.networks.evaluation import SavedNetworks, ensemble_members, majority_vote
-from jaxevo.search.population import Individual
+from jaxevo.reports.network import ENSEMBLE_SIZE, ensemble_of
 from jaxevo.storage.history import History
 from jaxevo.storage.journal import JournalContent
 from jaxevo.storage.workdir import Workdir, read_manifest, write_json, writing_explained
 
 
-def summarise(workdir: Workdir, dataset: Dataset) -> dict[str, Any]:
+def summarise(workdir: Workdir, dataset: Dataset, ensemble_size: int = ENSEMBLE_SIZE) -> dict[str, Any]:
     """Returns the result of a stopped run; what is said of the best is None where no training succeeded.
 
     The best is the fittest by validation; its test accuracy is the one that was measured after its training.
     """
     history = History(workdir)
-    state, settings = history.state, history.manifest.settings
+    state = history.state
     best = state.best_trained
     needed = history.lives[best.id].birth.cost if best else None
-    vote = ensemble_test_accuracy(history, workdir, dataset, settings.ensemble_size) if best else None
+    vote = ensemble_of(history, workdir, ensemble_size).evaluate(*dataset.test) if best else None
     records = [life.record for life in history.lives.values()]
     wall_seconds = wall_clock_seconds(history.journal)
     return {
@@ -43,34 +40,13 @@ def summarise(workdir: Workdir, dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def write_result(path: Path) -> dict[str, Any]:
+def write_result(path: Path, ensemble_size: int = ENSEMBLE_SIZE) -> dict[str, Any]:
     """Writes `result.json` of a run that has stopped, and returns what it holds."""
     workdir = Workdir(path)
-    result = summarise(workdir, load(read_manifest(workdir).settings.dataset))
+    result = summarise(workdir, load(read_manifest(workdir).settings.dataset), ensemble_size)
     with writing_explained(path):
         write_json(workdir.result, result)
     return result
-
-
-def ensemble(history: History, size: int) -> list[Individual]:
-    """Returns the members of the ensemble, the fittest first, fewer than `size` where fewer have weights.
-
-    Raises:
-        ValueError: if nobody has.
-    """
-    members = ensemble_members(tuple(history.state.population), history.best, size)
-    if not members:
-        raise ValueError("no individual of the run has been trained successfully yet: there is nothing to test")
-    return members
-
-
-def ensemble_test_accuracy(history: History, workdir: Workdir, dataset: Dataset, size: int) -> float:
-    """Returns the test accuracy of the majority vote of the fittest `size` individuals."""
-    members = ensemble(history, size)
-    networks = SavedNetworks(history.manifest.settings, dataset, workdir.weights)
-    predictions = [networks.predictions(member, dataset.test) for member in members]
-    vote = majority_vote(predictions, dataset.num_classes)
-    return int(np.sum(vote == dataset.test.labels)) / len(dataset.test.labels)
 
 
 def wall_clock_seconds(journal: JournalContent) -> float:

@@ -34,6 +34,12 @@ class Individual:
     weights: str | None
     weights_sha256: str | None
 
+    def __repr__(self) -> str:
+        """Returns who it is, where it comes from, and how fit it is."""
+        origin = "initial" if self.parent_id is None else f"child of {self.parent_id} by {self.mutation}"
+        fitness = "its training failed" if self.weights is None else f"fitness {self.fitness:.1%}"
+        return f"<Individual {self.id}: {origin}, {fitness}>"
+
 
 @dataclass(frozen=True, init=False)
 class Population:

@@ -5,12 +5,13 @@ import time
 from collections.abc import Callable, Iterable
 
 from jaxevo.execution.executor import Executor
-from jaxevo.search.births import Birth, birth_sha256
+from jaxevo.search.births import Birth
 from jaxevo.search.evolution import evolution
 from jaxevo.session.progress import INTERRUPTED, Progress, Watcher
 from jaxevo.settings import Limits
 from jaxevo.storage.history import task_of_manifest
-from jaxevo.storage.journal import JournalError, Record, next_told
+from jaxevo.storage.integrity import DecisionCheck
+from jaxevo.storage.journal import Record, next_told
 from jaxevo.storage.stored_run import RunWriter, StoredRun
 
 _POLL_SECONDS = 0.25
@@ -54,7 +55,7 @@ class HostLoop:
             for individual_id, record in content.records.items()
             if individual_id in waiting or individual_id >= self._state.births
         }
-        self._decided = {attempt.id: attempt.birth_sha256 for attempt in content.attempts}
+        self._check = DecisionCheck(run.workdir.journal, content)
         self._began = time.perf_counter()
         self._first_event = self._state.events
         self._untrained: list[Birth] = []
@@ -74,8 +75,7 @@ class HostLoop:
             if record is None:
                 return INTERRUPTED
             self._tell(record)
-            if self._state.events % self._settings.events_a_snapshot == 0:
-                self._writer.announce(self._state)
+            self._writer.told(self._state)
             self._watcher.progressed(self.progress())
         return reason
 
@@ -107,15 +107,9 @@ class HostLoop:
 
     def _take(self, births: Iterable[Birth]) -> None:
         """Notes births to be trained, if they were not yet; raises `JournalError` for one once decided otherwise."""
-        for birth in births:
-            if birth.id in self._decided and self._decided[birth.id] != birth_sha256(birth):
-                raise JournalError(
-                    f"individual {birth.id} comes out otherwise than the journal holds: the journal or a snapshot was "
-                    "altered, or another version of jaxevo began the run. Restore the folder from a copy, or go on "
-                    "with that version; 'jaxevo verify' says more"
-                )
-            if birth.id not in self._records:
-                self._untrained.append(birth)
+        births = tuple(births)
+        self._check.births(births)
+        self._untrained += [birth for birth in births if birth.id not in self._records]
 
     def keep(self, records: list[Record]) -> None:
         """Makes records durable, and takes them to be told when they are due."""

@@ -73,7 +73,8 @@ class Session:
             Exception: what ended a lane; what had finished is kept.
         """
         use_persistent_cache(cache_dir() / "executables")
-        with RunWriter(self._run) as writer, wish_to_stop() as interrupted:
+        events_a_snapshot = self._execution.events_a_snapshot(self._run.manifest.settings.population_size)
+        with RunWriter(self._run, events_a_snapshot) as writer, wish_to_stop() as interrupted:
             run = self._begin(writer, limits, skip)
             executor = self._executor(run, writer)
             loop = HostLoop(run, limits, writer, executor, self._watcher)

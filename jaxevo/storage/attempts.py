@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from jaxevo.search.births import Birth, birth_sha256
-from jaxevo.storage.journal import Attempt, Journal, JournalContent, Loss
+from jaxevo.storage.journal import Attempt, Journal, JournalContent, LostAttempt
 
 _SUSPICIOUS_DEATHS = 2
 
@@ -83,7 +83,7 @@ class Attempts:
 
     def lost(self, birth_id: int, number: int, reason: str) -> None:
         """Notes that an attempt ended without a record; the birth may then be tried again."""
-        self._journal.append([Loss(birth_id, number, reason)])
+        self._journal.append([LostAttempt(birth_id, number, reason)])
         self._deaths[birth_id] = self._deaths.get(birth_id, 0) + 1
 
     def suspicious(self, birth_id: int) -> bool:
@@ -103,7 +103,7 @@ def deaths(content: JournalContent) -> dict[int, int]:
 def _progress(content: JournalContent) -> tuple[dict[int, int], dict[int, int]]:
     """Returns the last step that an attempt at each unfinished birth went on from, and the deaths since then."""
     clean = {stop.session for stop in content.stops}
-    noticed = {(loss.id, loss.number) for loss in content.losses}
+    noticed = {(attempt.id, attempt.number) for attempt in content.lost}
     steps: dict[int, int] = {}
     counted: dict[int, int] = {}
     for attempt in content.attempts:

@@ -11,7 +11,7 @@ from jaxevo.search.evolution import EvolutionState, evolution
 from jaxevo.search.population import Individual
 from jaxevo.search.space import SearchSpace, Task
 from jaxevo.spaces import space_from
-from jaxevo.storage.integrity import check_manifest
+from jaxevo.storage.integrity import DecisionCheck, check_manifest
 from jaxevo.storage.journal import Record, next_told, read_journal
 from jaxevo.storage.workdir import Manifest, Workdir, read_manifest
 
@@ -63,22 +63,32 @@ class Row(NamedTuple):
 class History:
     """The whole run up to its last told event, without any training."""
 
-    def __init__(self, workdir: Workdir, max_events: int | None = None) -> None:
+    def __init__(self, workdir: Workdir, max_events: int | None = None, check_decisions: bool = True) -> None:
         """Derives a run's history, or that of its first `max_events` events.
 
+        Args:
+            workdir: of the run.
+            max_events: None for all events.
+            check_decisions: compare every birth and fingerprint with the journal. Only a caller that reports each
+                difference by itself may leave it out.
+
         Raises:
-            ValueError: where the folder holds no run or is damaged.
+            ValueError: if the folder holds no run, is damaged, or holds other decisions than evolution comes to.
         """
         self.manifest = read_manifest(workdir)
         self.lives: dict[int, Life] = {}
         self.journal = read_journal(workdir.journal)
         check_manifest(workdir, self.journal)
-        if max_events is None and self.journal.stopped is not None:
-            max_events = self.journal.stopped.events
-        for state in replay(self.manifest, self.journal.records, self.lives):
+        check = DecisionCheck(workdir.journal, self.journal) if check_decisions else None
+        last = max_events
+        if last is None and self.journal.stopped is not None:
+            last = self.journal.stopped.events
+        for state, asked in replay(self.manifest, self.journal.records, self.lives, check):  # noqa: B007 - used below
             self.state = state
-            if state.events == max_events:
+            if state.events == last:
                 break
+        if check is not None and max_events is None:
+            check.end(asked)
 
     @property
     def skipped(self) -> list[int]:
@@ -140,23 +150,35 @@ def task_of_manifest(manifest: Manifest) -> Task:
     return Task(manifest.image_shape, len(manifest.class_names), manifest.validation_images)
 
 
-def replay(manifest: Manifest, records: dict[int, Record], lives: dict[int, Life]) -> Iterator[EvolutionState]:
-    """Tells a run's outcomes again; yields the state before the first event and after each.
+def replay(
+    manifest: Manifest, records: dict[int, Record], lives: dict[int, Life], check: DecisionCheck | None = None
+) -> Iterator[tuple[EvolutionState, EvolutionState]]:
+    """Tells a run's outcomes again.
 
     Args:
         manifest: of the run.
         records: by individual, in the order in which they finished.
         lives: filled while the run is replayed, in the order of events.
+        check: compares every birth and state with the journal.
+
+    Yields:
+        The state before the first event and after each, and the same state asked for births.
+
+    Raises:
+        JournalError: if `check` finds a difference.
     """
     algorithm = evolution(manifest.settings, space_from(manifest.settings), task_of_manifest(manifest))
     state = algorithm.init()
     pending = OrderedDict(records)  # Whose first entry is found at once, however many were taken out before it.
     while True:
-        yield state
-        before = state.population
-        state, _ = algorithm.ask(state)
-        for dead in before.without(state.population):
+        asked, births = algorithm.ask(state)
+        if check is not None:
+            check.births(births)
+            check.state(state, asked)
+        yield state, asked
+        for dead in state.population.without(asked.population):
             lives[dead.id] = dataclasses.replace(lives[dead.id], death=state.events)
+        state = asked
         told = next_told(state, pending, manifest.settings.wall_clock, manifest.order)
         if told is None:
             return

@@ -58,7 +58,7 @@ class Attempt:
 
 
 @dataclass(frozen=True)
-class Loss:
+class LostAttempt:
     """An attempt that its session saw end without a record: by an error, a dead worker, or one that hung.
 
     Attributes:
@@ -132,9 +132,9 @@ class Snapshot:
     fingerprint: str
 
 
-Entry = Start | Attempt | Loss | Record | Stop | Snapshot
-_KINDS: dict[str, type[Attempt | Loss | Stop | Snapshot]] = {
-    kind.__name__.lower(): kind for kind in (Attempt, Loss, Stop, Snapshot)
+Entry = Start | Attempt | LostAttempt | Record | Stop | Snapshot
+_KINDS: dict[str, type[Attempt | LostAttempt | Stop | Snapshot]] = {
+    kind.__name__.lower(): kind for kind in (Attempt, LostAttempt, Stop, Snapshot)
 }
 
 
@@ -146,7 +146,7 @@ class JournalContent:
         sessions: the start of each, in order.
         stops: of the sessions that ended cleanly, in order.
         attempts: in the order in which they began.
-        losses: in the order in which they were noticed.
+        lost: attempts that ended without a record, in the order in which they were noticed.
         snapshots: that were announced, in order.
         records: by individual, in the order in which they finished.
         stopped: how the run stands stopped; None while a session runs, or after one that was killed.
@@ -155,7 +155,7 @@ class JournalContent:
     sessions: tuple[Start, ...] = ()
     stops: tuple[Stop, ...] = ()
     attempts: tuple[Attempt, ...] = ()
-    losses: tuple[Loss, ...] = ()
+    lost: tuple[LostAttempt, ...] = ()
     snapshots: tuple[Snapshot, ...] = ()
     records: dict[int, Record] = dataclasses.field(default_factory=dict)
     stopped: Stop | None = None
@@ -234,7 +234,7 @@ def read_journal(path: Path) -> JournalContent:
         sessions=tuple(entry for entry in entries if isinstance(entry, Start)),
         stops=tuple(entry for entry in entries if isinstance(entry, Stop)),
         attempts=tuple(entry for entry in entries if isinstance(entry, Attempt)),
-        losses=tuple(entry for entry in entries if isinstance(entry, Loss)),
+        lost=tuple(entry for entry in entries if isinstance(entry, LostAttempt)),
         snapshots=tuple(entry for entry in entries if isinstance(entry, Snapshot)),
         records=records,
         stopped=entries[-1] if entries and isinstance(entries[-1], Stop) else None,

@@ -60,13 +60,19 @@ class RunWriter:
         journal: open for writing.
     """
 
-    def __init__(self, run: StoredRun) -> None:
-        """Opens journal and snapshots, and removes unfinished trainings that nothing can go on from."""
+    def __init__(self, run: StoredRun, events_a_snapshot: int) -> None:
+        """Opens journal and snapshots, and removes unfinished trainings that nothing can go on from.
+
+        Args:
+            run: whose folder it is.
+            events_a_snapshot: told events between two snapshots.
+        """
         self.journal = Journal(run.workdir.journal)
         self._snapshots = SnapshotStore(run.workdir.snapshots, run.space)
         self._trainings = TrainingStore(run.workdir.training)
         attempted = {attempt.id for attempt in run.content.attempts}
         self._trainings.keep_only(lambda birth_id: birth_id in attempted and birth_id not in run.content.records)
+        self._events_a_snapshot = events_a_snapshot
         self._weights = run.workdir.weights
         self._present = dict.fromkeys(weight_names(self._weights))
         run.workdir.result.unlink(missing_ok=True)  # It will be of another event.
@@ -90,10 +96,14 @@ class RunWriter:
             if record.outcome.weights is not None:
                 self._present[record.outcome.weights] = None
 
-    def announce(self, state: EvolutionState) -> None:
-        """Saves a snapshot, once the journal holds its fingerprint: one of another run is noticed by it."""
-        self.journal.append([Snapshot(state.events, state.fingerprint)])
-        self.snapshot(state)
+    def told(self, state: EvolutionState) -> None:
+        """Saves a snapshot of the state after an event, if one is due.
+
+        The journal holds its fingerprint first: a snapshot of another run is noticed by it.
+        """
+        if state.events % self._events_a_snapshot == 0:
+            self.journal.append([Snapshot(state.events, state.fingerprint)])
+            self.snapshot(state)
 
     def snapshot(self, state: EvolutionState) -> None:
         """Saves a state whose fingerprint the journal holds; told events then need not be told again."""

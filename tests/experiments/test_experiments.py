@@ -47,6 +47,15 @@ def test_a_seed_is_run_once_and_then_read(tmp_path):
     assert f"median test accuracy {first['best_test_accuracy']:.1%}" in text
 
 
+def test_a_seed_whose_trainings_all_failed_has_a_row_and_counts_as_0(tmp_path):
+    settings = Settings(**{**TINY, "initial_learning_rate": 1e38, "train_steps": 30})
+    failed = run_seed(Experiment(settings, Limits(max_individuals=3)), 5, tmp_path / "five", Execution(2))
+    assert failed["best_id"] is failed["initial_test_accuracy"] is None
+    text = table({5: failed})
+    assert "| 5 | 3 | none | none | none | none | none |" in text
+    assert "median test accuracy 0.0%" in text
+
+
 @pytest.mark.parametrize(
     ("arguments", "heading", "rows"),
     [

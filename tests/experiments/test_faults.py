@@ -7,7 +7,7 @@ from experiments.benchmarks.faults.account import Account, Cost
 from experiments.benchmarks.faults.disk import NoDiskError
 from experiments.benchmarks.faults.scene import Scene
 from jaxevo.search.births import Outcome
-from jaxevo.storage.journal import Attempt, Journal, Loss, Record
+from jaxevo.storage.journal import Attempt, Journal, LostAttempt, Record
 
 TIMES = {
     "kill -9 at every named point": 2,
@@ -55,7 +55,7 @@ def test_what_a_host_gave_a_dead_worker_until_it_noticed_was_in_flight(tmp_path)
         journal.append([attempt(0, 1)])
         account.fault()
         journal.append([attempt(1, 1), attempt(2, 1)])
-        journal.append([Loss(0, 1, "it died"), Loss(1, 1, "it died")])
+        journal.append([LostAttempt(0, 1, "it died"), LostAttempt(1, 1, "it died")])
         journal.append([attempt(0, 2), attempt(1, 2), attempt(2, 2)])
         journal.append([record(0), record(1), record(2)])
     assert account.close(equal=True) == Cost(1, 1, trained_again=2, trained_twice=1)

@@ -177,7 +177,7 @@ def host_loop(load, folder, events):
     limits = Limits(max_individuals=events)
     simulated = executor(load.lanes, load.durations, load.sigma)
     run = StoredRun(workdir, manifest_of(load.settings, load.task, limits))
-    with RunWriter(run) as writer:
+    with RunWriter(run, 50) as writer:
         yield HostLoop(run, limits, writer, simulated, Watcher()), simulated
 
 

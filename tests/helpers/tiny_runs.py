@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-from experiments.benchmarks.faults.host import TINY, run_arguments
+from experiments.benchmarks.faults.host import SNAPSHOT_INTERVAL, TINY, run_arguments
 from jaxevo.session.progress import Watcher
 from jaxevo.session.run import Ended, resume_run, start_run
 from jaxevo.settings import Execution, Limits, Settings
@@ -35,12 +35,14 @@ def start(
     devices_per_lane: int = 1,
     **changes: object,
 ) -> Ended:
-    settings, execution = Settings(**{**TINY, **changes}), Execution(lanes, devices_per_lane)  # type: ignore[arg-type]
+    settings = Settings(**{**TINY, **changes})  # type: ignore[arg-type]
+    execution = Execution(lanes, devices_per_lane, snapshot_interval=SNAPSHOT_INTERVAL)
     return start_run(path, settings, Limits(max_individuals=max_individuals), execution, watcher or Watcher())
 
 
 def resume(path: Path, max_individuals: int | None = None, lanes: int = 2, watcher: Watcher | None = None) -> Ended:
-    return resume_run(path, Limits(max_individuals=max_individuals), Execution(lanes), watcher or Watcher())
+    execution = Execution(lanes, snapshot_interval=SNAPSHOT_INTERVAL)
+    return resume_run(path, Limits(max_individuals=max_individuals), execution, watcher or Watcher())
 
 
 def command(*arguments: object) -> list[str]:

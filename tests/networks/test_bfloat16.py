@@ -6,20 +6,17 @@ import numpy as np
 import pytest
 from helpers.genotypes import BN_RELU, EXAMPLES, RICH, convolution, one_to_one
 from helpers.numpy_network import random_variables
-from helpers.tiny_runs import TINY, resume, start
+from helpers.tiny_runs import resume, start
 
 import jaxevo
-from jaxevo.data import load
 from jaxevo.networks.training import Carry, carry_shapes, make_evaluate, make_train_chunk, make_train_step
 from jaxevo.networks.training import start as first_carry
-from jaxevo.reports.result import ensemble_test_accuracy, write_result
+from jaxevo.reports.result import write_result
 from jaxevo.reports.verify import verify_run
 from jaxevo.settings import Settings
 from jaxevo.spaces.large_scale.architecture import architecture
 from jaxevo.spaces.large_scale.genotype import Genotype
 from jaxevo.spaces.large_scale.network import Phenotype, make_phenotype, variable_shapes
-from jaxevo.storage.history import History
-from jaxevo.storage.workdir import Workdir
 
 CLASSES, SHAPE, BATCH = 4, (8, 8, 3), 6
 EVENTS = 16
@@ -156,7 +153,5 @@ def test_a_run_is_verified_by_training_its_best_again(finished):
 
 
 def test_saved_networks_are_evaluated_as_they_were_trained(finished):
-    workdir = Workdir(finished.path)
-    accuracy = ensemble_test_accuracy(History(workdir), workdir, load(TINY["dataset"]), 1)
-    assert accuracy == finished.best.test_accuracy
+    assert finished.test(ensemble_size=1).ensemble == finished.best.test_accuracy
     assert {array.dtype for array in jax.tree.leaves(finished.best.variables)} == {np.dtype(np.float32)}

@@ -3,15 +3,9 @@
 import numpy as np
 import pytest
 from helpers.genotypes import random_genotype
-from helpers.tiny_runs import start
 
-import jaxevo
-from jaxevo.data import load
-from jaxevo.networks.evaluation import SavedNetworks, ensemble_members, majority_vote
-from jaxevo.reports.result import ensemble_test_accuracy
+from jaxevo.networks.evaluation import ensemble_members, majority_vote
 from jaxevo.search.population import Individual
-from jaxevo.storage.history import History
-from jaxevo.storage.workdir import Workdir
 
 
 @pytest.mark.parametrize(
@@ -43,13 +37,3 @@ def test_members_are_the_fittest_with_weights_and_the_best_ever_is_one():
     best = individual(0, 0.8)
     assert [member.id for member in ensemble_members(living, best, 3)] == [0, 2, 3]
     assert [member.id for member in ensemble_members([*living, best], best, 9)] == [0, 2, 3, 1]
-
-
-def test_an_ensemble_of_one_is_the_best_and_its_accuracy_the_journalled_one(tmp_path):
-    start(tmp_path / "run", 10)
-    workdir, dataset = Workdir(tmp_path / "run"), load("digits")
-    run = jaxevo.open(tmp_path / "run")
-    assert ensemble_test_accuracy(History(workdir), workdir, dataset, 1) == run.best.test_accuracy
-    networks = SavedNetworks(run.settings, dataset, workdir.weights)
-    predicted = networks.predictions(run.best.individual, dataset.test)
-    assert np.mean(predicted == dataset.test.labels) == run.best.test_accuracy

@@ -164,6 +164,31 @@ for folder in map(pathlib.Path, sys.argv[1:]):
     for path, array in jax.tree_util.tree_leaves_with_path(updates.get("batch_stats", {})):
         results["trained " + jax.tree_util.keystr(path, simple=True, separator="/")] = array
 
+    (first, *_) = batches.values()
+    compiled = []
+    jax.monitoring.register_event_duration_secs_listener(
+        lambda event, _, **details: compiled.append(details) if event.endswith("backend_compile_duration") else None
+    )
+    answers, on_device = [network.predict(first)], jax.numpy.asarray(first)
+    count = len(compiled)
+    answers += [network.predict(first), network.predict(on_device)]
+    assert count > 0 and len(compiled) == count, f"predict compiles at every call: {compiled}"
+    assert answers[0] == answers[1] == answers[2]
+    for wrong, said in [
+        (first / 255, "dtype is float64; give uint8 pixels"),
+        (first.astype(int), "dtype is int64; give uint8 pixels"),
+        (first.tolist(), "dtype is int64; give uint8 pixels"),
+        (first[0], f"shape is {first[0].shape}; give [batch, "),
+        (first[:, 1:], f"shape is {first[:, 1:].shape}; give [batch, "),
+    ]:
+        for refuse in (network.predict, lambda images: apply(variables, np.asarray(images))):
+            try:
+                refuse(wrong)
+            except ValueError as error:
+                assert said.replace("64", "") in str(error).replace("64", "").replace("32", ""), error
+            else:
+                raise AssertionError(f"images were taken of which {said}")
+
     spaces, printed = run_readme()
     assert len(spaces) == 3
     trained = spaces[1]
@@ -342,3 +367,39 @@ def test_an_interrupted_export_leaves_nothing(tmp_path, monkeypatch, failure):
     with pytest.raises(ValueError if failure is OSError else failure):
         export_initial(tmp_path / "exported")
     assert list(tmp_path.iterdir()) == []
+
+
+ALONE = """
+import importlib.machinery, pathlib, sys
+
+# JAX, what pip installs with it, and FlatBuffers.
+ALLOWED = {"jax", "jaxlib", "ml_dtypes", "numpy", "opt_einsum", "scipy", "flatbuffers"}
+
+class Few(importlib.machinery.PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        top = name.partition(".")[0]
+        known = top in ALLOWED - set(sys.argv[2:]) or top in sys.stdlib_module_names or top.startswith("_sysconfig")
+        return super().find_spec(name, path, target) if known else None
+
+sys.meta_path = [finder for finder in sys.meta_path if finder.__module__ == "_frozen_importlib"] + [Few]
+import jax.export
+import numpy as np
+
+folder = pathlib.Path(sys.argv[1])
+network = jax.export.deserialize(bytearray((folder / "network.stablehlo").read_bytes()))
+print(network.call(np.zeros((2, 8, 8, 1), np.uint8)).shape)
+"""
+
+
+def stablehlo_alone(folder, *missing):
+    command = [sys.executable, "-I", "-c", ALONE, str(folder), *missing]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_the_stablehlo_needs_jax_and_flatbuffers_and_nothing_else(exported):
+    assert "It needs `jax` and `flatbuffers`." in (exported / "initial" / "README.md").read_text(encoding="utf-8")
+    done = stablehlo_alone(exported / "initial")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"(2, {len(NAMES)})\n"
+    assert "flatbuffers" in stablehlo_alone(exported / "initial", "flatbuffers").stderr

@@ -41,7 +41,7 @@ def session(folder, settings, events, told):
     manifest = manifest_of(settings, DIGITS, limits)
     content, state = read_journal(workdir.journal), load_latest_snapshot(workdir.snapshots, manifest)
     run = StoredRun(workdir, manifest, content, state)
-    with RunWriter(run) as writer:
+    with RunWriter(run, 7) as writer:
         loop = HostLoop(run, limits, writer, executor, Living(folder, told))
         loop.until_stopped(lambda: False)
     return loop, executor
@@ -75,7 +75,6 @@ def test_what_is_needed_is_kept_and_little_else_over_several_sessions(tmp_path, 
         population_size=population_size,
         selection=selection,
         wall_clock=wall_clock,
-        snapshot_interval=7,
         train_steps=300,
     )
     ends = (0, 2 * population_size, 2 * population_size + 5, 4 * population_size)

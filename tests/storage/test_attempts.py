@@ -13,7 +13,7 @@ from jaxevo.search.births import Inherited, Outcome, birth_sha256
 from jaxevo.settings import Execution
 from jaxevo.spaces.large_scale.genotype import Genotype
 from jaxevo.storage.attempts import Attempts, AttemptsError, deaths
-from jaxevo.storage.journal import Attempt, Journal, JournalContent, Loss, Record, Stop, read_journal
+from jaxevo.storage.journal import Attempt, Journal, JournalContent, LostAttempt, Record, Stop, read_journal
 
 MAX_DEATHS = Execution().max_deaths
 
@@ -81,7 +81,7 @@ def test_a_clean_end_is_no_death():
 
 def test_a_loss_that_its_session_noticed_is_one_death():
     content = JournalContent(
-        stops=(stop(1),), attempts=(attempt(1, 1, 1), attempt(1, 2, 1)), losses=(Loss(1, 1, "its worker died"),)
+        stops=(stop(1),), attempts=(attempt(1, 1, 1), attempt(1, 2, 1)), lost=(LostAttempt(1, 1, "its worker died"),)
     )
     assert deaths(content) == {1: 1}
 
@@ -104,7 +104,7 @@ def test_after_five_deaths_the_birth_is_named_and_not_begun(tmp_path):
             attempts.begin([OTHER, BIRTH])
     written = read_journal(tmp_path / "journal.jsonl")
     assert [one.id for one in written.attempts] == [7]
-    assert written.losses == (Loss(7, MAX_DEATHS, "its worker died"),)
+    assert written.lost == (LostAttempt(7, MAX_DEATHS, "its worker died"),)
 
 
 def test_a_training_that_comes_further_within_a_session_starts_counting_anew_too(tmp_path):
@@ -136,5 +136,7 @@ def test_a_birth_that_comes_out_otherwise_than_journalled_stops_the_run(tmp_path
     unfinished = next(one for one in content.attempts if one.id not in content.records)
     with Journal(path / "journal.jsonl") as journal:
         journal.append([dataclasses.replace(unfinished, number=2, birth_sha256="0" * 64)])
-    with pytest.raises(ValueError, match=f"individual {unfinished.id} comes out otherwise than the journal holds"):
+    with pytest.raises(
+        ValueError, match=f"individual {unfinished.id} was trained as another one than evolution decides"
+    ):
         resume(path)

@@ -1,13 +1,18 @@
 """A work folder whose parts are not of one run, or not as old as each other, is refused before anything changes."""
 
+import contextlib
+import io
 import json
 import shutil
 from pathlib import Path
 
 import pytest
-from helpers.tiny_runs import resume, start
+from helpers.tiny_runs import journal_lines, resume, rewrite_journal, start
 
 import jaxevo as package
+from jaxevo.cli.main import main
+from jaxevo.reports.result import write_result
+from jaxevo.search import evolution
 from jaxevo.storage.workdir import WorkdirError
 
 EVENTS = 14
@@ -113,3 +118,93 @@ def test_files_of_others_among_the_weights_are_no_trainings(copied):
     (copied / "weights" / ".DS_Store").mkdir()
     resume(copied, MORE)
     assert package.open(copied).events == MORE
+
+
+# Whatever reads a run recomputes its decisions, and compares.
+
+
+def alter_fitness(path, place):
+    """Changes the fitness of one record, with a checksum that agrees."""
+
+    def change(lines):
+        record = [line for line in lines if line["kind"] == "record"][place]
+        record["outcome"]["fitness"] = (record["outcome"]["fitness"] + 0.5) % 1.0
+
+    rewrite_journal(path, change)
+
+
+READERS = {
+    "open": lambda path, folder: package.open(path),
+    "history": lambda path, folder: package.open(path).history,
+    "show": lambda path, folder: command_line("show", path),
+    "test": lambda path, folder: command_line("test", path),
+    "export": lambda path, folder: command_line("export", path, folder / "network"),
+    "result": lambda path, folder: write_result(path),
+}
+
+
+def command_line(*arguments):
+    """Runs a command; raises what it says of a user's error."""
+    errors = io.StringIO()
+    with contextlib.redirect_stderr(errors):
+        if main([str(argument) for argument in arguments]) == 2:
+            raise ValueError(errors.getvalue())
+
+
+def read_by_all(path, folder, sentence):
+    """Asserts that all readers refuse a run and leave its folder as it is."""
+    before = content(path)
+    for name, read in READERS.items():
+        with pytest.raises(ValueError, match=sentence):
+            read(path, folder)
+            pytest.fail(f"{name} reads the run")
+    assert content(path) == before
+    assert not (folder / "network").exists()
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_the_untouched_run_is_read(copied, tmp_path, name):
+    READERS[name](copied, tmp_path)
+
+
+def test_an_altered_fitness_is_refused_by_all_that_read_a_run(copied, tmp_path):
+    alter_fitness(copied, 1)
+    read_by_all(copied, tmp_path, r"journal.jsonl: .* the journal was altered, or another version of jaxevo")
+
+
+def test_an_altered_fitness_that_no_birth_follows_from_is_refused_too(copied, tmp_path):
+    last = list(package.open(copied).history["id"])[-1]
+    place = [line["outcome"]["id"] for line in journal_lines(copied, "record")].index(last)
+    alter_fitness(copied, place)
+    read_by_all(copied, tmp_path, f"the fingerprint after {EVENTS} events is .*, but another is noted")
+
+
+def test_a_run_is_not_read_by_another_algorithm(copied, tmp_path, monkeypatch):
+    """A mutation that draws otherwise gives genotypes that were never trained."""
+    drawn = evolution.keyed_generator
+    shift = {evolution.Purpose.MUTATION: 1}
+    monkeypatch.setattr(
+        evolution, "keyed_generator", lambda seed, birth, purpose: drawn(seed + shift.get(purpose, 0), birth, purpose)
+    )
+    read_by_all(copied, tmp_path, r"individual \d+ was trained as another one than evolution decides \(a child of")
+
+
+def test_a_journal_without_one_of_its_records_is_not_read(copied, tmp_path):
+    rewrite_journal(copied, lambda lines: lines.remove(journal_record(lines, 5)))
+    read_by_all(copied, tmp_path, "leads to .* events, but the run had 14: the journal lacks records")
+
+
+def journal_record(lines, place):
+    return [line for line in lines if line["kind"] == "record"][place]
+
+
+def test_a_record_of_no_attempt_is_not_read(copied, tmp_path):
+    rewrite_journal(copied, lambda lines: journal_record(lines, 5).update(attempt=9))
+    read_by_all(copied, tmp_path, r"individual \d+ has a record, but no attempt at its training")
+
+
+def test_an_earlier_moment_before_the_difference_is_read(copied):
+    last = list(package.open(copied).history["id"])[-1]
+    place = [line["outcome"]["id"] for line in journal_lines(copied, "record")].index(last)
+    alter_fitness(copied, place)
+    assert package.open(copied, 4).events == 4

@@ -77,7 +77,7 @@ class Account:
         """Returns what the faults have cost, at the end of the run."""
         content = read_journal(self._journal)
         # The host of a worker that was killed goes on: what it gave the worker until it noticed, it notes as lost.
-        in_flight = self._in_flight | {(loss.id, loss.number) for loss in content.losses}
+        in_flight = self._in_flight | {(attempt.id, attempt.number) for attempt in content.lost}
         replaced = {(birth_id, number - 1) for birth_id, number in _attempts(content) if number > 1}
         return Cost(
             injected=self._injected,

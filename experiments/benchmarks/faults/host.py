@@ -23,10 +23,9 @@ TINY: Mapping[str, object] = {
     "selection": "tournament",
     "train_steps": 6,
     "batch_size": 20,
-    "snapshot_interval": 4,
-    "ensemble_size": 2,
 }
 """Settings of a run whose individuals train for an instant."""
+SNAPSHOT_INTERVAL = 4
 SIGKILLED = -signal.SIGKILL
 
 _TIMEOUT_SECONDS = 300.0
@@ -44,7 +43,8 @@ def apart(function: Callable[..., Any], *arguments: object) -> Any:
 
 def run_arguments(path: Path, max_individuals: int, **changes: object) -> list[str]:
     """Returns the command line, without its program, that begins a tiny run."""
-    flags = {**TINY, "workdir": path, "max_individuals": max_individuals, "lanes": 2, **changes}
+    flags = {**TINY, "workdir": path, "max_individuals": max_individuals, "lanes": 2}
+    flags |= {"snapshot_interval": SNAPSHOT_INTERVAL, **changes}
     return ["run", *flag_texts(flags)]
 
 

@@ -91,7 +91,7 @@ def ray_workers_at_random_moments(scene: Scene, times: int) -> Cost:
                 os.kill(moments.choice(workers), signal.SIGKILL)
                 account.fault()
             expect(host.wait() == 0, f"a session whose workers die ends with: {host.output}")
-        reasons = {loss.reason for loss in journal(path).losses}
+        reasons = {attempt.reason for attempt in journal(path).lost}
         expect(reasons <= {_DIED}, f"of workers that were killed the journal says: {reasons}")
         killed = account.close(scene.is_equal(path, _WORKER_EVENTS))
         expect(killed.hits > 0, f"no worker process was there to be killed: {path}")

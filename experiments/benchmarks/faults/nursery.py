@@ -14,6 +14,5 @@ for _name in (
     "jaxevo.reports.result",
     "jaxevo.session.run",
     "pandas",
-    "sklearn.datasets",
 ):
     importlib.import_module(_name)

@@ -15,11 +15,11 @@ from jaxevo.storage.journal import JournalContent, read_journal
 EVENTS = 40
 """Events of the runs. All have the same few networks, so that only the first compiles them."""
 # Longer than one call of the compiled step, after each of which a training may be checkpointed.
-_SETTINGS: dict[str, Any] = {"train_steps": 24, "snapshot_interval": 2}
+_SETTINGS: dict[str, Any] = {"train_steps": 24}
 CHECKPOINT_ALWAYS: dict[str, Any] = {"checkpoint_seconds": 1e-9}
 
 
-LOCAL: dict[str, Any] = {"lanes": 2}
+LOCAL: dict[str, Any] = {"lanes": 2, "snapshot_interval": 2}
 RAY_FLAGS: dict[str, Any] = {"executor": "ray"}
 
 

@@ -14,7 +14,7 @@ from jaxevo.search.evolution import EvolutionState
 from jaxevo.search.space import Task
 from jaxevo.session.loop import HostLoop
 from jaxevo.session.progress import Progress, Watcher
-from jaxevo.settings import Limits, Settings
+from jaxevo.settings import Execution, Limits, Settings
 from jaxevo.storage.attempts import Attempts
 from jaxevo.storage.journal import Entry, Record
 from jaxevo.storage.stored_run import RunWriter, StoredRun
@@ -105,8 +105,8 @@ class _Meter:
 class _MeteredWriter(RunWriter):
     """Counts records and how often they are forced to disk, and takes the time of every snapshot."""
 
-    def __init__(self, run: StoredRun) -> None:
-        super().__init__(run)
+    def __init__(self, run: StoredRun, events_a_snapshot: int) -> None:
+        super().__init__(run, events_a_snapshot)
         self.writes = self.records = 0
         self.seconds = self.processor = self.longest = 0.0
         append = self.journal.append
@@ -132,7 +132,7 @@ def _measure(load: Load, workdir: Workdir) -> Throughput:
     size = load.settings.population_size
     limits = Limits(max_individuals=size + load.events)
     run = StoredRun(workdir, manifest_of(load.settings, load.task, limits))
-    with _MeteredWriter(run) as writer:
+    with _MeteredWriter(run, Execution().events_a_snapshot(size)) as writer:
         executor = SimulatedExecutor(
             load.lanes,
             load.durations,

@@ -32,7 +32,7 @@ from experiments.benchmarks.side_by_side.streams import (
     write_stream,
 )
 from experiments.entry import exit_with, program
-from jaxevo.api import Run
+from jaxevo import Run
 from jaxevo.search.evolution import mutants
 from jaxevo.search.space import ImageShape, Task
 from jaxevo.spaces.large_scale.architecture import Architecture, architecture

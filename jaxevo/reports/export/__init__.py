@@ -1,7 +1,7 @@
 """A network as a folder that works without jaxevo: readable Flax source with weights, and StableHLO.
 
 The source is what a person would write for this one architecture, so that it can be read, changed and trained
-on. The StableHLO needs nothing but JAX.
+on. The StableHLO needs nothing but JAX and FlatBuffers.
 """
 
 import json

@@ -27,7 +27,8 @@ itself, and tells {classes} classes apart. Both forms below work without jaxevo 
 ## Flax source and weights
 
 `network.py` is plain Flax, written for this one network: read it, change it, train it on. It needs `flax`,
-`orbax-checkpoint` and NumPy; run this in this folder, or put it on Python's path.
+`orbax-checkpoint` and NumPy; run this in this folder, or put it on Python's path. Images of another type or shape are
+refused.
 
 ```python
 import jax
@@ -75,7 +76,7 @@ params, batch_stats, state = step(params, batch_stats, state, images, labels)
 ## StableHLO
 
 `network.stablehlo` is the same function as a portable program, weights included, for {platforms} and any
-number of images. It needs `jax` alone.
+number of images. It needs `jax` and `flatbuffers`.
 
 ```python
 import json

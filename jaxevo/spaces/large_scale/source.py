@@ -17,7 +17,8 @@ _SOURCE = '''\
 uint8 [batch, {image_shape}].
 """
 
-{partial}from pathlib import Path
+from functools import cache{partial}
+from pathlib import Path
 from typing import Any
 
 import flax.linen as nn
@@ -27,6 +28,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 {class_names}
+IMAGE_SHAPE = ({image_shape})  # Height, width, channels.
 
 # Of the training pixels in [0, 1], by channel.
 {mean}
@@ -43,11 +45,24 @@ class Network(nn.Module):
         Args:
             images: uint8 [batch, {image_shape}].
             train: normalise by the batch's statistics and update the running ones, instead of using these.
+
+        Raises:
+            ValueError: for images of another type or shape.
         """
+        check(images)
 {body}
 
 
 {functions}'''
+
+_CHECK = '''\
+def check(images: jax.Array) -> None:
+    """Raises `ValueError` unless images are uint8 [batch, {image_shape}], as in training."""
+    if images.dtype != np.uint8:
+        raise ValueError(f"images: dtype is {{images.dtype}}; give uint8 pixels, 0 to 255, not normalised")
+    if images.ndim != 4 or images.shape[1:] != IMAGE_SHAPE:
+        raise ValueError(f"images: shape is {{images.shape}}; give [batch, {image_shape}]")
+'''
 
 _FIT = '''\
 def fit(point: jax.Array, shape: tuple[int, ...]) -> jax.Array:
@@ -71,10 +86,17 @@ def load() -> dict[str, Any]:
 '''
 
 _PREDICT = '''\
-def predict(images: jax.Array) -> list[str]:
+def predict(images: jax.typing.ArrayLike) -> list[str]:
     """Returns the name of each image's class, for images uint8 [batch, {image_shape}]."""
-    logits = jax.jit(Network().apply)(load(), images)
+    images = np.asarray(images)
+    check(images)
+    logits = compiled(loaded(), images)
     return [CLASS_NAMES[label] for label in logits.argmax(axis=-1)]
+
+
+# Compiled once for every batch size, and loaded once.
+compiled = jax.jit(Network().apply)
+loaded = cache(load)
 '''
 
 
@@ -99,11 +121,12 @@ def network_source(
     restored = 'checkpointer.restore(Path(__file__).absolute().parent / "weights")'
     if not _normalises(compiled):
         restored = '{"batch_stats": {}} | ' + restored  # Orbax may drop empty trees.
-    functions = [_FIT] if any("fit(" in line for line in body) else []
+    functions = [_CHECK.format(image_shape=image_shape)]
+    functions += [_FIT] if any("fit(" in line for line in body) else []
     functions += [_LOAD.format(restored=restored), _PREDICT.format(image_shape=image_shape)]
     return _SOURCE.format(
         image_shape=image_shape,
-        partial="from functools import partial\n" if any("partial(" in line for line in body) else "",
+        partial=", partial" if any("partial(" in line for line in body) else "",
         class_names=_assignment("CLASS_NAMES", [string_literal(name) for name in class_names]),
         mean=_assignment("MEAN", [_float32(value) for value in mean]),
         deviation=_assignment("DEVIATION", [_float32(value) for value in deviation]),

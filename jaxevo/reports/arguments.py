@@ -1,0 +1,88 @@
+"""The keyword arguments of `evolve`, `resume` and `replay`, for type checkers: the fields of the settings.
+
+A test holds them equal to the fields of the dataclasses, which say what each means.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, TypedDict
+
+from jaxevo.settings import ComputeDtype, Execution, ExecutorName, InheritanceName, Limits, SelectionName, Settings
+
+
+class SettingsArguments(TypedDict, total=False):
+    """Fields of `Settings`."""
+
+    dataset: str
+    seed: int
+    population_size: int
+    num_workers: int | None
+    selection: SelectionName
+    sample_size: int
+    inheritance: InheritanceName
+    initial_learning_rate: float
+    max_parameters: int | None
+    max_flops_per_image: int | None
+    max_memory: int | None
+    wall_clock: bool
+    birth_overhead: float
+    compile_overhead: float
+    virtual_rate: float
+    train_steps: int
+    batch_size: int
+    momentum: float
+    weight_decay: float
+    batch_norm_decay: float
+    crop_padding: int | None
+    flip: bool | None
+    evaluation_batch_size: int
+    compute_dtype: ComputeDtype
+
+
+class LimitsArguments(TypedDict, total=False):
+    """Fields of `Limits`."""
+
+    max_individuals: int | None
+    max_flops: float | None
+    max_seconds: float | None
+    target_accuracy: float | None
+
+
+class ExecutionArguments(TypedDict, total=False):
+    """Fields of `Execution`."""
+
+    lanes: int | None
+    devices_per_lane: int
+    lanes_per_device: int | None
+    fast: bool
+    programs_in_memory: int
+    max_deaths: int
+    checkpoint_seconds: float
+    snapshot_interval: int | None
+    executor: ExecutorName
+    ray_address: str | None
+    workers: int | None
+    worker_resources: str | None
+    lease_seconds: float
+
+
+class EvolveArguments(SettingsArguments, LimitsArguments, ExecutionArguments, total=False):
+    """What `evolve` takes beside a preset."""
+
+
+class ResumeArguments(LimitsArguments, ExecutionArguments, total=False):
+    """What `Run.resume` takes."""
+
+
+def split_arguments(arguments: Mapping[str, Any], *kinds: type[Settings | Limits | Execution]) -> list[dict[str, Any]]:
+    """Returns keyword arguments by the kind of settings that they are fields of.
+
+    Raises:
+        ValueError: for one that is a field of none, naming all that there are.
+    """
+    names = [{field.name for field in dataclasses.fields(kind)} for kind in kinds]
+    known = set().union(*names)
+    unknown = sorted(arguments.keys() - known)
+    if unknown:
+        raise ValueError(f"{', '.join(unknown)}: no such setting; there are {', '.join(sorted(known))}")
+    return [{name: value for name, value in arguments.items() if name in fields} for fields in names]

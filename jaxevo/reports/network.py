@@ -1,0 +1,303 @@
+"""Trained networks of a run, one by one or as an ensemble: they classify images as they are.
+
+Images are uint8 [images, height, width, channels]; those with one channel may leave it out. They are normalised here,
+so whatever is no pixel of 0 to 255 is refused: a network classifies wrongly normalised images without a sign.
+"""
+
+import functools
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from jaxevo.data.checks import check_images, check_labels
+from jaxevo.environment import prepare_process
+from jaxevo.reports.drawing import drawing_text
+from jaxevo.search.population import Individual
+from jaxevo.search.space import ImageShape
+from jaxevo.spaces import space_from
+from jaxevo.spaces.large_scale.architecture import architecture
+from jaxevo.spaces.large_scale.genotype import Genotype
+from jaxevo.storage.history import History, task_of_manifest
+from jaxevo.storage.workdir import Manifest, Workdir
+
+if TYPE_CHECKING:
+    from jaxevo.spaces.large_scale.network import Phenotype
+
+ENSEMBLE_SIZE = 5
+"""Members of an ensemble unless another number is asked for."""
+
+_PROGRAMS = 64
+"""Architectures whose compiled predictions are kept."""
+
+
+class Classifier(ABC):
+    """Classifies images, as a network or an ensemble does.
+
+    Attributes:
+        image_shape: height, width, channels of the images it takes.
+        class_names: by label.
+    """
+
+    image_shape: ImageShape
+    class_names: tuple[str, ...]
+
+    @abstractmethod
+    def predict(self, images: ArrayLike) -> np.ndarray:
+        """Returns the label of each image's class, int32 [images].
+
+        Args:
+            images: uint8 [images, height, width, channels], or [images, height, width] for grey ones.
+
+        Raises:
+            ValueError: for images of another type or shape, naming what was given and what would do.
+        """
+
+    @abstractmethod
+    def predict_proba(self, images: ArrayLike) -> np.ndarray:
+        """Returns the probability of each class, float32 [images, classes]; takes and refuses what `predict` does."""
+
+    def evaluate(self, images: ArrayLike, labels: ArrayLike) -> float:
+        """Returns the share of images that are classified correctly, in [0, 1].
+
+        Args:
+            images: as for `predict`.
+            labels: integers [images], each in [0, classes).
+
+        Raises:
+            ValueError: for images or labels of another type, shape or range.
+        """
+        images = self._checked(images)
+        labels = check_labels("labels", np.asarray(labels), len(images), len(self.class_names))
+        return int(np.sum(self.predict(images) == labels)) / len(images)
+
+    def _checked(self, images: ArrayLike) -> np.ndarray:
+        images = np.asarray(images)
+        if images.dtype == np.uint8 and images.shape == self.image_shape:
+            raise ValueError(f"images: shape is {images.shape}, that of one image; give a batch, such as images[None]")
+        images = check_images("images", images)
+        if images.shape[1:] != self.image_shape:
+            raise ValueError(
+                f"images: height, width, channels are {images.shape[1:]}, but must be {self.image_shape}, those of the "
+                "images that the network was trained on; resize them first"
+            )
+        return images
+
+
+class Network(Classifier):
+    """A trained individual of a run.
+
+    Attributes:
+        individual: its genotype, fitness and lineage.
+        test_accuracy: in [0, 1], as measured after its training; not a number if that failed. Selection never saw it.
+    """
+
+    def __init__(self, manifest: Manifest, workdir: Workdir, individual: Individual, test_accuracy: float) -> None:
+        """Names the individual; its weights are read when they are first needed."""
+        self.individual = individual
+        self.test_accuracy = test_accuracy
+        self.image_shape = manifest.image_shape
+        self.class_names = manifest.class_names
+        self._manifest = manifest
+        self._workdir = workdir
+
+    def __repr__(self) -> str:
+        """Returns who it is, and how accurate."""
+        accuracies = f"validation {self.validation_accuracy:.1%}, test {self.test_accuracy:.1%}"
+        return f"<Network: individual {self.individual.id}, {accuracies}>"
+
+    @property
+    def genotype(self) -> Genotype:
+        """The individual's genotype."""
+        return self.individual.genotype
+
+    @property
+    def validation_accuracy(self) -> float:
+        """The individual's fitness, in [0, 1]."""
+        return self.individual.fitness
+
+    def predict(self, images: ArrayLike) -> np.ndarray:
+        """Returns the label of the most probable class of each image; see `Classifier.predict`."""
+        return self._logits(images).argmax(axis=-1).astype(np.int32)
+
+    def predict_proba(self, images: ArrayLike) -> np.ndarray:
+        """Returns the softmax of the logits; see `Classifier.predict_proba`."""
+        logits = self._logits(images)
+        powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+        return powers / powers.sum(axis=-1, keepdims=True)
+
+    @cached_property
+    def module(self) -> "Phenotype":
+        """The Flax module: `module.apply(variables, images, train=False)` gives logits.
+
+        It takes normalised images, float32 [batch, height, width, channels]: `(pixels / 255 - mean) / deviation`, and
+        cannot tell whether they are. `predict` takes pixels.
+        """
+        prepare_process()
+        from jaxevo.spaces.large_scale.network import make_phenotype
+
+        compiled = architecture(self.genotype, self.image_shape)
+        return make_phenotype(compiled, len(self.class_names), self._manifest.settings)
+
+    @cached_property
+    def variables(self) -> dict[str, Any]:
+        """The trained arrays, {"params": ..., "batch_stats": ...}, NumPy.
+
+        Raises:
+            ValueError: if its training failed, it is dead and its weights are gone, or they are missing or altered.
+        """
+        prepare_process()
+        from jaxevo.storage.checkpoint import WeightStore
+
+        one = self.individual
+        if one.weights is None or one.weights_sha256 is None:
+            raise ValueError(f"individual {one.id} has no weights: its training failed")
+        if not (self._workdir.weights / one.weights).exists() and not self._kept():
+            raise ValueError(
+                f"individual {one.id} lives no more, and only the weights of the living and of the best ever are kept: "
+                f"choose one that 'jaxevo show {self._workdir.path}' lists in the population"
+            )
+        store = WeightStore(self._workdir.weights, space_from(self._manifest.settings))
+        return store.load(one.weights, one.weights_sha256, one.genotype)
+
+    def describe(self) -> str:
+        """Returns the network as text, one line a layer, shapes included."""
+        space = space_from(self._manifest.settings)
+        return drawing_text(space.drawing(self.genotype, task_of_manifest(self._manifest)))
+
+    def export(self, folder: str | Path, facts: Mapping[str, float | str] | None = None) -> Path:
+        """Writes a folder that works without jaxevo: Flax source with weights, StableHLO, and a README.
+
+        Args:
+            folder: where to write; must not exist or be empty.
+            facts: what the README is to say beside the accuracies.
+
+        Returns:
+            The folder.
+
+        Raises:
+            ValueError: if the folder cannot be written, or the weights are gone.
+        """
+        prepare_process()
+        from jaxevo.reports.export import export_network
+
+        known: dict[str, float | str] = {
+            "individual": self.individual.id,
+            "validation accuracy": f"{self.validation_accuracy:.2%}",
+            "test accuracy": f"{self.test_accuracy:.2%}",
+        }
+        path = Path(folder)
+        export_network(self.genotype, self.variables, self._manifest, known | dict(facts or {}), path)
+        return path
+
+    def _kept(self) -> bool:
+        """Returns whether the run, as it stands now, must have the weights."""
+        history = History(self._workdir)
+        life = history.lives.get(self.individual.id)
+        return life is not None and (life.death is None or life.individual == history.best)
+
+    def _logits(self, images: ArrayLike) -> np.ndarray:
+        """Returns logits, float32 [images, classes]."""
+        images = self._checked(images)
+        apply, variables = _compiled(self.module), self._placed
+        mean, deviation = np.array((self._manifest.mean, self._manifest.deviation), np.float32)
+        size = self._manifest.settings.evaluation_batch_size
+        logits = [np.asarray(apply(variables, batch, mean, deviation)) for batch in _batches(images, size)]
+        return np.concatenate(logits)[: len(images)]
+
+    @cached_property
+    def _placed(self) -> Any:
+        """The variables on the device that predicts, so that they are sent once."""
+        variables = self.variables
+        import jax
+
+        return jax.device_put(variables, jax.local_devices()[0])
+
+
+class Ensemble(Classifier):
+    """Several networks of a run that decide by majority vote; a tie goes to the fittest among the tied.
+
+    Attributes:
+        members: the fittest first.
+    """
+
+    def __init__(self, members: Sequence[Network]) -> None:
+        """Takes one network or more, of one run."""
+        self.members = tuple(members)
+        self.image_shape = members[0].image_shape
+        self.class_names = members[0].class_names
+
+    def __repr__(self) -> str:
+        """Returns how many networks it has, and which."""
+        ids = ", ".join(str(member.individual.id) for member in self.members)
+        return f"<Ensemble of {len(self.members)}: individuals {ids}>"
+
+    def __len__(self) -> int:
+        """Returns the number of members."""
+        return len(self.members)
+
+    def predict(self, images: ArrayLike) -> np.ndarray:
+        """Returns the label that most members predict for each image; see `Classifier.predict`."""
+        images = self._checked(images)
+        from jaxevo.networks.evaluation import majority_vote
+
+        predictions = [member.predict(images) for member in self.members]
+        return majority_vote(predictions, len(self.class_names)).astype(np.int32)
+
+    def predict_proba(self, images: ArrayLike) -> np.ndarray:
+        """Returns each class's share of the members' votes; see `Classifier.predict_proba`."""
+        images = self._checked(images)
+        votes = [member.predict(images)[:, None] == np.arange(len(self.class_names)) for member in self.members]
+        return np.asarray(np.mean(votes, axis=0), np.float32)
+
+
+def network_of(history: History, workdir: Workdir, individual: Individual) -> Network:
+    """Returns an individual of a run as a network."""
+    accuracy = history.lives[individual.id].record.test_accuracy
+    return Network(history.manifest, workdir, individual, float("nan") if accuracy is None else accuracy)
+
+
+def ensemble_of(history: History, workdir: Workdir, size: int) -> Ensemble:
+    """Returns the fittest networks of a run as an ensemble, fewer than `size` if fewer have weights.
+
+    Raises:
+        ValueError: if `size` is no number from 1, or no training has succeeded.
+    """
+    if type(size) is not int or size < 1:
+        raise ValueError(f"ensemble_size is {size!r}, but must be a whole number, 1 or more")
+    best = history.best
+    prepare_process()
+    from jaxevo.networks.evaluation import ensemble_members
+
+    members = ensemble_members(tuple(history.state.population), best, size)
+    if not members:
+        raise ValueError("no individual of the run has been trained successfully yet: there is nothing to test")
+    return Ensemble([network_of(history, workdir, member) for member in members])
+
+
+def _batches(images: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    """Yields images in batches of one shape, the last one filled up; fewer than `size` are one batch as they are."""
+    size = min(size, len(images))
+    for first in range(0, len(images), size):
+        batch = images[first : first + size]
+        yield np.pad(batch, ((0, size - len(batch)), (0, 0), (0, 0), (0, 0)))
+
+
+@functools.lru_cache(_PROGRAMS)
+def _compiled(module: "Phenotype") -> Callable[..., Any]:
+    """Returns `(variables, uint8 images, mean, deviation) -> logits`, compiled once for every shape of a batch.
+
+    Networks of one architecture share it. Normalising is a program of its own, as it is in a run: fused with the
+    network it rounds otherwise.
+    """
+    import jax
+
+    from jaxevo.networks.training import normalise
+
+    normalised = jax.jit(normalise)
+    apply = jax.jit(functools.partial(module.apply, train=False))
+    return lambda variables, images, mean, deviation: apply(variables, normalised(images, mean, deviation))

@@ -1,0 +1,160 @@
+"""What needs JAX with a run's settings: begin, resume, replay and verify a run. `jaxevo.reports.child` carries it out.
+
+A task is data, so that it can be handed to another process as JSON.
+"""
+
+import dataclasses
+import shlex
+import typing
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from jaxevo.settings import Execution, Limits, Settings
+
+if TYPE_CHECKING:
+    from jaxevo.session.progress import Watcher
+    from jaxevo.session.session import Ended
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal stopped a task; the message says how to go on.
+
+    Attributes:
+        busy: whether a thread still compiles, which nothing can interrupt.
+    """
+
+    def __init__(self, sentence: str, busy: bool = False) -> None:
+        """Takes the message."""
+        super().__init__(sentence)
+        self.busy = busy
+
+
+@dataclass(frozen=True)
+class Task(ABC):
+    """Something to carry out in a work folder.
+
+    Attributes:
+        path: the work folder.
+        execution: on what it is executed.
+    """
+
+    path: Path
+    execution: Execution
+
+    @abstractmethod
+    def carry_out(self) -> Any:
+        """Does it, in this process; returns JSON values."""
+
+    def stopped(self, busy: bool = False) -> Stopped:
+        """Returns what is raised when a signal stopped it."""
+        return Stopped("Stopped.", busy)
+
+
+@dataclass(frozen=True)
+class Session(Task):
+    """A session of a run, up to its result."""
+
+    def carry_out(self) -> None:
+        """Evolves until a limit is met, showing the progress, and writes the result."""
+        from jaxevo.reports.progress import watch
+        from jaxevo.reports.result import write_result
+        from jaxevo.session.progress import INTERRUPTED
+
+        with watch() as watcher:
+            ended = self.evolve(watcher)
+        if ended.stop_reason == INTERRUPTED:
+            raise self.stopped(ended.busy)
+        write_result(self.path)
+
+    @abstractmethod
+    def evolve(self, watcher: "Watcher") -> "Ended":
+        """Evolves until a limit is met or a signal comes."""
+
+    def stopped(self, busy: bool = False) -> Stopped:
+        """Returns what is raised when a signal stopped it."""
+        if not (self.path / "manifest.json").exists():
+            return Stopped("Stopped before the run began.", busy)
+        again = f"jaxevo resume {shlex.quote(str(self.path))}"
+        return Stopped(f"Stopped; nothing that had finished is lost. To go on with: {again}", busy)
+
+
+@dataclass(frozen=True)
+class Begin(Session):
+    """Begins a run in a new folder."""
+
+    settings: Settings
+    limits: Limits
+
+    def evolve(self, watcher: "Watcher") -> "Ended":
+        """Evolves until a limit is met or a signal comes."""
+        from jaxevo.session.run import start_run
+
+        return start_run(self.path, self.settings, self.limits, self.execution, watcher)
+
+
+@dataclass(frozen=True)
+class Resume(Session):
+    """Goes on with a run."""
+
+    limits: Limits
+    skip: tuple[int, ...] = ()
+
+    def evolve(self, watcher: "Watcher") -> "Ended":
+        """Evolves until a limit is met or a signal comes."""
+        from jaxevo.session.run import resume_run
+
+        return resume_run(self.path, self.limits, self.execution, watcher, self.skip)
+
+
+@dataclass(frozen=True)
+class Replay(Session):
+    """Trains all individuals of a run again, in a new folder."""
+
+    source: Path
+
+    def evolve(self, watcher: "Watcher") -> "Ended":
+        """Evolves until everyone is trained or a signal comes."""
+        from jaxevo.session.run import replay_run
+
+        return replay_run(self.source, self.path, self.execution, watcher)
+
+
+@dataclass(frozen=True)
+class Verify(Task):
+    """Recomputes a run's decisions, hashes its weights, and trains lineages again."""
+
+    retrain: Literal["best"] | int | None = None
+
+    def carry_out(self) -> list[str]:
+        """Returns a sentence for everything that is not what it must be, and prints what was checked."""
+        from jaxevo.reports.verify import verify_run
+
+        return verify_run(self.path, self.retrain, lambda sentence: print(sentence, flush=True))
+
+
+_KINDS: dict[str, type[Task]] = {kind.__name__: kind for kind in (Begin, Resume, Replay, Verify)}
+_READERS: dict[type, Callable[[Any], Any]] = {
+    Path: Path,
+    Settings: lambda fields: Settings(**fields),
+    Limits: lambda fields: Limits(**fields),
+    Execution: lambda fields: Execution(**fields),
+    tuple[int, ...]: tuple,
+}
+
+
+def task_to_json(task: Task) -> dict[str, Any]:
+    """Returns a task as JSON values."""
+    fields = {
+        name: str(value) if isinstance(value, Path) else value for name, value in dataclasses.asdict(task).items()
+    }
+    return {"task": type(task).__name__, **fields}
+
+
+def task_from_json(fields: dict[str, Any]) -> Task:
+    """Returns the task that `task_to_json` wrote."""
+    kind = _KINDS[fields.pop("task")]
+    hints = typing.get_type_hints(kind)
+    return kind(**{name: _READERS.get(hints[name], lambda same: same)(value) for name, value in fields.items()})
