@@ -6,8 +6,8 @@ from typing import Any, Unpack
 
 from jaxevo.reports.arguments import EvolveArguments, split_arguments
 from jaxevo.reports.child import carry_out
+from jaxevo.reports.jobs import Begin
 from jaxevo.reports.run import Run
-from jaxevo.reports.tasks import Begin
 from jaxevo.settings import PRESETS, Execution, Limits, PresetName, Settings
 from jaxevo.storage.workdir import check_path
 

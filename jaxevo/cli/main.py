@@ -25,8 +25,8 @@ from jaxevo.cli.commands import (
     parse,
 )
 from jaxevo.reports.child import carry_out
+from jaxevo.reports.jobs import Replay, Resume, Stopped
 from jaxevo.reports.run import Run, verify
-from jaxevo.reports.tasks import Replay, Resume, Stopped
 from jaxevo.search.population import Individual
 from jaxevo.settings import Execution
 from jaxevo.signals import INTERRUPTED_STATUS

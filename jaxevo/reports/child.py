@@ -1,6 +1,6 @@
-"""Carries out a task: in this process, or in a child process if JAX runs here with other settings than a run needs.
+"""Carries out a job: in this process, or in a child process if JAX runs here with other settings than a run needs.
 
-The child is started anew, never forked: JAX's threads do not survive a fork. It reads its task from a file and leaves
+The child is started anew, never forked: JAX's threads do not survive a fork. It reads its job from a file and leaves
 its answer in another. What it prints is printed here, because a notebook does not show the output of a child.
 """
 
@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from jaxevo.environment import prepare_process
-from jaxevo.reports.tasks import Stopped, Task, task_from_json, task_to_json
+from jaxevo.reports.jobs import Job, Stopped, job_from_json, job_to_json
 from jaxevo.signals import INTERRUPTED_STATUS, stoppable
 
 _ERRORS: dict[str, type[Exception]] = {"ValueError": ValueError, "OSError": OSError, "RuntimeError": RuntimeError}
 """What a child's error is raised as."""
 
 
-def carry_out(task: Task) -> Any:
-    """Carries out a task and returns what it returns.
+def carry_out(job: Job) -> Any:
+    """Carries out a job and returns what it returns.
 
     Raises:
         ValueError: with a sentence, for a user's error.
@@ -31,19 +31,19 @@ def carry_out(task: Task) -> Any:
         Stopped: if a signal stopped it.
     """
     try:
-        if prepare_process(task.execution):
-            return task.carry_out()
-        return _in_child(task)
+        if prepare_process(job.execution):
+            return job.carry_out()
+        return _in_child(job)
     except Stopped:
         raise
     except KeyboardInterrupt as error:  # Before the first training, or of a user who does not wait for a clean end.
-        raise task.stopped() from error
+        raise job.stopped() from error
 
 
-def _in_child(task: Task) -> Any:
+def _in_child(job: Job) -> Any:
     with tempfile.TemporaryDirectory(prefix="jaxevo-") as folder:
-        request, answer = Path(folder) / "task.json", Path(folder) / "answer.json"
-        request.write_text(json.dumps(task_to_json(task)))
+        request, answer = Path(folder) / "job.json", Path(folder) / "answer.json"
+        request.write_text(json.dumps(job_to_json(job)))
         status = _run([sys.executable, "-m", "jaxevo.reports.child", str(request), str(answer)])
         found = json.loads(answer.read_text()) if answer.exists() else None
     if found is None:
@@ -72,10 +72,10 @@ def _reason(status: int) -> str:
     return f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
 
 
-def _answer(task: Task) -> tuple[dict[str, Any], bool]:
-    """Carries out a task; returns its answer, and whether a thread still compiles."""
+def _answer(job: Job) -> tuple[dict[str, Any], bool]:
+    """Carries out a job; returns its answer, and whether a thread still compiles."""
     try:
-        return {"value": carry_out(task)}, False
+        return {"value": carry_out(job)}, False
     except Stopped as stopped:
         return {"stopped": str(stopped)}, stopped.busy
     except tuple(_ERRORS.values()) as error:
@@ -87,10 +87,10 @@ def _answer(task: Task) -> tuple[dict[str, Any], bool]:
 
 
 def main() -> int:
-    """Carries out the task in the file that is the first argument, and writes the answer into the second."""
+    """Carries out the job in the file that is the first argument, and writes the answer into the second."""
     request, answer = map(Path, sys.argv[1:])
     with stoppable():
-        found, busy = _answer(task_from_json(json.loads(request.read_text())))
+        found, busy = _answer(job_from_json(json.loads(request.read_text())))
         answer.write_text(json.dumps(found))
     if busy:
         sys.stdout.flush()

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Unpack
 from jaxevo.data import Dataset, load
 from jaxevo.reports.arguments import ExecutionArguments, ResumeArguments, split_arguments
 from jaxevo.reports.child import carry_out
+from jaxevo.reports.jobs import Replay, Resume, Verify
 from jaxevo.reports.network import ENSEMBLE_SIZE, Ensemble, Network, ensemble_of, network_of
-from jaxevo.reports.tasks import Replay, Resume, Verify
 from jaxevo.search.population import Individual, Population
 from jaxevo.settings import Execution, Limits, Settings
 from jaxevo.storage.history import History

@@ -10,7 +10,7 @@ import pytest
 from helpers.tiny_runs import TINY
 
 from jaxevo.reports import child
-from jaxevo.reports.tasks import Begin, Replay, Resume, Stopped, Task, Verify, task_from_json, task_to_json
+from jaxevo.reports.jobs import Begin, Job, Replay, Resume, Stopped, Verify, job_from_json, job_to_json
 from jaxevo.settings import Execution, Limits, Settings
 
 SCRIPT = """
@@ -94,7 +94,7 @@ def test_a_signal_is_handed_on_and_the_message_says_how_to_go_on(ended):
 
 
 @dataclasses.dataclass(frozen=True)
-class Failing(Task):
+class Failing(Job):
     error: BaseException
 
     def carry_out(self):
@@ -112,8 +112,8 @@ class Failing(Task):
     ],
 )
 def test_an_error_comes_back_as_its_kind(tmp_path, monkeypatch, capfd, error, kind, sentence):
-    task = Failing(tmp_path, Execution(), error)
-    answer, _ = child._answer(task)
+    job = Failing(tmp_path, Execution(), error)
+    answer, _ = child._answer(job)
 
     def run(command):
         child.Path(command[-1]).write_text(json.dumps(answer))
@@ -135,7 +135,7 @@ def test_a_child_that_was_killed_is_an_error_that_names_the_signal(tmp_path, mon
 
 
 @pytest.mark.parametrize(
-    "task",
+    "job",
     [
         lambda path: Begin(path, Execution(lanes=2), Settings(**TINY), Limits(max_flops=1e9)),
         lambda path: Resume(path, Execution(fast=True), Limits(), (3, 5)),
@@ -143,6 +143,6 @@ def test_a_child_that_was_killed_is_an_error_that_names_the_signal(tmp_path, mon
         lambda path: Verify(path, Execution(), "best"),
     ],
 )
-def test_a_task_is_the_same_after_json(tmp_path, task):
-    given = task(tmp_path / "no UTF-8 \udcff")
-    assert task_from_json(json.loads(json.dumps(task_to_json(given)))) == given
+def test_a_task_is_the_same_after_json(tmp_path, job):
+    given = job(tmp_path / "no UTF-8 \udcff")
+    assert job_from_json(json.loads(json.dumps(job_to_json(given)))) == given

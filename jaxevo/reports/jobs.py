@@ -1,6 +1,6 @@
 """What needs JAX with a run's settings: begin, resume, replay and verify a run. `jaxevo.reports.child` carries it out.
 
-A task is data, so that it can be handed to another process as JSON.
+A job is data, so that it can be handed to another process as JSON.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal stopped a task; the message says how to go on.
+    """A signal stopped a job; the message says how to go on.
 
     Attributes:
         busy: whether a thread still compiles, which nothing can interrupt.
@@ -33,7 +33,7 @@ class Stopped(KeyboardInterrupt):
 
 
 @dataclass(frozen=True)
-class Task(ABC):
+class Job(ABC):
     """Something to carry out in a work folder.
 
     Attributes:
@@ -54,7 +54,7 @@ class Task(ABC):
 
 
 @dataclass(frozen=True)
-class Session(Task):
+class SessionJob(Job):
     """A session of a run, up to its result."""
 
     def carry_out(self) -> None:
@@ -82,7 +82,7 @@ class Session(Task):
 
 
 @dataclass(frozen=True)
-class Begin(Session):
+class Begin(SessionJob):
     """Begins a run in a new folder."""
 
     settings: Settings
@@ -96,7 +96,7 @@ class Begin(Session):
 
 
 @dataclass(frozen=True)
-class Resume(Session):
+class Resume(SessionJob):
     """Goes on with a run."""
 
     limits: Limits
@@ -110,7 +110,7 @@ class Resume(Session):
 
 
 @dataclass(frozen=True)
-class Replay(Session):
+class Replay(SessionJob):
     """Trains all individuals of a run again, in a new folder."""
 
     source: Path
@@ -123,7 +123,7 @@ class Replay(Session):
 
 
 @dataclass(frozen=True)
-class Verify(Task):
+class Verify(Job):
     """Recomputes a run's decisions, hashes its weights, and trains lineages again."""
 
     retrain: Literal["best"] | int | None = None
@@ -135,7 +135,7 @@ class Verify(Task):
         return verify_run(self.path, self.retrain, lambda sentence: print(sentence, flush=True))
 
 
-_KINDS: dict[str, type[Task]] = {kind.__name__: kind for kind in (Begin, Resume, Replay, Verify)}
+_KINDS: dict[str, type[Job]] = {kind.__name__: kind for kind in (Begin, Resume, Replay, Verify)}
 _READERS: dict[type, Callable[[Any], Any]] = {
     Path: Path,
     Settings: lambda fields: Settings(**fields),
@@ -145,16 +145,14 @@ _READERS: dict[type, Callable[[Any], Any]] = {
 }
 
 
-def task_to_json(task: Task) -> dict[str, Any]:
-    """Returns a task as JSON values."""
-    fields = {
-        name: str(value) if isinstance(value, Path) else value for name, value in dataclasses.asdict(task).items()
-    }
-    return {"task": type(task).__name__, **fields}
+def job_to_json(job: Job) -> dict[str, Any]:
+    """Returns a job as JSON values."""
+    fields = {name: str(value) if isinstance(value, Path) else value for name, value in dataclasses.asdict(job).items()}
+    return {"job": type(job).__name__, **fields}
 
 
-def task_from_json(fields: dict[str, Any]) -> Task:
-    """Returns the task that `task_to_json` wrote."""
-    kind = _KINDS[fields.pop("task")]
+def job_from_json(fields: dict[str, Any]) -> Job:
+    """Returns the job that `job_to_json` wrote."""
+    kind = _KINDS[fields.pop("job")]
     hints = typing.get_type_hints(kind)
     return kind(**{name: _READERS.get(hints[name], lambda same: same)(value) for name, value in fields.items()})
