@@ -29,7 +29,8 @@ from jaxevo.data.cache import cache_dir
 from jaxevo.networks.compilation import use_persistent_cache
 from jaxevo.spaces.large_scale.architecture import architecture
 from jaxevo.spaces.large_scale.cost import cost
-from jaxevo.spaces.large_scale.genotype import Convolution, Genotype, genotype_from_json
+from jaxevo.spaces.large_scale.genotype import Genotype, genotype_from_json
+from jaxevo.spaces.large_scale.layer_types import Convolution
 
 TINY = Extent(
     name="tiny",
