@@ -60,17 +60,18 @@ def _on_cpu(
 def _is_plain(images: jax.Array, kernel: jax.Array, padding: Any, others: Mapping[str, Any]) -> bool:
     """Returns whether a convolution is one that is written here by hand: of images, SAME padding, and nothing else.
 
-    Every argument but `dimension_numbers` and `precision` must have the value by which it changes nothing, so that one
-    that is unknown here falls back to XLA's convolution instead of being ignored.
+    Every other argument must have the value by which it changes nothing, so that one that is unknown here falls back to
+    XLA's convolution instead of being ignored.
     """
     if images.ndim != 4 or padding != "SAME" or others.get("dimension_numbers") is None:
         return False
-    changes = {name: value for name, value in others.items() if name not in ("dimension_numbers", "precision")}
     numbers = jax.lax.conv_dimension_numbers(images.shape, kernel.shape, others["dimension_numbers"])
-    return numbers == _OF_IMAGES and all(_changes_nothing(name, value) for name, value in changes.items())
+    return numbers == _OF_IMAGES and all(_changes_nothing(*one) for one in others.items())
 
 
 def _changes_nothing(name: str, value: Any) -> bool:
+    if name == "dimension_numbers":
+        return True  # Compared above.
     if name in ("lhs_dilation", "rhs_dilation"):
         return value is None or all(step == 1 for step in value)
     if name in ("feature_group_count", "batch_group_count"):
