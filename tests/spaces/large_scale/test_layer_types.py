@@ -17,7 +17,7 @@ from helpers.separable import Separable
 from helpers.xla_flops import BATCH, CLASSES, forward_flops, training_flops
 
 from jaxevo.layers.convolution import convolve_on
-from jaxevo.networks.training import Carry, carry_shapes, make_train_step, start
+from jaxevo.networks.training import Carry, carry_shapes, make_train_step, optimiser, start
 from jaxevo.reports.drawing import drawing_text
 from jaxevo.search.births import Outcome
 from jaxevo.search.evolution import evolution, mutants
@@ -201,6 +201,14 @@ def test_a_network_trains(genotype):
         carry = step(carry, (images, labels), np.float32(0.05))
     assert carry.finite
     assert loss(carry) < before
+
+
+def test_weight_decay_is_on_all_filters():
+    params = random_variables(variable_shapes(phenotype_of(GENOTYPES["separable"])), seed=1)["params"]
+    transformation = optimiser(Settings(weight_decay=0.5))
+    steps, _ = transformation.update(jax.tree.map(np.zeros_like, params), transformation.init(params), params)
+    decayed = {module for module, arrays in steps.items() if any(np.any(array) for array in arrays.values())}
+    assert decayed == {"convolution_1", "depthwise_2", "pointwise_2", "depthwise_3", "pointwise_3"}
 
 
 @pytest.mark.parametrize("name", ["separable", "separable_first", "both"])
