@@ -30,7 +30,8 @@ from experiments.benchmarks.side_by_side.streams import NAMES, Stream, evenly, r
 from experiments.entry import exit_with, prepare, program
 from jaxevo.environment.probe import ask_jax
 from jaxevo.settings import Settings
-from jaxevo.spaces.large_scale.genotype import Activation, Convolution, Genotype, Layer
+from jaxevo.spaces.large_scale.genotype import Activation, Genotype, Layer
+from jaxevo.spaces.large_scale.layer_types import Convolution
 
 _TRAIN_STEPS = 300
 _SAMPLES = 5

@@ -18,7 +18,8 @@ from experiments.benchmarks.apart import processor_seconds
 from experiments.benchmarks.markdown import table
 from experiments.entry import exit_with, prepare, program
 from jaxevo.settings import Settings
-from jaxevo.spaces.large_scale.genotype import Activation, Convolution, Genotype, Layer
+from jaxevo.spaces.large_scale.genotype import Activation, Genotype, Layer
+from jaxevo.spaces.large_scale.layer_types import Convolution
 
 _DATASETS = ("digits", "fashion_mini")
 _CONVOLUTIONS = (0, 1, 4, 8)

@@ -13,7 +13,8 @@ from jaxevo.data import Dataset
 from jaxevo.data.dataset import make_dataset
 from jaxevo.search.space import ImageShape
 from jaxevo.settings import Settings
-from jaxevo.spaces.large_scale.genotype import IMAGE, Activation, Convolution, Genotype, Layer
+from jaxevo.spaces.large_scale.genotype import IMAGE, Activation, Genotype, Layer
+from jaxevo.spaces.large_scale.layer_types import Convolution
 
 SEED = 0
 """Of the images, the first weights and the plans."""

@@ -22,7 +22,8 @@ from jaxevo.networks.training import evaluation_batch_size
 from jaxevo.search.space import Cost
 from jaxevo.spaces.large_scale.architecture import architecture
 from jaxevo.spaces.large_scale.cost import cost
-from jaxevo.spaces.large_scale.genotype import Activation, Genotype, Identity, Layer
+from jaxevo.spaces.large_scale.genotype import Activation, Genotype, Layer
+from jaxevo.spaces.large_scale.layer_types import Identity
 
 # Of the peak, for predictions: what a network of this ladder reached at least, where a step was not all overhead.
 _PREDICTED_SHARE = 0.25

@@ -11,7 +11,7 @@ What is chosen follows from shapes and settings alone, never from a time, so tha
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -27,6 +27,7 @@ Convolve = Callable[..., jax.Array]
 _MOST_PRODUCTS = 2048
 # Output positions in all of a training, below which the faster steps do not make up for the longer compilation.
 _LEAST_POSITIONS = 2**20
+_OF_IMAGES = jax.lax.conv_dimension_numbers((1, 1, 1, 1), (1, 1, 1, 1), ("NHWC", "HWIO", "NHWC"))
 
 
 def convolve_on(platform: str, settings: Settings) -> Convolve:
@@ -41,8 +42,11 @@ def convolve_on(platform: str, settings: Settings) -> Convolve:
 
 
 def _on_cpu(
-    trained_images: int, images: jax.Array, kernel: jax.Array, strides: tuple[int, int], padding: str, **others: Any
+    trained_images: int, images: jax.Array, kernel: jax.Array, strides: Sequence[int], padding: Any, **others: Any
 ) -> jax.Array:
+    if not _is_plain(images, kernel, padding, others):
+        return jax.lax.conv_general_dilated(images, kernel, strides, padding, **others)
+    strides = strides[0], strides[1]
     positions = math.prod(_out_sizes(images, strides))
     height, width, channels, out_channels = kernel.shape
     if images.dtype == jnp.float32 and trained_images * positions >= _LEAST_POSITIONS:
@@ -51,6 +55,28 @@ def _on_cpu(
         if width > 1 and height * images.shape[2] * channels * out_channels <= _MOST_PRODUCTS:
             return by_rows(images, kernel, strides)
     return jax.lax.conv_general_dilated(images, kernel, strides, padding, **others)
+
+
+def _is_plain(images: jax.Array, kernel: jax.Array, padding: Any, others: Mapping[str, Any]) -> bool:
+    """Returns whether a convolution is one that is written here by hand: of images, SAME padding, and nothing else.
+
+    Every other argument must have the value by which it changes nothing, so that one that is unknown here falls back to
+    XLA's convolution instead of being ignored.
+    """
+    if images.ndim != 4 or padding != "SAME" or others.get("dimension_numbers") is None:
+        return False
+    numbers = jax.lax.conv_dimension_numbers(images.shape, kernel.shape, others["dimension_numbers"])
+    return numbers == _OF_IMAGES and all(_changes_nothing(*one) for one in others.items())
+
+
+def _changes_nothing(name: str, value: Any) -> bool:
+    if name == "dimension_numbers":
+        return True  # Compared above.
+    if name in ("lhs_dilation", "rhs_dilation"):
+        return value is None or all(step == 1 for step in value)
+    if name in ("feature_group_count", "batch_group_count"):
+        return bool(value == 1)
+    return value is None
 
 
 def by_pixels(images: jax.Array, kernel: jax.Array, strides: tuple[int, int]) -> jax.Array:

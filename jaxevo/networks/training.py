@@ -296,6 +296,6 @@ def evaluation_batch_size(settings: Settings, dataset: Dataset) -> int:
 
 def _is_filter(params: Any) -> Any:
     return {
-        module: {name: module.startswith("convolution") and name == "kernel" for name in arrays}
+        module: {name: name == "kernel" and module != "classifier" for name in arrays}
         for module, arrays in params.items()
     }

@@ -30,7 +30,8 @@ from jaxevo.networks.devices import Devices
 from jaxevo.networks.trainer import Trainer
 from jaxevo.spaces.large_scale.architecture import architecture
 from jaxevo.spaces.large_scale.cost import cost
-from jaxevo.spaces.large_scale.genotype import Convolution, Genotype, genotype_from_json
+from jaxevo.spaces.large_scale.genotype import Genotype, genotype_from_json
+from jaxevo.spaces.large_scale.layer_types import Convolution
 
 TINY = Extent(
     name="tiny",

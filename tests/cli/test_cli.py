@@ -189,7 +189,7 @@ def test_run_and_resume_print_plain_lines_and_a_summary(tmp_path):
     assert f"See what evolved: jaxevo show {path}\n" in ended.stdout
     assert f"Extend the run:   jaxevo resume {path} --max-individuals 12\n" in ended.stdout
     assert "/6 individuals, " in ended.stdout
-    assert "0 convolutions, initial" in ended.stdout
+    assert "layers 0, convolutions 0, skips 0, initial" in ended.stdout
     assert "\x1b" not in ended.stdout
     extended = jaxevo("resume", path, "--max-individuals", 9)
     assert extended.returncode == 0, extended.stderr

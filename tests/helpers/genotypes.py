@@ -9,7 +9,8 @@ from jaxevo.search.evolution import mutants
 from jaxevo.search.space import ImageShape, Task
 from jaxevo.spaces.large_scale.architecture import architecture
 from jaxevo.spaces.large_scale.cost import cost
-from jaxevo.spaces.large_scale.genotype import Activation, Convolution, Genotype, Identity, Layer
+from jaxevo.spaces.large_scale.genotype import Activation, Genotype, Layer
+from jaxevo.spaces.large_scale.layer_types import Convolution, Identity
 from jaxevo.spaces.large_scale.mutation import MUTATIONS
 
 LINEAR = Activation.LINEAR

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxevo.spaces.large_scale.genotype import IMAGE, Activation, Convolution, Genotype
+from jaxevo.spaces.large_scale.genotype import IMAGE, Activation, Genotype
+from jaxevo.spaces.large_scale.layer_types import Convolution
 
 EPSILON = 1e-5
 """What batch normalisation adds to the variance, as Flax does by default."""

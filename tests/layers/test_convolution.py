@@ -95,6 +95,61 @@ def test_all_others_are_xlas_own(platform, settings, shapes, dtype):
     assert convolutions_in(platform, settings, *shapes, dtype) == 1
 
 
+@pytest.mark.parametrize(
+    ("kernel_shape", "strides", "padding", "others"),
+    [
+        ((3, 3, 1, 4), (1, 1), "SAME", {"feature_group_count": 4}),
+        ((3, 3, 2, 6), (2, 2), "SAME", {"feature_group_count": 2}),
+        ((1, 1, 1, 4), (1, 1), "SAME", {"feature_group_count": 4}),
+        ((3, 3, 4, 2), (1, 1), "SAME", {"batch_group_count": 2}),
+        ((3, 3, 4, 1), (1, 1), "SAME", {"rhs_dilation": (2, 2)}),
+        ((3, 3, 4, 1), (1, 1), "SAME", {"rhs_dilation": (1, 2)}),
+        ((1, 1, 4, 1), (1, 1), [(1, 2), (1, 2)], {"lhs_dilation": (2, 1)}),
+        ((3, 3, 4, 1), (1, 1), "VALID", {}),
+        ((1, 1, 4, 1), (1, 1), [(1, 1), (0, 2)], {}),
+        ((3, 3, 4, 1), (2, 2), "SAME_LOWER", {}),
+        ((3, 3, 4, 1), (1, 1), [(1, 1), (1, 1)], {}),
+        ((3, 3, 4, 1), (1, 1), "SAME", {"precision": "highest"}),
+        ((3, 3, 4, 1), (1, 1), "SAME", {"preferred_element_type": np.float32}),
+    ],
+    ids=str,
+)
+def test_all_but_plain_convolutions_are_xlas_own(kernel_shape, strides, padding, others):
+    arrays = arrays_of((7, 6, 4), kernel_shape, batch=4)
+    arguments = {"window_strides": strides, "padding": padding, **others}
+    convolve = convolve_on("cpu", LONG)
+    numbers = ("NHWC", "HWIO", "NHWC")
+
+    def ours(*both):
+        return convolve(*both, strides, padding, dimension_numbers=numbers, **others)
+
+    assert jax.jit(ours).lower(*arrays).as_text().count("stablehlo.convolution") == 1
+    expected = jax.lax.conv_general_dilated(*arrays, dimension_numbers=numbers, **arguments)
+    np.testing.assert_array_equal(ours(*arrays), expected)
+
+
+def test_images_with_their_channels_first_are_xlas_to_convolve():
+    images, kernel = arrays_of((7, 6, 4), (3, 3, 6, 2))
+    numbers = ("NCHW", "HWIO", "NCHW")
+    found = convolve_on("cpu", LONG)(images.transpose(0, 2, 1, 3), kernel, (1, 1), "SAME", dimension_numbers=numbers)
+    expected = jax.lax.conv_general_dilated(
+        images.transpose(0, 2, 1, 3), kernel, (1, 1), "SAME", dimension_numbers=numbers
+    )
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_arguments_that_change_nothing_leave_a_convolution_plain():
+    """As Flax calls it."""
+    others = {"lhs_dilation": (1, 1), "rhs_dilation": (1, 1), "feature_group_count": 1, "batch_group_count": 1}
+    numbers = ("NHWC", "HWIO", "NHWC")
+    images, kernel = arrays_of((7, 6, 2), (3, 3, 2, 2))
+    convolve = convolve_on("cpu", LONG)
+    lowered = jax.jit(
+        lambda *both: convolve(*both, (1, 1), "SAME", dimension_numbers=numbers, precision=None, **others)
+    ).lower(images, kernel)
+    assert "stablehlo.convolution" not in lowered.as_text()
+
+
 @pytest.mark.parametrize(("steps", "native_ones"), [(26, 1), (27, 0)])
 def test_a_training_is_long_from_a_million_output_positions_on(steps, native_ones):
     """28 * 28 positions of 50 images are 39,200 a step."""

@@ -14,7 +14,8 @@ from experiments.benchmarks.faults.host import Host
 from experiments.benchmarks.faults.scene import Scene, journal
 from jaxevo.search.space import ImageShape
 from jaxevo.spaces.large_scale.architecture import Architecture, architecture
-from jaxevo.spaces.large_scale.genotype import Activation, Convolution, Genotype, Layer
+from jaxevo.spaces.large_scale.genotype import Activation, Genotype, Layer
+from jaxevo.spaces.large_scale.layer_types import Convolution
 
 ANSWER_SECONDS = 5.0
 # An answer that comes late is asked for again: another process may have held the machine's cores.

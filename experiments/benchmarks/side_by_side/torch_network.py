@@ -13,6 +13,7 @@ from jaxevo.search.space import ImageShape
 from jaxevo.spaces.large_scale.architecture import Architecture
 from jaxevo.spaces.large_scale.genotype import Activation
 from jaxevo.spaces.large_scale.inheritance import Variables
+from jaxevo.spaces.large_scale.layer_types.convolution import PlacedConvolution
 
 _EPSILON = 1e-5
 """What batch normalisation adds to the variance, as Flax does by default."""
@@ -32,14 +33,15 @@ class TorchNetwork(nn.Module):
         self._steps: list[tuple[str | None, list[tuple[int, Callable[[Any], Any]]], str | None]] = []
         for position, layer in enumerate(architecture.layers, start=1):
             convolution = normalisation = None
-            if layer.filter_shape is not None:
+            operation = layer.operation
+            if isinstance(operation, PlacedConvolution):
                 convolution = f"convolution_{position}"
-                module = same_convolution(shapes[position - 1], layer.channels, layer.filter_shape, layer.stride)
+                module = same_convolution(operation)
                 self.add_module(convolution, module)
             if layer.activation is Activation.BATCH_NORM_RELU:
                 normalisation = f"batch_norm_{position}"
                 self.add_module(
-                    normalisation, nn.BatchNorm2d(layer.channels, eps=_EPSILON, momentum=1 - batch_norm_decay)
+                    normalisation, nn.BatchNorm2d(operation.shape[2], eps=_EPSILON, momentum=1 - batch_norm_decay)
                 )
             skips = [
                 (source, fitting(shapes[source], shapes[position]))
@@ -72,17 +74,18 @@ class TorchNetwork(nn.Module):
         return [module.weight for module in self.modules() if isinstance(module, nn.Conv2d)]
 
 
-def same_convolution(
-    input_shape: ImageShape, channels: int, filter_shape: tuple[int, int], stride: int
-) -> nn.Conv2d | nn.Sequential:
+def same_convolution(operation: PlacedConvolution) -> nn.Conv2d | nn.Sequential:
     """Returns a convolution with SAME padding as XLA has it: ceil(size / stride) outputs, an odd rest of it behind."""
-    height, width, input_channels = input_shape
+    filter_shape, stride = operation.filter_shape, operation.stride
+    height, width, input_channels = operation.input_shape
     before_after = [
         _padding(size, filter_size, stride) for size, filter_size in zip((height, width), filter_shape, strict=True)
     ]
     even = all(before == after for before, after in before_after)
     padding = tuple(before for before, _ in before_after) if even else 0
-    convolution = nn.Conv2d(input_channels, channels, filter_shape, stride=stride, padding=padding, bias=False)
+    convolution = nn.Conv2d(
+        input_channels, operation.shape[2], filter_shape, stride=stride, padding=padding, bias=False
+    )
     if even:
         return convolution
     (top, bottom), (left, right) = before_after

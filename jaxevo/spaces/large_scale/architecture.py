@@ -7,20 +7,19 @@ alone share one program, whatever their history.
 from typing import NamedTuple
 
 from jaxevo.search.space import ImageShape
-from jaxevo.spaces.large_scale.genotype import IMAGE, Activation, Convolution, Genotype, Layer
+from jaxevo.spaces.large_scale.genotype import IMAGE, Activation, Genotype, Layer
+from jaxevo.spaces.large_scale.layer_types.operation import Placed
 
 
 class ArchitectureLayer(NamedTuple):
-    """One layer of an architecture; `filter_shape` is None for an identity, whose stride is 1."""
+    """One layer of an architecture."""
 
-    filter_shape: tuple[int, int] | None
-    stride: int
-    channels: int
+    operation: Placed
     activation: Activation
 
 
 class Architecture(NamedTuple):
-    """What of a genotype is compiled: numbers only, no ids, no learning rate, nothing that computes nothing.
+    """What of a genotype is compiled: no ids, no learning rate, nothing that computes nothing.
 
     Attributes:
         image_shape: height, width, channels.
@@ -36,11 +35,7 @@ class Architecture(NamedTuple):
     @property
     def shapes(self) -> tuple[ImageShape, ...]:
         """Height, width and channels at every point, the image first (SAME padding)."""
-        shapes = [self.image_shape]
-        for layer in self.layers:
-            height, width, _ = shapes[-1]
-            shapes.append((-(-height // layer.stride), -(-width // layer.stride), layer.channels))
-        return tuple(shapes)
+        return (self.image_shape, *(layer.operation.shape for layer in self.layers))
 
 
 def computing_layers(genotype: Genotype) -> tuple[Layer, ...]:
@@ -52,7 +47,7 @@ def computing_layers(genotype: Genotype) -> tuple[Layer, ...]:
     return tuple(
         layer
         for layer in genotype.layers
-        if isinstance(layer.operation, Convolution) or layer.activation is not Activation.LINEAR or layer.id in entered
+        if layer.operation.computes or layer.activation is not Activation.LINEAR or layer.id in entered
     )
 
 
@@ -61,16 +56,11 @@ def architecture(genotype: Genotype, image_shape: ImageShape) -> Architecture:
     computing = computing_layers(genotype)
     positions = _positions(genotype, computing)
     layers: list[ArchitectureLayer] = []
-    height, width, channels = image_shape
+    shape = image_shape
     for layer in computing:
-        operation = layer.operation
-        if isinstance(operation, Convolution):
-            stride = effective_stride(operation.log2_stride, max(height, width))
-            channels = operation.channels(channels)
-            height, width = -(-height // stride), -(-width // stride)
-            layers.append(ArchitectureLayer(operation.filter_shape, stride, channels, layer.activation))
-        else:
-            layers.append(ArchitectureLayer(None, 1, channels, layer.activation))
+        operation = layer.operation.at(shape)
+        shape = operation.shape
+        layers.append(ArchitectureLayer(operation, layer.activation))
     skips = sorted((positions[source], positions[target]) for source, target in genotype.skips)
     return Architecture(image_shape, tuple(layers), tuple(skips))
 
@@ -84,11 +74,3 @@ def _positions(genotype: Genotype, computing: tuple[Layer, ...]) -> dict[int, in
         last += layer.id in computing_ids
         positions[layer.id] = last
     return positions
-
-
-def effective_stride(log2_stride: int, size: int) -> int:
-    """Returns the stride, no larger than the least power of two that reaches `size`.
-
-    Larger strides compute the same under SAME padding, one output position, and would overflow.
-    """
-    return 2 ** min(log2_stride, (size - 1).bit_length())

@@ -12,10 +12,12 @@ takes up to 8 KiB more for each row of each image of a batch.
 """
 
 import functools
+import math
 
-from jaxevo.search.space import Cost, ImageShape
+from jaxevo.search.space import Cost
 from jaxevo.spaces.large_scale.architecture import Architecture
 from jaxevo.spaces.large_scale.genotype import Activation
+from jaxevo.spaces.large_scale.layer_types.operation import Arrays, elements
 
 _FLOAT_BYTES = 4
 # Operations an element: batch normalisation takes mean, variance, scaling and offset; its gradient about twice that.
@@ -39,27 +41,27 @@ def cost(architecture: Architecture, num_classes: int, batch_size: int, evaluati
     parameters = forward_matrix = backward_matrix = forward_elements = backward_elements = stored = 0
     trainable = [False]  # whether a point depends on any parameter, and so passes gradients on
     for position, layer in enumerate(architecture.layers, start=1):
-        shape, input_shape = shapes[position], shapes[position - 1]
-        elements = _elements(shape)
+        shape, size = shapes[position], elements(shapes[position])
         sources = [source for source, target in architecture.skips if target == position]
         depends = trainable[-1]  # So are all points behind a trainable one, whatever skips enter.
-        if layer.filter_shape is not None:
-            parameters += layer.filter_shape[0] * layer.filter_shape[1] * input_shape[2] * shape[2]
-            flops = _convolution_flops(input_shape, layer.filter_shape, layer.stride, shape[2])
-            forward_matrix += flops
-            backward_matrix += flops * (2 if trainable[-1] else 1)
-            depends = True
-            stored += elements
-        forward_elements += elements * len(sources)
-        backward_elements += elements * sum(trainable[source] for source in sources)
+        own = _parameters(layer.operation.arrays)
+        parameters += own
+        depends = depends or own > 0
+        stored += layer.operation.stored
+        matrix, single = layer.operation.matrix_flops, layer.operation.element_flops
+        forward_matrix += matrix.forward
+        backward_matrix += matrix.backward + (matrix.backward_input if trainable[-1] else 0)
+        forward_elements += single.forward + size * len(sources)
+        backward_elements += single.backward + (single.backward_input if trainable[-1] else 0)
+        backward_elements += size * sum(trainable[source] for source in sources)
         if layer.activation is Activation.BATCH_NORM_RELU:
             parameters += 2 * shape[2]
-            forward_elements += _BATCH_NORM_RELU_FORWARD * elements
-            backward_elements += _BATCH_NORM_RELU_BACKWARD * elements
+            forward_elements += _BATCH_NORM_RELU_FORWARD * size
+            backward_elements += _BATCH_NORM_RELU_BACKWARD * size
             depends = True
-            stored += 2 * elements
+            stored += 2 * size
         trainable.append(depends)
-    channels, pooled = shapes[-1][2], _elements(shapes[-1])
+    channels, pooled = shapes[-1][2], elements(shapes[-1])
     parameters += channels * num_classes + num_classes
     classifier = 2 * channels * num_classes
     forward_matrix += classifier
@@ -67,7 +69,7 @@ def cost(architecture: Architecture, num_classes: int, batch_size: int, evaluati
     forward_elements += pooled
     backward_elements += pooled if trainable[-1] else 0
     # While gradients flow, the largest activations stand beside their gradients.
-    activations = _elements(shapes[0]) + stored + 2 * max(_elements(shape) for shape in shapes)
+    activations = elements(shapes[0]) + stored + 2 * max(elements(shape) for shape in shapes)
     training = _FLOAT_BYTES * (_COPIES_OF_PARAMETERS * parameters + batch_size * activations)
     evaluation = _FLOAT_BYTES * (parameters + evaluation_batch_size * _evaluated_elements(architecture))
     return Cost(
@@ -88,25 +90,9 @@ def _evaluated_elements(architecture: Architecture) -> int:
     shapes, most = architecture.shapes, 0
     for position in range(1, len(shapes)):
         kept = {position - 1} | {source for source, target in architecture.skips if source < position <= target}
-        most = max(most, sum(_elements(shapes[point]) for point in kept) + 2 * _elements(shapes[position]))
-    return max(most, 2 * _elements(shapes[0]))
+        most = max(most, sum(elements(shapes[point]) for point in kept) + 2 * elements(shapes[position]))
+    return max(most, 2 * elements(shapes[0]))
 
 
-def _elements(shape: ImageShape) -> int:
-    height, width, channels = shape
-    return height * width * channels
-
-
-def _convolution_flops(input_shape: ImageShape, filter_shape: tuple[int, int], stride: int, channels: int) -> int:
-    height, width, input_channels = input_shape
-    taps = _taps_inside(height, filter_shape[0], stride) * _taps_inside(width, filter_shape[1], stride)
-    return 2 * taps * input_channels * channels
-
-
-@functools.lru_cache(maxsize=4096)
-def _taps_inside(size: int, filter_size: int, stride: int) -> int:
-    """Returns how many filter taps, over all output positions of one axis, fall on the image (SAME padding)."""
-    outputs = -(-size // stride)
-    padding_before = max((outputs - 1) * stride + filter_size - size, 0) // 2
-    starts = range(-padding_before, outputs * stride - padding_before, stride)
-    return sum(min(start + filter_size, size) - max(start, 0) for start in starts)
+def _parameters(arrays: Arrays) -> int:
+    return sum(math.prod(shape) for module in arrays.values() for shape in module.values())

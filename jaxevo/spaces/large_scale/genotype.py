@@ -9,15 +9,13 @@ activations after layer i (counted from 1). A layer is one edge of the paper's g
 
 import enum
 import math
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
+from jaxevo.spaces.large_scale.layer_types import PAPER, Convolution, Operation
+
 _LARGEST = 2**63 - 1
-# As `str` writes one whose numbers are no larger.
-_FRACTION = re.compile("[0-9]{1,19}(/[1-9][0-9]{0,18})?")
 
 IMAGE = 0
 """The id of the backbone's first point, the image. Layers have ids from 1 up."""
@@ -28,47 +26,6 @@ class Activation(enum.StrEnum):
 
     LINEAR = "linear"
     BATCH_NORM_RELU = "batch_norm_relu"
-
-
-@dataclass(frozen=True)
-class Convolution:
-    """A convolution without bias, SAME padding; its channels are relative to its input's (factor 2: 16 in, 32 out)."""
-
-    channel_factor: Fraction
-    half_height: int
-    half_width: int
-    log2_stride: int
-
-    def __post_init__(self) -> None:
-        """Checks the fields; raises `ValueError`."""
-        factor = self.channel_factor
-        if not isinstance(factor, Fraction) or factor <= 0 or max(factor.as_integer_ratio()) > _LARGEST:
-            raise ValueError(
-                f"channel_factor is {factor!r}, but must be a Fraction above 0 of numbers up to {_LARGEST}"
-            )
-        for name in ("half_height", "half_width", "log2_stride"):
-            value = getattr(self, name)
-            if type(value) is not int or value < 0:
-                raise ValueError(f"{name} is {value!r}, but must be a whole number, 0 or more")
-
-    def channels(self, input_channels: int) -> int:
-        """Returns the number of output channels, at least 1, halves rounded up."""
-        # Whole numbers give the same as the fractions that they stand for, several times as fast.
-        numerator, denominator = self.channel_factor.as_integer_ratio()
-        return max(1, (2 * input_channels * numerator + denominator) // (2 * denominator))
-
-    @property
-    def filter_shape(self) -> tuple[int, int]:
-        """Height and width of the filters, both odd."""
-        return 2 * self.half_height + 1, 2 * self.half_width + 1
-
-
-@dataclass(frozen=True)
-class Identity:
-    """Passes its input on."""
-
-
-Operation = Convolution | Identity
 
 
 @dataclass(frozen=True)
@@ -83,10 +40,8 @@ class Layer:
         """Checks the fields; raises `ValueError`."""
         if type(self.id) is not int or not IMAGE < self.id <= _LARGEST:
             raise ValueError(f"a layer's id is {self.id!r}, but must be a whole number from {IMAGE + 1} to {_LARGEST}")
-        if not isinstance(self.operation, Convolution | Identity):
-            raise ValueError(
-                f"the operation of layer {self.id} is {self.operation!r}, but must be Convolution or Identity"
-            )
+        if not isinstance(self.operation, Operation):
+            raise ValueError(f"the operation of layer {self.id} is {self.operation!r}, but must be an Operation")
         if not isinstance(self.activation, Activation):
             raise ValueError(f"the activation of layer {self.id} is {self.activation!r}, but must be an Activation")
 
@@ -153,8 +108,7 @@ class Genotype:
         """Returns the number of channels at every point, the image first."""
         channels = [image_channels]
         for layer in self.layers:
-            operation = layer.operation
-            channels.append(operation.channels(channels[-1]) if isinstance(operation, Convolution) else channels[-1])
+            channels.append(layer.operation.channels(channels[-1]))
         return tuple(channels)
 
     def to_json(self) -> dict[str, Any]:
@@ -166,8 +120,8 @@ class Genotype:
         }
 
 
-def genotype_from_json(fields: Any) -> Genotype:
-    """Reads what `Genotype.to_json` wrote.
+def genotype_from_json(fields: Any, layer_types: Sequence[type[Operation]] = PAPER) -> Genotype:
+    """Reads what `Genotype.to_json` wrote, of layers of these types.
 
     Raises:
         ValueError: with a sentence, for anything that is not a valid genotype: unknown or missing fields, cycles,
@@ -182,7 +136,8 @@ def genotype_from_json(fields: Any) -> Genotype:
         if not isinstance(skip, list) or [type(point) for point in skip] != [int, int]:
             raise ValueError(f"a skip is {skip!r}, but must be two layer ids")
         skips.append((skip[0], skip[1]))
-    layers = tuple(_layer_from_json(layer) for layer in fields["layers"])
+    by_name = {layer_type.name: layer_type for layer_type in layer_types}
+    layers = tuple(_layer_from_json(layer, by_name) for layer in fields["layers"])
     return Genotype(fields["learning_rate"], layers, tuple(skips))
 
 
@@ -196,41 +151,25 @@ def _check_skip_types(skips: Any) -> None:
 
 def _layer_to_json(layer: Layer) -> dict[str, Any]:
     operation = layer.operation
-    if isinstance(operation, Identity):
-        return {"id": layer.id, "operation": "identity", "activation": str(layer.activation)}
     return {
         "id": layer.id,
-        "operation": "convolution",
+        "operation": operation.name,
         "activation": str(layer.activation),
-        "channel_factor": str(operation.channel_factor),
-        "half_height": operation.half_height,
-        "half_width": operation.half_width,
-        "log2_stride": operation.log2_stride,
+        **operation.to_json(),
     }
 
 
-def _layer_from_json(fields: Any) -> Layer:
-    common = ("id", "operation", "activation")
+def _layer_from_json(fields: Any, layer_types: Mapping[str, type[Operation]]) -> Layer:
     kind = fields.get("operation") if isinstance(fields, Mapping) else None
-    operation: Operation
-    if kind == "convolution":
-        _expect_fields("layer", fields, (*common, "channel_factor", "half_height", "half_width", "log2_stride"))
-        factor = _fraction(fields["channel_factor"])
-        operation = Convolution(factor, fields["half_height"], fields["half_width"], fields["log2_stride"])
-    elif kind == "identity":
-        _expect_fields("layer", fields, common)
-        operation = Identity()
-    else:
-        raise ValueError(f"a layer is {fields!r}, but its operation must be 'convolution' or 'identity'")
+    if not isinstance(kind, str) or kind not in layer_types:
+        names = " or ".join(map(repr, layer_types))
+        raise ValueError(f"a layer is {fields!r}, but its operation must be {names}")
+    genes = layer_types[kind].fields()
+    _expect_fields("layer", fields, ("id", "operation", "activation", *genes))
+    operation = layer_types[kind].from_json({name: fields[name] for name in genes})
     if fields["activation"] not in list(Activation):
         raise ValueError(f"activation is {fields['activation']!r}, but must be one of {[str(a) for a in Activation]}")
     return Layer(fields["id"], operation, Activation(fields["activation"]))
-
-
-def _fraction(text: Any) -> Fraction:
-    if not isinstance(text, str) or not _FRACTION.fullmatch(text):
-        raise ValueError(f"channel_factor is {text!r}, but must be a fraction as text, such as '3/2'")
-    return Fraction(text)
 
 
 def _expect_fields(what: str, fields: Any, names: tuple[str, ...]) -> None:

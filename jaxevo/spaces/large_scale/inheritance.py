@@ -3,6 +3,7 @@
 Fresh arrays depend on (seed, individual, layer, array) alone and are made by NumPy, so that nothing compiles.
 """
 
+import collections
 import math
 from typing import Any
 
@@ -40,6 +41,7 @@ def first_variables(
     variables: Variables = {}
     for collection, modules in shapes.items():
         variables[collection] = {}
+        places = _places(modules)
         for module, arrays in modules.items():
             layer_id = layer_ids[_position(module)]
             first = {}
@@ -48,20 +50,31 @@ def first_variables(
                 if inherited is not None and inherited.shape == shape.shape:
                     first[name] = np.asarray(inherited)
                 else:
-                    first[name] = _fresh(seed, individual_id, layer_id, name, shape.shape)
+                    first[name] = _fresh(seed, individual_id, layer_id, places[module], name, shape.shape)
             variables[collection][module] = first
     return variables
 
 
-def _fresh(seed: int, individual_id: int, layer_id: int, name: str, shape: tuple[int, ...]) -> np.ndarray:
+def _fresh(seed: int, individual_id: int, layer_id: int, place: int, name: str, shape: tuple[int, ...]) -> np.ndarray:
     """Returns a fresh array: He-normal filters and classifier (He et al. 2015), unit normalisation, zero bias."""
     if name in ("scale", "var"):
         return np.ones(shape, np.float32)
     if name in ("bias", "mean"):
         return np.zeros(shape, np.float32)
-    generator = keyed_generator(seed, individual_id, Purpose.INITIAL_ARRAY, layer_id, _ARRAYS.index(name))
+    sub_index = place * len(_ARRAYS) + _ARRAYS.index(name)
+    generator = keyed_generator(seed, individual_id, Purpose.INITIAL_ARRAY, layer_id, sub_index)
     fan_in = math.prod(shape[:-1])
     return generator.standard_normal(shape, np.float32) * np.float32(math.sqrt(2.0 / fan_in))
+
+
+def _places(modules: dict[str, Any]) -> dict[str, int]:
+    """Returns each module's place among those of its layer whose first arrays are drawn: each draws its own numbers."""
+    places: dict[str, int] = {}
+    drawn: collections.Counter[int] = collections.Counter()
+    for module in sorted(modules):
+        places[module] = drawn[_position(module)]
+        drawn[_position(module)] += "kernel" in modules[module]
+    return places
 
 
 def _layer_ids(genotype: Genotype) -> dict[int, int]:

@@ -13,7 +13,8 @@ from typing import TypeVar
 import numpy as np
 
 from jaxevo.search.space import Mutation, Task
-from jaxevo.spaces.large_scale.genotype import Activation, Convolution, Genotype, Identity, Layer
+from jaxevo.spaces.large_scale.genotype import Activation, Genotype, Layer
+from jaxevo.spaces.large_scale.layer_types import Convolution, Identity, Operation
 
 T = TypeVar("T")
 
@@ -34,9 +35,16 @@ def reset_weights(generator: np.random.Generator, genotype: Genotype, task: Task
     return genotype
 
 
-def insert_convolution(generator: np.random.Generator, genotype: Genotype, task: Task) -> Genotype:
-    """Inserts a 3 x 3 convolution of stride 1 or 2 anywhere, with as many channels as its input."""
-    return _insert(generator, genotype, Convolution(Fraction(1), 1, 1, int(generator.integers(2))))
+def insertion(name: str, layer_type: type[Operation]) -> Mutation[Genotype]:
+    """Returns the mutation that inserts a layer of a type anywhere, with batch-norm + ReLU or without, at random."""
+
+    def insert(generator: np.random.Generator, genotype: Genotype, task: Task) -> Genotype:
+        operation = layer_type.draw(generator)
+        place = int(generator.integers(len(genotype.layers) + 1))
+        layer = Layer(genotype.fresh_id, operation, _pick(generator, tuple(Activation)))
+        return dataclasses.replace(genotype, layers=(*genotype.layers[:place], layer, *genotype.layers[place:]))
+
+    return Mutation(name, insert)
 
 
 def remove_convolution(generator: np.random.Generator, genotype: Genotype, task: Task) -> Genotype | None:
@@ -91,11 +99,6 @@ def filter_size(generator: np.random.Generator, genotype: Genotype, task: Task) 
     return _replace_convolution(genotype, index, **{side: half})
 
 
-def insert_one_to_one(generator: np.random.Generator, genotype: Genotype, task: Task) -> Genotype:
-    """Inserts an identity anywhere."""
-    return _insert(generator, genotype, Identity())
-
-
 def add_skip(generator: np.random.Generator, genotype: Genotype, task: Task) -> Genotype | None:
     """Joins two random backbone points, earlier to later, that nothing joins yet."""
     points = genotype.points
@@ -122,12 +125,12 @@ MUTATIONS: tuple[Mutation[Genotype], ...] = (
     Mutation("ALTER-LEARNING-RATE", alter_learning_rate),
     Mutation("IDENTITY", identity),
     Mutation("RESET-WEIGHTS", reset_weights, inherits=False),
-    Mutation("INSERT-CONVOLUTION", insert_convolution),
+    insertion("INSERT-CONVOLUTION", Convolution),
     Mutation("REMOVE-CONVOLUTION", remove_convolution),
     Mutation("ALTER-STRIDE", alter_stride),
     Mutation("ALTER-NUMBER-OF-CHANNELS", alter_number_of_channels),
     Mutation("FILTER-SIZE", filter_size),
-    Mutation("INSERT-ONE-TO-ONE", insert_one_to_one),
+    insertion("INSERT-ONE-TO-ONE", Identity),
     Mutation("ADD-SKIP", add_skip),
     Mutation("REMOVE-SKIP", remove_skip),
 )
@@ -172,10 +175,3 @@ def _replace_convolution(genotype: Genotype, index: int, **changes: object) -> G
     layers = list(genotype.layers)
     layers[index] = dataclasses.replace(layer, operation=operation)
     return dataclasses.replace(genotype, layers=tuple(layers))
-
-
-def _insert(generator: np.random.Generator, genotype: Genotype, operation: Convolution | Identity) -> Genotype:
-    """Inserts a layer anywhere in the backbone, followed at random by batch-norm + ReLU or by nothing."""
-    place = int(generator.integers(len(genotype.layers) + 1))
-    layer = Layer(genotype.fresh_id, operation, _pick(generator, tuple(Activation)))
-    return dataclasses.replace(genotype, layers=(*genotype.layers[:place], layer, *genotype.layers[place:]))

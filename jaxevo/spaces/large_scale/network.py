@@ -12,13 +12,14 @@ from jaxevo.layers.convolution import Convolve
 from jaxevo.settings import ComputeDtype, Settings
 from jaxevo.spaces.large_scale.architecture import Architecture
 from jaxevo.spaces.large_scale.genotype import Activation
+from jaxevo.spaces.large_scale.layer_types.operation import How
 
 
 class Phenotype(nn.Module):
     """The network that an architecture describes.
 
-    Its parameters are named by position: `convolution_1`, `batch_norm_1`, ..., `classifier`. They are float32, and so
-    are the running statistics, whatever it computes in.
+    Its modules are named by kind and position: `convolution_1`, `batch_norm_1`, ..., `classifier`. Their
+    parameters are float32, and so are the running statistics, whatever it computes in.
 
     Attributes:
         architecture: what to compute.
@@ -52,20 +53,10 @@ class Phenotype(nn.Module):
         """
         chex.assert_shape(images, (None, *self.architecture.image_shape))
         dtype = jnp.dtype(self.compute_dtype)
+        how = How(self.compute_dtype, self.convolve)
         points = [jnp.asarray(images, dtype)]
         for position, layer in enumerate(self.architecture.layers, start=1):
-            point = points[-1]
-            if layer.filter_shape is not None:
-                point = nn.Conv(
-                    layer.channels,
-                    layer.filter_shape,
-                    strides=(layer.stride, layer.stride),
-                    padding="SAME",
-                    use_bias=False,
-                    dtype=dtype,
-                    conv_general_dilated=self.convolve,
-                    name=f"convolution_{position}",
-                )(point)
+            point = layer.operation.apply(points[-1], position, how)
             for source, target in self.architecture.skips:
                 if target == position:
                     point = point + fit(points[source], point.shape)
@@ -128,11 +119,10 @@ def variable_shapes(phenotype: Phenotype) -> dict[str, dict[str, dict[str, jax.S
     params: dict[str, dict[str, jax.ShapeDtypeStruct]] = {}
     batch_stats: dict[str, dict[str, jax.ShapeDtypeStruct]] = {}
     for position, layer in enumerate(layers, start=1):
-        if layer.filter_shape is not None:
-            kernel = _float32(*layer.filter_shape, points[position - 1][2], layer.channels)
-            params[f"convolution_{position}"] = {"kernel": kernel}
+        for kind, arrays in layer.operation.arrays.items():
+            params[f"{kind}_{position}"] = {name: _float32(*shape) for name, shape in arrays.items()}
         if layer.activation is Activation.BATCH_NORM_RELU:
-            channels = _float32(layer.channels)
+            channels = _float32(points[position][2])
             params[f"batch_norm_{position}"] = {"scale": channels, "bias": channels}
             batch_stats[f"batch_norm_{position}"] = {"mean": channels, "var": channels}
     classes = phenotype.num_classes

@@ -140,8 +140,7 @@ def _body(compiled: Architecture, settings: Settings) -> Iterator[str]:
     narrow = settings.compute_dtype != "float32"
     dtype = f", dtype=jnp.{settings.compute_dtype}" if narrow else ""
     sources = {source for source, _ in compiled.skips}
-    if any(layer.filter_shape is not None for layer in compiled.layers):
-        yield f'convolution = partial(nn.Conv, padding="SAME", use_bias=False{dtype})'
+    yield from dict.fromkeys(line for layer in compiled.layers for line in layer.operation.definitions(dtype))
     if _normalises(compiled):
         options = f"use_running_average=not train, momentum={settings.batch_norm_decay!r}{dtype}"
         yield f"batch_norm = partial(nn.BatchNorm, {options})"
@@ -165,12 +164,12 @@ def _body(compiled: Architecture, settings: Settings) -> Iterator[str]:
 
 
 def _layer_lines(compiled: Architecture, position: int) -> Iterator[str]:
-    """Yields a statement each for a layer's convolution, the skips that enter it, and its activation."""
+    """Yields a statement each for a layer's operation, the skips that enter it, and its activation."""
     layer = compiled.layers[position - 1]
-    if layer.filter_shape is not None:
-        strides = f", strides=({layer.stride}, {layer.stride})" if layer.stride > 1 else ""
-        arguments = f'{layer.channels}, {layer.filter_shape}{strides}, name="convolution_{position}"'
-        yield f"x = convolution({arguments})(x)  # {_size(compiled, position)}"
+    *lines, last = layer.operation.source(position) or [""]
+    yield from lines
+    if last:
+        yield f"{last}  # {_size(compiled, position)}"
     for source, target in compiled.skips:
         if target == position and compiled.shapes[source] == compiled.shapes[target]:
             yield f"x = x + {_point(source)}"

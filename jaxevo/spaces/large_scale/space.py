@@ -1,5 +1,6 @@
 """The space as the value that evolution is handed."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,8 @@ from jaxevo.spaces.large_scale import cost
 from jaxevo.spaces.large_scale.architecture import Architecture, architecture
 from jaxevo.spaces.large_scale.drawing import draw
 from jaxevo.spaces.large_scale.genotype import Genotype, genotype_from_json
-from jaxevo.spaces.large_scale.mutation import MUTATIONS
+from jaxevo.spaces.large_scale.layer_types import PAPER, Operation
+from jaxevo.spaces.large_scale.mutation import MUTATIONS, insertion
 
 
 @dataclass(frozen=True)
@@ -18,14 +20,18 @@ class LargeScale:
 
     Attributes:
         initial_learning_rate: of the initial individuals, which have no layers.
+        layer_types: of the layers that genotypes may have.
     """
 
     initial_learning_rate: float
+    layer_types: tuple[type[Operation], ...] = PAPER
 
-    @property
+    @functools.cached_property
     def mutations(self) -> Sequence[Mutation[Genotype]]:
-        """The eleven of the paper."""
-        return MUTATIONS
+        """The eleven of the paper, and the insertion of each layer type that the paper does not have."""
+        others = [layer_type for layer_type in self.layer_types if layer_type not in PAPER]
+        names = [f"INSERT-{layer_type.name.upper().replace('_', '-')}" for layer_type in others]
+        return (*MUTATIONS, *map(insertion, names, others))
 
     def initial(self) -> Genotype:
         """Returns a network without hidden layers (Real et al. 2017, section 3.1)."""
@@ -37,7 +43,7 @@ class LargeScale:
 
     def from_json(self, value: Any) -> Genotype:
         """Reads what `to_json` returned; raises `ValueError` with a sentence for anything else."""
-        return genotype_from_json(value)
+        return genotype_from_json(value, self.layer_types)
 
     def architecture(self, genotype: Genotype, task: Task) -> Architecture:
         """Returns what of a genotype is compiled."""

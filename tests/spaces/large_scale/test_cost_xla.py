@@ -1,24 +1,22 @@
 """The analytic FLOPs of convolutions and matrix products, against XLA's own count of the same equations."""
 
-import functools
 from fractions import Fraction
 
 import jax
 import numpy as np
 import pytest
 from helpers.genotypes import BN_RELU, EXAMPLES, convolution, one_to_one, random_genotype
+from helpers.xla_flops import BATCH, CLASSES, equations, forward_flops, training_flops
 
 from jaxevo.networks.training import carry_shapes, make_train_step
 from jaxevo.settings import Settings
 from jaxevo.spaces.large_scale.architecture import architecture
 from jaxevo.spaces.large_scale.cost import cost
 from jaxevo.spaces.large_scale.genotype import Genotype
+from jaxevo.spaces.large_scale.layer_types.convolution import PlacedConvolution
 from jaxevo.spaces.large_scale.network import Phenotype, variable_shapes
 
-BATCH = 3
-CLASSES = 4
 EVEN, ODD = (8, 8, 3), (9, 7, 2)
-MATRIX = ("conv_general_dilated", "dot_general")
 
 
 def drawn(*layers, skips=()):
@@ -61,57 +59,6 @@ CASES = DRAWN | {name: (genotype, EVEN) for name, genotype in EXAMPLES.items()} 
 over_cases = pytest.mark.parametrize(("genotype", "shape"), CASES.values(), ids=CASES.keys())
 
 
-def equations(jaxpr):
-    """Goes through all equations of a jaxpr and of those inside it."""
-    for equation in jaxpr.eqns:
-        yield equation
-        for value in equation.params.values():
-            for inner in value if isinstance(value, tuple | list) else (value,):
-                if hasattr(inner, "eqns"):
-                    yield from equations(inner)
-                elif hasattr(inner, "jaxpr"):
-                    yield from equations(inner.jaxpr)
-
-
-def matrix_flops(function, *arguments):
-    """Returns the FLOPs that XLA counts for the convolutions and matrix products of a function, one by one."""
-    jaxpr = jax.make_jaxpr(function)(*arguments).jaxpr
-    found = [equation for equation in equations(jaxpr) if equation.primitive.name in MATRIX]
-    return sum(xla_flops(equation) for equation in found)
-
-
-_counted: dict = {}
-"""XLA's counts by equation: most networks share some."""
-
-
-def xla_flops(equation):
-    """Returns XLA's count for one equation alone."""
-    shapes = tuple((variable.aval.shape, variable.aval.dtype) for variable in equation.invars)
-    key = equation.primitive.name, str(sorted(equation.params.items(), key=str)), shapes
-    if key not in _counted:
-        operands = [jax.ShapeDtypeStruct(*shape) for shape in shapes]
-        alone = jax.jit(lambda *values: equation.primitive.bind(*values, **equation.params))
-        _counted[key] = alone.lower(*operands).cost_analysis()["flops"]
-    return _counted[key]
-
-
-def forward_flops(genotype, shape):
-    network = Phenotype(architecture(genotype, shape), CLASSES)
-    images = jax.ShapeDtypeStruct((BATCH, *shape), np.float32)
-    apply = functools.partial(network.apply, train=False)
-    return matrix_flops(apply, variable_shapes(network), images)
-
-
-def training_flops(genotype, shape):
-    network, settings = Phenotype(architecture(genotype, shape), CLASSES), Settings()
-    batch = (
-        jax.ShapeDtypeStruct((BATCH, *shape), np.float32),
-        jax.ShapeDtypeStruct((BATCH,), np.int32),
-    )
-    carry = carry_shapes(variable_shapes(network), settings)
-    return matrix_flops(make_train_step(network, settings), carry, batch, np.float32(0.1))
-
-
 @over_cases
 def test_the_forward_pass_costs_what_xla_counts(genotype, shape):
     found = cost(architecture(genotype, shape), CLASSES, BATCH)
@@ -127,11 +74,12 @@ def test_a_training_step_costs_what_xla_counts(genotype, shape):
 
 def test_the_random_genotypes_have_convolutions_and_skips_of_all_kinds():
     found = [architecture(genotype, shape) for genotype, shape in RANDOM.values()]
-    layers = [layer for compiled in found for layer in compiled.layers if layer.filter_shape is not None]
-    assert {layer.stride > 1 for layer in layers} == {True, False}
-    assert {layer.filter_shape for layer in layers} > {(3, 3)}
+    operations = [layer.operation for compiled in found for layer in compiled.layers]
+    convolutions = [operation for operation in operations if isinstance(operation, PlacedConvolution)]
+    assert {operation.stride > 1 for operation in convolutions} == {True, False}
+    assert {operation.filter_shape for operation in convolutions} > {(3, 3)}
     assert any(compiled.skips for compiled in found)
-    assert sum(layer.filter_shape is not None for compiled in found for layer in compiled.layers) > 20
+    assert len(convolutions) > 20
 
 
 def test_the_equations_counted_are_all_there():

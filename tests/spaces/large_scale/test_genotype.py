@@ -26,7 +26,10 @@ from helpers.genotypes import (
 from jaxevo.reports.drawing import drawing_text
 from jaxevo.spaces.large_scale.architecture import architecture, computing_layers
 from jaxevo.spaces.large_scale.drawing import draw
-from jaxevo.spaces.large_scale.genotype import Activation, Convolution, Genotype, Identity, Layer, genotype_from_json
+from jaxevo.spaces.large_scale.genotype import Activation, Genotype, Layer, genotype_from_json
+from jaxevo.spaces.large_scale.layer_types import Convolution, Identity
+from jaxevo.spaces.large_scale.layer_types.convolution import PlacedConvolution
+from jaxevo.spaces.large_scale.layer_types.identity import PlacedIdentity
 
 examples = pytest.mark.parametrize("genotype", EXAMPLES.values(), ids=EXAMPLES.keys())
 
@@ -391,7 +394,7 @@ def test_different_skips_make_different_architectures():
 
 def test_channel_factors_are_resolved_to_channel_numbers():
     genotype = Genotype(0.1, (convolution(1, 4), convolution(2, Fraction(1, 2))))
-    assert [layer.channels for layer in architecture(genotype, IMAGE_SHAPE).layers] == [12, 6]
+    assert [layer.operation.shape[2] for layer in architecture(genotype, IMAGE_SHAPE).layers] == [12, 6]
 
 
 def test_factors_that_resolve_to_the_same_channels_share_one_architecture():
@@ -402,9 +405,13 @@ def test_factors_that_resolve_to_the_same_channels_share_one_architecture():
 
 def test_layers_stand_as_they_compute():
     found = architecture(RICH, IMAGE_SHAPE)
-    assert [layer.filter_shape for layer in found.layers] == [(3, 3), None, (5, 1), None, (1, 7)]
-    assert [layer.stride for layer in found.layers] == [1, 1, 2, 1, 1]
-    assert [layer.channels for layer in found.layers] == [12, 12, 18, 18, 18]
+    assert [layer.operation for layer in found.layers] == [
+        PlacedConvolution((8, 8, 3), (8, 8, 12), (3, 3), stride=1),
+        PlacedIdentity((8, 8, 12), (8, 8, 12)),
+        PlacedConvolution((8, 8, 12), (4, 4, 18), (5, 1), stride=2),
+        PlacedIdentity((4, 4, 18), (4, 4, 18)),
+        PlacedConvolution((4, 4, 18), (4, 4, 18), (1, 7), stride=1),
+    ]
     assert [layer.activation for layer in found.layers] == [BN_RELU, LINEAR, LINEAR, BN_RELU, BN_RELU]
     assert found.skips == ((0, 2), (1, 3), (1, 5), (2, 4))
 
@@ -492,7 +499,7 @@ def test_strides_within_the_map_have_architectures_of_their_own():
 def test_the_map_that_bounds_a_stride_is_the_one_before_the_layer():
     layers = (convolution(1, log2_stride=2), convolution(2, log2_stride=2))
     found = architecture(Genotype(0.1, layers), (8, 8, 1))
-    assert [layer.stride for layer in found.layers] == [4, 2]
+    assert [layer.operation.stride for layer in found.layers] == [4, 2]
 
 
 @examples
@@ -501,7 +508,7 @@ def test_computing_layers_stand_one_for_one_in_the_architecture(genotype):
     found = architecture(genotype, IMAGE_SHAPE).layers
     assert [layer.activation for layer in layers] == [layer.activation for layer in found]
     assert [getattr(layer.operation, "filter_shape", None) for layer in layers] == [
-        layer.filter_shape for layer in found
+        getattr(layer.operation, "filter_shape", None) for layer in found
     ]
 
 

@@ -30,8 +30,9 @@ from jaxevo.settings import Settings
 from jaxevo.spaces import space_from
 from jaxevo.spaces.large_scale import mutation
 from jaxevo.spaces.large_scale.architecture import architecture
-from jaxevo.spaces.large_scale.genotype import Convolution, Genotype
+from jaxevo.spaces.large_scale.genotype import Genotype
 from jaxevo.spaces.large_scale.inheritance import first_variables
+from jaxevo.spaces.large_scale.layer_types import Convolution
 from jaxevo.spaces.large_scale.network import Phenotype, variable_shapes
 
 SHAPE = (8, 8, 2)

@@ -26,7 +26,8 @@ from helpers.genotypes import (
 
 from jaxevo.search.evolution import mutants
 from jaxevo.spaces.large_scale import mutation
-from jaxevo.spaces.large_scale.genotype import Convolution, Genotype, Identity, genotype_from_json
+from jaxevo.spaces.large_scale.genotype import Genotype, genotype_from_json
+from jaxevo.spaces.large_scale.layer_types import Convolution, Identity
 
 MUTATIONS = {one.name: one.apply for one in mutation.MUTATIONS}
 IMAGE_SHAPE = (8, 8, 3)

@@ -14,7 +14,9 @@ from jaxevo.search.evolution import mutants
 from jaxevo.spaces.large_scale.architecture import architecture, computing_layers
 from jaxevo.spaces.large_scale.cost import cost
 from jaxevo.spaces.large_scale.drawing import draw
-from jaxevo.spaces.large_scale.genotype import Activation, Convolution, Genotype, genotype_from_json
+from jaxevo.spaces.large_scale.genotype import Activation, Genotype, genotype_from_json
+from jaxevo.spaces.large_scale.layer_types import Convolution
+from jaxevo.spaces.large_scale.layer_types.convolution import PlacedConvolution
 from jaxevo.spaces.large_scale.mutation import MUTATIONS
 
 IMAGE_SHAPES = [(8, 8, 1), (28, 28, 1), (32, 32, 3), (5, 9, 2), (1, 1, 1)]
@@ -110,7 +112,8 @@ def test_an_architecture_keeps_every_layer_that_computes_and_no_other(seed, leng
     entered = {target for _, target in found.skips}
     assert len(found.layers) == len(computing_layers(genotype)) == len(found.shapes) - 1
     for position, layer in enumerate(found.layers, start=1):
-        assert layer.filter_shape is not None or layer.activation is Activation.BATCH_NORM_RELU or position in entered
+        convolves = isinstance(layer.operation, PlacedConvolution)
+        assert convolves or layer.activation is Activation.BATCH_NORM_RELU or position in entered
     assert min(min(shape) for shape in found.shapes) >= 1
 
 
@@ -151,10 +154,11 @@ class Computation:
         values = [self.name("image")]
         for position, layer in enumerate(found.layers, start=1):
             value = values[-1]
-            if layer.filter_shape is not None:
-                log2_stride = layer.stride.bit_length() - 1
+            operation = layer.operation
+            if isinstance(operation, PlacedConvolution):
+                log2_stride = operation.stride.bit_length() - 1
                 rows, columns = (windows(size, log2_stride) for size in found.shapes[position - 1][:2])
-                value = self.name("convolution", layer.filter_shape, rows, columns, layer.channels, value)
+                value = self.name("convolution", operation.filter_shape, rows, columns, operation.shape[2], value)
             entering = sorted(values[source] for source, target in found.skips if target == position)
             values.append(self.completed(value, entering, layer.activation))
         return values[-1]
