@@ -14,7 +14,7 @@ from experiments.entry import exit_with
 from experiments.experiment import Experiment, load, names
 from jaxevo.api import begin
 from jaxevo.reports.child import carry_out
-from jaxevo.reports.tasks import Resume
+from jaxevo.reports.jobs import Resume
 from jaxevo.settings import Execution
 
 _ACCURACIES = ("initial_test", "best_validation", "best_test", "ensemble_test")
