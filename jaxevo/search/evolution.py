@@ -194,9 +194,10 @@ def _tell(wall_clock: bool, state: EvolutionState, outcome: Outcome) -> Evolutio
         outcome.fitness,
         outcome.weights,
         outcome.weights_sha256,
+        event=state.events + 1,
     )
     return EvolutionState(
-        events=state.events + 1,
+        events=individual.event,
         births=state.births,
         # Under wall_clock an outcome may come before its virtual time; the clock never goes back.
         clock=max(state.clock, birth.due),
@@ -207,7 +208,7 @@ def _tell(wall_clock: bool, state: EvolutionState, outcome: Outcome) -> Evolutio
         fingerprint=chained(
             state.fingerprint,
             "event",
-            state.events + 1,
+            individual.event,
             individual.id,
             individual.parent_id,
             individual.mutation,

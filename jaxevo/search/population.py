@@ -24,6 +24,7 @@ class Individual:
         fitness: validation accuracy in [0, 1]; 0 when its training failed.
         weights: the folder that holds its trained weights, None when its training failed.
         weights_sha256: their hash, None when its training failed.
+        event: the event that told it, from 1.
     """
 
     id: int
@@ -33,6 +34,7 @@ class Individual:
     fitness: float
     weights: str | None
     weights_sha256: str | None
+    event: int
 
     def __repr__(self) -> str:
         """Returns who it is, where it comes from, and how fit it is."""
@@ -43,7 +45,7 @@ class Individual:
 
 @dataclass(frozen=True, init=False)
 class Population:
-    """The living, ordered by id, so that the oldest comes first."""
+    """The living, ordered by id."""
 
     individuals: Ordered[Individual]
 
@@ -57,7 +59,7 @@ class Population:
         return len(self.individuals)
 
     def __iter__(self) -> Iterator[Individual]:
-        """Goes through the living, the oldest first."""
+        """Goes through the living by id."""
         return iter(self.individuals)
 
     def __getitem__(self, index: int) -> Individual:

@@ -33,13 +33,16 @@ def tournament() -> Selection:
 def aging(sample_size: int) -> Selection:
     """The best of a sample reproduces, the oldest dies. Real et al. 2019, regularized evolution.
 
+    Age counts from the event that told an individual: "the model that was trained the earliest" dies. By id, which
+    counts births, those that took long to train would be old when they come, and selection would be against size.
+
     Raises:
         ValueError: if `sample_size` is less than 1.
     """
     if sample_size < 1:
         raise ValueError(f"sample_size is {sample_size}, but must be 1 or more")
     return Selection(
-        victim=lambda generator, population: 0,
+        victim=lambda generator, population: _first_told(population),
         parent=lambda generator, population: _best_of(sample_size, generator, population),
     )
 
@@ -71,6 +74,11 @@ def _worst_of(sample_size: int, generator: np.random.Generator, population: Popu
     drawn = _draw(generator, population, sample_size)
     # Reversed, because a tie goes to the first drawn: the last drawn of the least fit dies.
     return min(reversed(drawn), key=lambda index: population[index].fitness)
+
+
+def _first_told(population: Population) -> int:
+    events = [individual.event for individual in population]
+    return events.index(min(events))
 
 
 def _anyone(generator: np.random.Generator, population: Population) -> int:

@@ -29,7 +29,7 @@ def test_votes_are_counted_image_by_image():
 
 
 def individual(identifier: int, fitness: float, weights: str | None = "w") -> Individual:
-    return Individual(identifier, None, None, random_genotype(0, 0, (8, 8, 1)), fitness, weights, weights)
+    return Individual(identifier, None, None, random_genotype(0, 0, (8, 8, 1)), fitness, weights, weights, event=1)
 
 
 def test_members_are_the_fittest_with_weights_and_the_best_ever_is_one():

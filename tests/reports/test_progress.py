@@ -14,8 +14,8 @@ from jaxevo.search.population import Individual, Population
 from jaxevo.session.progress import Progress
 from jaxevo.settings import Limits
 
-FIRST = Individual(0, None, None, INITIAL, 0.125, "w", "h")
-BETTER = Individual(7, 0, "INSERT-CONVOLUTION", ONE_CONVOLUTION, 0.5, "w", "h")
+FIRST = Individual(0, None, None, INITIAL, 0.125, "w", "h", 1)
+BETTER = Individual(7, 0, "INSERT-CONVOLUTION", ONE_CONVOLUTION, 0.5, "w", "h", 8)
 
 
 def progressed(events, seconds, best=FIRST, limits=Limits(max_individuals=100), compiling=1.0, training=3.0):  # noqa: B008

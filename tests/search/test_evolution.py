@@ -217,14 +217,20 @@ def test_selection_presses_as_its_name_says(selection):
     assert abs(parent) < 0.05 if selection == "random" else parent > 0.05
 
 
-def test_under_aging_the_oldest_of_the_living_dies():
-    run = Run(dataclasses.replace(SMALL, selection="aging"))
+def test_under_aging_all_live_equally_long_however_long_they_trained():
+    """Counted from birth, an individual that took long would be old when it is told: selection against size."""
+    settings = dataclasses.replace(SMALL, selection="aging", virtual_rate=1e6)
+    run = Run(settings)
+    order, lives = [], []
     for _ in range(200):
-        before = living(run.state)
         run.ask()
-        died = [number for number in before if number not in living(run.state)]
-        assert died == before[: len(died)] == sorted(before)[: len(died)]
+        before = run.state.population
         run.step()
+        order.append(max(run.state.population, key=lambda individual: individual.event).id)
+        run.ask()
+        lives += [run.state.events - individual.event for individual in before.without(run.state.population)]
+    assert order != sorted(order), "nobody was overtaken"
+    assert set(lives) == {settings.population_size - settings.workers}
 
 
 def test_under_aging_with_a_sample_of_all_the_fittest_of_the_living_reproduces():
@@ -377,6 +383,7 @@ def test_what_is_told_joins_the_living():
             "fitness": outcome.fitness,
             "weights": outcome.weights,
             "weights_sha256": outcome.weights_sha256,
+            "event": run.state.events,
         }
 
 

@@ -9,7 +9,7 @@ from jaxevo.search.population import Individual, Population
 
 
 def individual(number):
-    return Individual(number, None, None, INITIAL, number / 10, f"weights/{number}", "hash")
+    return Individual(number, None, None, INITIAL, number / 10, f"weights/{number}", "hash", number + 1)
 
 
 def population_of(*numbers):

@@ -16,9 +16,12 @@ DISTINCT = [0.3, 0.9, 0.1, 0.7, 0.5]
 """Ranks from the worst: 1, 4, 0, 3, 2."""
 
 
-def population_of(fitness):
+def population_of(fitness, events=None):
+    """Returns individuals with ids from 7 up, told in the order of their ids unless their events are given."""
+    events = range(1, len(fitness) + 1) if events is None else events
     return Population(
-        tuple(Individual(7 + place, None, None, INITIAL, value, None, None) for place, value in enumerate(fitness))
+        Individual(7 + place, None, None, INITIAL, value, None, None, event)
+        for place, (value, event) in enumerate(zip(fitness, events, strict=True))
     )
 
 
@@ -91,10 +94,11 @@ def test_the_only_one_alive_reproduces():
 
 
 @pytest.mark.parametrize("fitness", [DISTINCT, DISTINCT[::-1], [0.5] * 5])
-def test_under_aging_the_oldest_dies_whatever_its_fitness(fitness):
-    population = population_of(fitness)
+@pytest.mark.parametrize("events", [(1, 2, 3, 4, 5), (9, 4, 8, 3, 5), (12, 11, 10, 9, 8)])
+def test_under_aging_who_was_told_first_dies_whatever_its_fitness_and_id(fitness, events):
+    population = population_of(fitness, events)
     for seed in range(100):
-        assert population[aging(3).victim(np.random.default_rng(seed), population)].id == 7
+        assert aging(3).victim(np.random.default_rng(seed), population) == events.index(min(events))
 
 
 def test_under_aging_the_best_of_the_sample_reproduces():
