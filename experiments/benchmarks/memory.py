@@ -23,6 +23,7 @@ from jaxevo.settings import Execution, Limits, Settings
 if TYPE_CHECKING:
     from jaxevo.session.progress import Progress, Watcher
 
+_COMPILED = "/jax/core/compile/backend_compile_duration"
 _ROWS = 20
 # Small networks, so that what is measured is the engine: neither their arrays nor their compilation.
 _SETTINGS = Settings(dataset="digits", population_size=50, train_steps=20, max_parameters=20_000)
@@ -36,13 +37,21 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     prepare()
     # They load JAX, which must find the process prepared.
-    from experiments.benchmarks.compile_log import compilations
+    import jax
+
     from jaxevo.session.run import start_run
 
     print("| individuals | layers of the living | programs made or read | memory | allocated |")
     print("| --- | --- | --- | --- | --- |")
     execution = Execution(programs_in_memory=given.programs_in_memory)
-    with tempfile.TemporaryDirectory() as folder, compilations() as compiled:
+    compiled: list[str] = []
+
+    def note(event: str, duration_secs: float, **_: str | int) -> None:
+        if event == _COMPILED:
+            compiled.append(event)
+
+    jax.monitoring.register_event_duration_secs_listener(note)
+    with tempfile.TemporaryDirectory() as folder:
         watcher = _reader(max(1, given.individuals // _ROWS), compiled)
         start_run(Path(folder) / "run", _SETTINGS, Limits(max_individuals=given.individuals), execution, watcher)
     print(f"\npeak: {peak_memory() / 2**20:,.0f} MiB")

@@ -10,10 +10,10 @@ import time
 
 import jax
 import pytest
+from helpers.compile_log import compilations
 from helpers.tiny_runs import command
 from rich.console import Console
 
-from experiments.benchmarks.compile_log import compilations
 from jaxevo.bench import ladder, rungs
 from jaxevo.bench.evolution import SETTINGS
 from jaxevo.bench.extent import FULL, QUICK, Extent

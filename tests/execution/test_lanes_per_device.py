@@ -7,10 +7,9 @@ import sys
 import textwrap
 
 import pytest
-from helpers.tiny_runs import TINY, jaxevo, start
+from helpers.tiny_runs import TINY, flag_texts, jaxevo, start
 
 import jaxevo as package
-from experiments.benchmarks.faults.host import flag_texts
 from jaxevo.data import load
 from jaxevo.execution import placement
 from jaxevo.execution.placement import number_of_lanes

@@ -2,29 +2,31 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-from experiments.benchmarks.faults.host import SNAPSHOT_INTERVAL, TINY, run_arguments
 from jaxevo.session.progress import Watcher
 from jaxevo.session.run import Ended, resume_run, start_run
 from jaxevo.settings import Execution, Limits, Settings
 from jaxevo.storage.workdir import Workdir, manifest_sha256
 
-__all__ = [
-    "TINY",
-    "command",
-    "jaxevo",
-    "journal_lines",
-    "resume",
-    "rewrite_journal",
-    "rewrite_manifest",
-    "run_arguments",
-    "start",
-]
+TINY = {
+    "dataset": "digits",
+    "seed": 3,
+    "population_size": 6,
+    "num_workers": 3,
+    "compile_overhead": 0.0,
+    "selection": "tournament",
+    "train_steps": 6,
+    "batch_size": 20,
+}
+"""Settings of a run whose individuals train for an instant."""
+SNAPSHOT_INTERVAL = 4
+SIGKILLED = -signal.SIGKILL
 
 
 def start(
@@ -43,6 +45,16 @@ def start(
 def resume(path: Path, max_individuals: int | None = None, lanes: int = 2, watcher: Watcher | None = None) -> Ended:
     execution = Execution(lanes, snapshot_interval=SNAPSHOT_INTERVAL)
     return resume_run(path, Limits(max_individuals=max_individuals), execution, watcher or Watcher())
+
+
+def run_arguments(path: Path, max_individuals: int, **changes: object) -> list[str]:
+    """Returns the command line, without its program, that begins a tiny run on two lanes."""
+    flags = {"workdir": path, "max_individuals": max_individuals, "lanes": 2, "snapshot_interval": SNAPSHOT_INTERVAL}
+    return ["run", *flag_texts({**TINY, **flags, **changes})]
+
+
+def flag_texts(flags: dict[str, object]) -> list[str]:
+    return [text for name, value in flags.items() for text in (f"--{name.replace('_', '-')}", str(value))]
 
 
 def command(*arguments: object) -> list[str]:

@@ -16,11 +16,11 @@ import jax
 import numpy as np
 import pytest
 from helpers.births import birth_of, task_of
+from helpers.compile_log import compilations
 from helpers.genotypes import BN_RELU, LINEAR, convolution, one_to_one
 from helpers.tiny_runs import start as start_run
 
 import jaxevo
-from experiments.benchmarks.compile_log import compilations
 from jaxevo.data.dataset import make_dataset
 from jaxevo.execution.lane import Lane
 from jaxevo.networks import compilation

@@ -5,10 +5,10 @@ import shutil
 import jax
 import numpy as np
 import pytest
+from helpers.compile_log import compilations
 from helpers.tiny_runs import resume, start
 
 import jaxevo
-from experiments.benchmarks.compile_log import compilations
 
 EVENTS = 16
 

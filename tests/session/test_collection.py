@@ -3,9 +3,8 @@
 import itertools
 
 import pytest
+from helpers.simulated import Simulated, manifest_of
 
-from experiments.benchmarks.scale.executor import SimulatedExecutor
-from experiments.benchmarks.scale.scenarios import DIGITS, FITTED, manifest_of
 from jaxevo.session.loop import HostLoop
 from jaxevo.session.progress import Watcher
 from jaxevo.settings import Limits, Settings
@@ -14,18 +13,20 @@ from jaxevo.storage.journal import read_journal
 from jaxevo.storage.stored_run import RunWriter, StoredRun
 from jaxevo.storage.workdir import Workdir, weight_names
 
+LANES = 4
 
-class Writing(SimulatedExecutor):
+
+class Writing(Simulated):
     """Makes a folder for the weights of every training, and notes births that run while what they inherit is gone."""
 
     def __init__(self, weights):
-        super().__init__(4, FITTED, 0.6, handed=3)
+        super().__init__(LANES)
         self.weights = weights
         self.robbed = []
 
     def finished(self, timeout):
         present = set(weight_names(self.weights))
-        running = [birth for _, _, birth, *_ in self._running]
+        running = [birth for _, birth in self.running]
         self.robbed += [b.id for b in running if b.inherited is not None and b.inherited.weights not in present]
         records = super().finished(timeout)
         for record in records:
@@ -38,7 +39,7 @@ def session(folder, settings, events, told):
     workdir = Workdir(folder)
     executor = Writing(workdir.weights)
     limits = Limits(max_individuals=events)
-    manifest = manifest_of(settings, DIGITS, limits)
+    manifest = manifest_of(settings, limits)
     content, state = read_journal(workdir.journal), load_latest_snapshot(workdir.snapshots, manifest)
     run = StoredRun(workdir, manifest, content, state)
     with RunWriter(run, 7) as writer:
@@ -88,4 +89,4 @@ def test_what_is_needed_is_kept_and_little_else_over_several_sessions(tmp_path, 
         assert f"orphan-{events}" not in kept
         # What the last events set free may still stand. They are a sixteenth of the population and what was handed over
         # last, and each frees two at most: of whom it kills, and of a dead parent whose last child has finished.
-        assert len(kept) <= len(needed) + 2 * (population_size // 16 + 1 + 3) + 1
+        assert len(kept) <= len(needed) + 2 * (population_size // 16 + 1 + LANES) + 1

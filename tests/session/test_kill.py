@@ -1,9 +1,8 @@
 """kill -9 at special moments; those at every named point and at random ones are in test_faults.py."""
 
-from helpers.tiny_runs import jaxevo, journal_lines, run_arguments, start
+from helpers.tiny_runs import SIGKILLED, jaxevo, journal_lines, run_arguments, start
 
 import jaxevo as package
-from experiments.benchmarks.faults.host import SIGKILLED
 
 EVENTS = 14
 

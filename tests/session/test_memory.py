@@ -2,15 +2,13 @@
 
 import gc
 import os
-import re
 from pathlib import Path
 
 import jax
 import pytest
+from helpers.compile_log import compilations
 from helpers.tiny_runs import TINY
 
-from experiments.benchmarks import memory
-from experiments.benchmarks.compile_log import compilations
 from jaxevo.session.progress import Progress, Watcher
 from jaxevo.session.run import start_run
 from jaxevo.settings import Execution, Limits, Settings
@@ -60,12 +58,3 @@ def test_arrays_on_devices_do_not_pile_up(counted):
     counter, _ = counted
     # Where no lane trains at the moment, they are those of the data set.
     assert min(counter.arrays[-50:]) == min(counter.arrays[:50])
-
-
-def test_the_experiment_prints_what_a_process_holds(capsys):
-    assert memory.main(["--individuals", "20", "--programs-in-memory", "1"]) == 0
-    rows = re.findall(
-        r"^\| (\d+) \| [\d.]+ \| (\d+) \| (\d+) MiB \| (\d+) MiB \|$", capsys.readouterr().out, re.MULTILINE
-    )
-    assert [int(individuals) for individuals, *_ in rows] == list(range(1, 21))
-    assert all(50 < int(allocated) < int(memory) for *_, memory, allocated in rows)

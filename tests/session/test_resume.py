@@ -6,10 +6,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from helpers.tiny_runs import TINY, jaxevo, journal_lines, resume, run_arguments, start
+from helpers.tiny_runs import SIGKILLED, TINY, jaxevo, journal_lines, resume, run_arguments, start
 
 import jaxevo as package
-from experiments.benchmarks.faults.host import SIGKILLED
 from jaxevo.reports.result import write_result
 from jaxevo.reports.verify import verify_run
 from jaxevo.session.progress import INTERRUPTED, Watcher

@@ -6,6 +6,7 @@ from fractions import Fraction
 import jax
 import numpy as np
 import pytest
+from helpers.compile_log import compilations
 from helpers.genotypes import (
     BN_RELU,
     EXAMPLES,
@@ -22,7 +23,6 @@ from helpers.genotypes import (
 )
 from helpers.numpy_network import arrays_by_layer, random_variables
 
-from experiments.benchmarks.compile_log import compilations
 from jaxevo.search.births import Outcome
 from jaxevo.search.evolution import evolution
 from jaxevo.search.space import Task
