@@ -68,7 +68,7 @@ def test_a_seed_whose_trainings_all_failed_has_a_row_and_counts_as_0(tmp_path):
 def test_what_is_measured_is_printed_as_a_table(arguments, heading, rows, tmp_path):
     """In a process of its own: each must find JAX unloaded, so that it starts as a run needs it."""
     environment = {**os.environ, "JAXEVO_CACHE_DIR": str(tmp_path)}
-    command = [sys.executable, "-m", f"experiments.{arguments[0]}", *arguments[1:]]
+    command = [sys.executable, "-m", f"experiments.benchmarks.{arguments[0]}", *arguments[1:]]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     printed = done.stdout[done.stdout.index(heading) :].strip().splitlines()
