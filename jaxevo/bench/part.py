@@ -114,8 +114,8 @@ def main() -> int:
     def send(**fields: Any) -> None:
         print(json.dumps(fields), file=channel, flush=True)
 
-    prepare_process(execution_of(request))
     try:
+        prepare_process(execution_of(request))
         send(result=answer(request, lambda text: send(said=text)))
     except Exception as error:  # Whatever it is, the other parts can still be measured.
         send(error=f"{type(error).__name__}: {error}".splitlines()[0])

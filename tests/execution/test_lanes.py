@@ -16,10 +16,9 @@ from helpers.genotypes import BN_RELU, convolution
 from helpers.numpy_network import forward
 
 from jaxevo.data import load
-from jaxevo.execution import lane
 from jaxevo.execution.lane import Lane
 from jaxevo.execution.local import LocalExecutor
-from jaxevo.networks import compilation
+from jaxevo.networks import compilation, trainer
 from jaxevo.search.births import Outcome
 from jaxevo.settings import Execution, Settings
 from jaxevo.spaces.large_scale.genotype import Genotype, genotype_from_json
@@ -228,7 +227,7 @@ def test_an_absurd_learning_rate_ends_with_fitness_zero_and_a_reason(executor_of
 
 
 def test_validation_logits_that_are_not_finite_fail_the_training(executor_of, monkeypatch, tmp_path):
-    monkeypatch.setattr(lane, "accuracy", lambda *_: None)
+    monkeypatch.setattr(trainer, "accuracy", lambda *_: None)
     record = finish(executor_of(), birth_of(1))[1]
     assert record.outcome == Outcome(1, 0.0, None, None, failure="a logit is not a finite number")
     assert record.test_accuracy is None
@@ -245,19 +244,19 @@ def test_batches_and_fresh_arrays_are_those_of_the_runs_seed_and_the_individual(
 
         return noted
 
-    for function in (lane.plan_training, lane.first_variables):
-        monkeypatch.setattr(lane, function.__name__, noting(function))
+    for function in (trainer.plan_training, trainer.first_variables):
+        monkeypatch.setattr(trainer, function.__name__, noting(function))
     finish(executor_of(seed=7), birth_of(3), birth_of(4))
     assert sorted(asked) == [(name, 7, number) for name in ("first_variables", "plan_training") for number in (3, 4)]
 
 
 def test_test_images_never_fail_a_training(executor_of, digits, one, monkeypatch):
-    measure = lane.accuracy
+    measure = trainer.accuracy
 
     def without_test(evaluate, variables, images, batches, count):
         return None if count == len(digits.test.labels) else measure(evaluate, variables, images, batches, count)
 
-    monkeypatch.setattr(lane, "accuracy", without_test)
+    monkeypatch.setattr(trainer, "accuracy", without_test)
     record = finish(executor_of(), birth_of(5, NETWORK))[5]
     assert record.test_accuracy is None
     assert record.outcome.failure is None

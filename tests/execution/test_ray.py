@@ -153,7 +153,7 @@ def test_workers_killed_repeatedly_are_replaced_and_the_run_ends_the_same(cluste
     assert fingerprint(begun) == fingerprint(undisturbed)
     assert len(watcher.killed) == 4
     assert sum("is lost (it died" in text for text in watcher.notices) == 4
-    assert journal_lines(begun, "loss")
+    assert journal_lines(begun, "lostattempt")
     ids = [record["outcome"]["id"] for record in journal_lines(begun, "record")]
     assert len(ids) == len(set(ids))
 
@@ -176,7 +176,7 @@ def test_a_hanging_worker_is_given_up_and_its_return_changes_nothing(cluster, be
     assert time.monotonic() - began > 6
     assert fingerprint(begun) == fingerprint(undisturbed, EVENTS)
     assert any(f"process {stopped[0]}, is lost (it gave no sign of life" in text for text in watcher.notices)
-    lost = {(loss["id"], loss["number"]) for loss in journal_lines(begun, "loss")}
+    lost = {(loss["id"], loss["number"]) for loss in journal_lines(begun, "lostattempt")}
     counted = {(record["outcome"]["id"], record["attempt"]) for record in journal_lines(begun, "record")}
     assert lost
     assert not lost & counted

@@ -7,9 +7,8 @@ import json
 import jax
 import numpy as np
 import pytest
-from helpers.genotypes import EXAMPLES, random_genotype
+from helpers.genotypes import CLASSES, DRAWN, EVEN, EXAMPLES, ODD, images_of, random_genotype
 from helpers.numpy_network import random_variables
-from test_phenotype import CLASSES, DRAWN, EVEN, ODD, images_of
 
 from experiments.benchmarks.side_by_side import flax_loop
 from experiments.benchmarks.side_by_side import sides as running

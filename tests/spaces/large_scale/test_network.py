@@ -2,13 +2,23 @@
 
 import dataclasses
 import math
-from fractions import Fraction
 
 import chex
 import jax
 import numpy as np
 import pytest
-from helpers.genotypes import BN_RELU, EXAMPLES, convolution, one_to_one, random_genotype
+from helpers.genotypes import (
+    BN_RELU,
+    CLASSES,
+    DRAWN,
+    EVEN,
+    EXAMPLES,
+    ODD,
+    convolution,
+    images_of,
+    one_to_one,
+    random_genotype,
+)
 from helpers.numpy_network import fitted, forward, random_variables
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,47 +32,6 @@ from jaxevo.spaces.large_scale.cost import cost
 from jaxevo.spaces.large_scale.genotype import Genotype
 from jaxevo.spaces.large_scale.network import Phenotype, fit, variable_shapes
 
-CLASSES = 4
-EVEN, ODD = (8, 8, 3), (9, 7, 2)
-
-DRAWN = {
-    "a 1 x 5 filter": Genotype(0.1, (convolution(1, 2, (0, 2)),)),
-    "a 5 x 1 filter of stride 2": Genotype(0.1, (convolution(1, 2, (2, 0), 1, BN_RELU),)),
-    "a filter larger than the image": Genotype(0.1, (convolution(1, 1, (6, 5), 1),)),
-    "a stride larger than the image": Genotype(0.1, (convolution(1, 3, (1, 1), 5), convolution(2))),
-    "a 1 x 1 filter of stride 2": Genotype(0.1, (convolution(1, 2, (0, 0), 1),)),
-    "stride upon stride": Genotype(
-        0.1, (convolution(1, 2, log2_stride=1, activation=BN_RELU), convolution(2, 1, (2, 2), 1))
-    ),
-    "linear identities everywhere": Genotype(
-        0.1,
-        (
-            one_to_one(9),
-            convolution(1, 2),
-            one_to_one(8),
-            one_to_one(7),
-            one_to_one(2, BN_RELU),
-            one_to_one(6),
-        ),
-        ((9, 8), (0, 7), (8, 2), (0, 2)),
-    ),
-    "two skips that become one pair of points": Genotype(
-        0.1, (one_to_one(1), convolution(2), convolution(3)), ((0, 3), (1, 3))
-    ),
-    "a skip around linear identities": Genotype(0.1, (one_to_one(1), one_to_one(2)), ((0, 2),)),
-    "a skip into a linear identity that counts": Genotype(
-        0.1, (convolution(1, 2), one_to_one(2), convolution(3)), ((0, 2), (1, 3))
-    ),
-    "skips that shrink and lose channels": Genotype(
-        0.1,
-        (convolution(1, 4), convolution(2, Fraction(1, 4), (1, 1), 1), convolution(3, 1, (1, 1), 1)),
-        ((0, 2), (1, 3), (0, 3)),
-    ),
-    "a skip that gains channels": Genotype(
-        0.1, (convolution(1, 2), convolution(2, Fraction(3, 2), activation=BN_RELU)), ((0, 2),)
-    ),
-    "a skip over a stride of 4": Genotype(0.1, (convolution(1, 2, log2_stride=2), one_to_one(2, BN_RELU)), ((0, 2),)),
-}
 RANDOM = {f"random {seed}": random_genotype(seed, 30, EVEN, 3_000) for seed in range(10)}
 GENOTYPES = {
     f"{name}, {shape[0]} x {shape[1]}": (genotype, shape)
@@ -83,10 +52,6 @@ PASSES = {
 
 def phenotype_of(genotype, shape, **settings):
     return Phenotype(architecture(genotype, shape), CLASSES, **settings)
-
-
-def images_of(shape, seed=0, batch=4):
-    return np.random.default_rng(seed).standard_normal((batch, *shape)).astype(np.float32)
 
 
 def truncated(genotype, length):
