@@ -1,7 +1,6 @@
 """Births and their outcomes: what is handed to a training, and what comes back."""
 
 import hashlib
-import json
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -35,7 +34,7 @@ class Birth:
         genotype: what to train.
         inherited: what its training starts from, None where nothing is inherited.
         due: when its outcome is told, in virtual seconds.
-        genotype_sha256: the hash of the genotype's JSON values.
+        genotype_sha256: the hash of the genotype.
         architecture: what of the genotype is compiled.
         cost: of the architecture.
         training: the part of the genotype that shapes its training alone.
@@ -94,7 +93,7 @@ def derive(genotype: Any, settings: Settings, space: SearchSpace[Any], task: Tas
     architecture = space.architecture(genotype, task)
     cost = space.cost(architecture, task, settings.batch_size, settings.evaluation_batch_size)
     return Derived(
-        genotype_sha256=hashlib.sha256(json.dumps(space.to_json(genotype), sort_keys=True).encode()).hexdigest(),
+        genotype_sha256=space.sha256(genotype),
         architecture=architecture,
         cost=cost,
         training=space.training(genotype),

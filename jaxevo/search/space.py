@@ -115,10 +115,13 @@ class SearchSpace(Protocol[G]):
         """Returns the genotype that every initial individual has."""
 
     def to_json(self, genotype: G) -> Any:
-        """Returns a genotype as JSON values, by which it is also hashed."""
+        """Returns a genotype as JSON values."""
 
     def from_json(self, value: Any) -> G:
         """Reads what `to_json` returned; raises `ValueError` with a sentence for anything else."""
+
+    def sha256(self, genotype: G) -> str:
+        """Returns a genotype's hash, which goes into the fingerprint of the run."""
 
     def architecture(self, genotype: G, task: Task) -> Hashable:
         """Returns what of a genotype is compiled, in a normal form: equal ones share a program."""

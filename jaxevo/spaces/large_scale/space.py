@@ -45,6 +45,10 @@ class LargeScale:
         """Reads what `to_json` returned; raises `ValueError` with a sentence for anything else."""
         return genotype_from_json(value, self.layer_types)
 
+    def sha256(self, genotype: Genotype) -> str:
+        """Returns the hash of a genotype's JSON values."""
+        return genotype.sha256
+
     def architecture(self, genotype: Genotype, task: Task) -> Architecture:
         """Returns what of a genotype is compiled."""
         return architecture(genotype, task.image_shape)

@@ -76,7 +76,12 @@ class Convolution(Operation):
 
     def to_json(self) -> dict[str, Any]:
         """Returns the genes as JSON values, the channel factor as text such as '3/2'."""
-        return super().to_json() | {"channel_factor": str(self.channel_factor)}
+        return {
+            "channel_factor": str(self.channel_factor),
+            "half_height": self.half_height,
+            "half_width": self.half_width,
+            "log2_stride": self.log2_stride,
+        }
 
     @classmethod
     def from_json(cls, genes: Mapping[str, Any]) -> Self:
