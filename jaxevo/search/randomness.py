@@ -41,7 +41,7 @@ def keyed_generator(
 
 
 class _Key(ISeedSequence):
-    """The key of a Philox. Passed as its argument `key`, it would take three times as long, for an unused system seed."""
+    """The key of a Philox generator. Philox's own argument `key` takes three times as long, for an unused seed."""
 
     def __init__(self, words: np.ndarray) -> None:
         self._words = words
