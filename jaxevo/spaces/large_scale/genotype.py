@@ -77,9 +77,7 @@ class Genotype:
         for source, target in self.skips:
             for point in (source, target):
                 if point not in position:
-                    raise ValueError(
-                        f"skip {source} -> {target} names point {point!r}, which is not in this genotype"
-                    )
+                    raise ValueError(f"skip {source} -> {target} names point {point!r}, which is not in this genotype")
             if position[target] - position[source] < 2:
                 raise ValueError(
                     f"skip {source} -> {target} goes back, or joins neighbours, which the backbone joins already"
