@@ -91,7 +91,7 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
         {"train_labels": np.eye(3, dtype=int)[GOOD_LABELS]},
         r"train_labels: shape is \(20, 3\); give one label per image, \[20\]",
     ),
-    "lacking labels": ({"test_labels": GOOD_LABELS[:9]}, r"test_labels: shape is \(9,\); .* so \[20\]"),
+    "lacking labels": ({"test_labels": GOOD_LABELS[:9]}, r"test_labels: shape is \(9,\); .* per image, \[20\]"),
     "negative label": (
         {"train_labels": np.where(np.arange(20) == 4, -1, GOOD_LABELS)},
         "train_labels: label -1 at index 4 is out of range; with 3 classes give labels from 0 to 2",
@@ -119,7 +119,7 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
         "train_labels: the images are sorted or grouped by class",
     ),
     "too few names": ({"class_names": ["ant", "bee"]}, "train_labels: label 2 at index 2 is out of range"),
-    "one class": ({"train_labels": GOOD_LABELS * 0}, "class_names: the number of classes is 1; give images of at least 2"),
+    "one class": ({"train_labels": GOOD_LABELS * 0}, "class_names: the number of classes is 1; give images"),
     "name no text": ({"class_names": ["ant", 5, "cat"]}, "class_names: 5 is not text; give one text per class"),
 }
 
