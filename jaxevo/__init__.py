@@ -1,6 +1,6 @@
-"""jaxevo: neuro-evolution of image classifiers in JAX, the same run from the same seed.
+"""Reproducible neuro-evolution of image classifiers in JAX: the same seed gives the same run.
 
-It implements "Large-Scale Evolution of Image Classifiers" (Real et al. 2017): networks that know nothing evolve into
+Implements "Large-Scale Evolution of Image Classifiers" (Real et al. 2017): networks without hidden layers evolve into
 large accurate ones by mutation, tournaments and weight inheritance.
 
     run = jaxevo.evolve(dataset="digits", seed=0, max_individuals=100)
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from jaxevo.settings import Execution, Limits, Settings
     from jaxevo.spaces.large_scale.genotype import Genotype
 else:
-    # Names are imported when they are first used, so that `import jaxevo` takes no time. Type checkers must not see
-    # this function: to them every misspelt name would be one of the module's.
+    # Names are imported on first use, so that `import jaxevo` takes no time. Type checkers must not see this function,
+    # or they would accept every misspelt name.
     _HOMES = {
         "Ensemble": "jaxevo.reports.network",
         "Execution": "jaxevo.settings",
@@ -51,7 +51,7 @@ else:
     }
 
     def __getattr__(name):
-        """Imports a public name when it is first used."""
+        """Imports a public name on first use."""
         if name not in _HOMES:
             raise AttributeError(f"module 'jaxevo' has no attribute {name!r}")
         import importlib
@@ -59,5 +59,5 @@ else:
         return getattr(importlib.import_module(_HOMES[name]), name)
 
     def __dir__():
-        """Returns the public names, whether they were used before or not."""
+        """Returns the public names, including those not imported yet."""
         return sorted([*__all__, "__version__"])

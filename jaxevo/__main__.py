@@ -1,4 +1,4 @@
-"""The program `jaxevo`, or `python -m jaxevo`."""
+"""Entry point of `jaxevo` and `python -m jaxevo`."""
 
 import sys
 
@@ -6,7 +6,7 @@ from jaxevo.signals import INTERRUPTED_STATUS, stoppable
 
 
 def main() -> int:
-    """Runs the command line, which any signal may stop from its first moment on; returns the exit status."""
+    """Runs the command line, which signals may stop even while it is imported; returns the exit status."""
     with stoppable():
         try:
             from jaxevo.cli.main import main as command_line

@@ -1,7 +1,7 @@
-"""What a run is made of: the settings that decide its result, the limits that end it, how it is executed, the presets.
+"""Settings of a run, limits that end it, options of its execution, and presets.
 
-`Settings` decide the result and stand in the run's manifest. `Limits` decide only where a run ends, so a finished run
-can be extended with others. `Execution` says on what it runs, which may differ from session to session.
+`Settings` decide the result and are stored in the run's manifest. `Limits` decide only where a run ends, so a finished
+run can be extended with other limits. `Execution` selects hardware and resources, and may differ between sessions.
 """
 
 import dataclasses
@@ -24,69 +24,69 @@ MAX_SEED = 2**63 - 1
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that shapes what a seed produces."""
+    """Settings that decide the result of a run."""
 
     dataset: str = "digits"
-    """What to classify: digits, fashion_mini, a .npz file, a folder of class folders, or a TFDS name (cifar10)."""
+    """Data set: digits, fashion_mini, an .npz file, a folder of class folders, or a TFDS name such as cifar10."""
     seed: int = 0
-    """The run's seed, 0 or more; the same seed and settings give the same run."""
+    """Random seed, 0 or more. The same seed and settings give the same run."""
 
     population_size: int = 100
-    """Set-point of the population: the living and those in flight."""
+    """Target size of the population: living individuals and births in flight."""
     num_workers: int | None = None
-    """Virtual workers, that is births in flight; at most half the population. Default: a quarter of it. It is part
-    of the algorithm, unlike the number of lanes."""
+    """Virtual workers, each with one birth in flight; at most half the population. Unlike lanes, they are part of the
+    algorithm. Default: a quarter of the population."""
     selection: SelectionName = "tournament"
-    """tournament: of a random pair the worse dies, the better reproduces (Real et al. 2017). aging: the best of
-    sample-size reproduces, the oldest dies (Real et al. 2019). random: fitness is ignored (the control)."""
+    """tournament: of a random pair, the less fit dies or the fitter reproduces (Real et al. 2017). aging: the fittest
+    of sample-size reproduces, the oldest dies (Real et al. 2019). random: fitness is ignored (control)."""
     sample_size: int = 25
-    """Individuals that compete to be a parent under --selection aging."""
+    """Individuals that compete to be a parent with --selection aging."""
     inheritance: InheritanceName = "shape"
-    """shape: a child starts from its parent's arrays where layer and shape agree. none: from fresh ones (control)."""
+    """shape: a child starts from its parent's arrays if layer and shape match. none: from fresh arrays (control)."""
     initial_learning_rate: float = 0.1
     """Learning rate of the initial individuals."""
     max_parameters: int | None = None
-    """Budget: trainable parameters of an individual."""
+    """Budget of trainable parameters per individual."""
     max_flops_per_image: int | None = None
-    """Budget: FLOPs of a forward pass of one image."""
+    """Budget of FLOPs per individual for the forward pass of one image."""
     max_memory: int | None = None
-    """Budget: estimated bytes that training or evaluating an individual takes, whichever takes more, with whole
+    """Budget of memory per individual: estimated bytes of training or evaluation, whichever takes more, with full
     batches of batch-size and evaluation-batch-size."""
 
     wall_clock: bool = False
-    """Tell outcomes as they really finish instead of in virtual order: no lane ever waits, but the seed alone no longer
-    gives the run again."""
+    """Tell outcomes in the order they really finish, not in virtual order. No lane ever waits, but the seed alone no
+    longer reproduces the run."""
     birth_overhead: float = 1.0
-    """Virtual seconds that every birth takes beside its FLOPs (loading, saving)."""
+    """Virtual seconds per birth in addition to its FLOPs, for loading and saving."""
     compile_overhead: float = 3.0
-    """Virtual seconds more for a birth whose layers or skips are not its parent's, since it will have to compile. With
-    many lanes it spares them most of their waiting."""
+    """Extra virtual seconds for a birth whose layers or skips differ from its parent's, since it must compile. Saves
+    most of the waiting with many lanes."""
     virtual_rate: float = 2e9
     """FLOPs a virtual worker trains per virtual second."""
 
     train_steps: int = 25_600
-    """Training steps of every individual."""
+    """Training steps per individual."""
     batch_size: int = 50
-    """Images in a training batch."""
+    """Images per training batch."""
     momentum: float = 0.9
     """Momentum of SGD."""
     weight_decay: float = 1e-4
-    """Weight decay of the convolutions' filters."""
+    """Weight decay of the convolution filters."""
     batch_norm_decay: float = 0.9
     """Decay of the running statistics of batch normalisation."""
     crop_padding: int | None = None
-    """Pixels of zero padding before the random crop, 0 for none. Default: by data set."""
+    """Pixels of zero padding before the random crop, 0 for none. Default: depends on the data set."""
     flip: bool | None = None
-    """Flip training images left to right at random. Default: by data set."""
+    """Flip training images left to right at random. Default: depends on the data set."""
     evaluation_batch_size: int = 500
-    """Images in a batch of validation or test."""
+    """Images per validation or test batch."""
     compute_dtype: ComputeDtype = "float32"
-    """What networks compute in. bfloat16, for accelerators (on CPU it is slow): half the width for convolutions,
-    normalised activations and the classifier's product. Parameters, momentum, running statistics, logits and their
-    gradient are float32 either way."""
+    """Data type of convolutions, normalised activations and the classifier's product. bfloat16 is meant for
+    accelerators and slow on CPU. Parameters, momentum, running statistics, logits and their gradient are always
+    float32."""
 
     def __post_init__(self) -> None:
-        """Checks every setting; raises `ValueError` with a sentence for the first that will not do."""
+        """Checks every setting; raises `ValueError` for the first invalid one."""
         _check_types(self)
         _check("seed", self.seed, 0 <= self.seed <= MAX_SEED, f"a number from 0 to {MAX_SEED}")
         _check("population_size", self.population_size, self.population_size >= 2, "2 or more")
@@ -121,25 +121,25 @@ class Settings:
 
     @property
     def workers(self) -> int:
-        """Virtual workers: `num_workers`, or a quarter of the population (Real et al. 2017)."""
+        """The number of virtual workers: `num_workers`, or a quarter of the population (Real et al. 2017)."""
         return self.num_workers if self.num_workers is not None else max(1, self.population_size // 4)
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Where a run ends: at the first told event that meets one of them."""
+    """Limits of a run, which ends at the first told event that meets one of them."""
 
     max_individuals: int | None = None
-    """Stop after that many trained individuals."""
+    """Stop after this many trained individuals."""
     max_flops: float | None = None
-    """Stop once all individuals together have cost that many FLOPs."""
+    """Stop once all individuals together have cost this many FLOPs."""
     max_seconds: float | None = None
-    """Stop after that many seconds of this command."""
+    """Stop after this many seconds of this command."""
     target_accuracy: float | None = None
-    """Stop once an individual reaches that validation accuracy, above 0 and at most 1."""
+    """Stop once an individual reaches this validation accuracy, above 0 and at most 1."""
 
     def __post_init__(self) -> None:
-        """Checks every limit; raises `ValueError` with a sentence for the first that will not do."""
+        """Checks every limit; raises `ValueError` for the first invalid one."""
         _check_types(self)
         for name in ("max_individuals", "max_flops", "max_seconds"):
             value = getattr(self, name)
@@ -148,7 +148,7 @@ class Limits:
         _check("target_accuracy", target, target is None or 0 < target <= 1, "above 0 and at most 1")
 
     def reached(self, events: int, flops: float, seconds: float, accuracy: float) -> str | None:
-        """Returns the name of the limit that is met, or None."""
+        """Returns the name of the first limit that is met, or None."""
         values = {
             "max_individuals": events,
             "max_flops": flops,
@@ -164,47 +164,47 @@ class Limits:
 
 @dataclass(frozen=True)
 class Execution:
-    """On what a session of a run is executed; it shapes no more of what a seed produces than last bits."""
+    """Options of how a session is executed. They affect at most the last bits of the result."""
 
     lanes: int | None = None
-    """Individuals to train at once, on each worker of a cluster; it never shapes the result. Default: by
+    """Individuals that train at once, on a cluster per worker. Does not affect the result. Default: set by
     lanes-per-device."""
     devices_per_lane: int = 1
-    """Devices that share the training of an individual, each a part of every batch: it must divide batch-size. It
-    shapes the result's last bits, which are the same again with the same number."""
+    """Devices that share the training of an individual, each with a part of every batch; must divide batch-size.
+    Affects the last bits of the result, which are reproducible with the same number."""
     lanes_per_device: int | None = None
-    """Lanes that share each device, to use one that a small network leaves idle; it never shapes the result. Instead of
-    lanes, and with one device a lane only. Default: one, on CPU one a core in all."""
+    """Lanes that share each device, to fill one that small networks leave idle. Does not affect the result. Replaces
+    lanes, and needs devices-per-lane 1. Default: one; on CPU, one per core in total."""
     fast: bool = False
-    """On GPUs leave deterministic operations and fixed autotuning off. It trains faster, but then the same seed does
-    not give the same run again."""
+    """Turn off deterministic operations and fixed autotuning on GPUs. Trains faster, but the same seed no longer gives
+    the same run."""
     programs_in_memory: int = 64
-    """Architectures whose programs are kept in memory, on CPU 5 to 10 MB for each; what comes again after its program
-    was dropped is read from disk."""
+    """Architectures whose programs stay in memory, on CPU 5 to 10 MB each. Programs dropped from memory are read from
+    disk when needed again."""
     max_deaths: int = 5
-    """Deaths of its process in the training of one individual, without coming further, after which the run stops and
-    names it."""
+    """Process deaths in the training of one individual, without progress in between, after which the run stops and
+    names the individual."""
     checkpoint_seconds: float = 300.0
-    """Seconds between two checkpoints of a long training, which goes on from the last one after a crash."""
+    """Seconds between checkpoints of a long training, which continues from the last one after a crash."""
     snapshot_interval: int | None = None
-    """Events between two snapshots of the evolution state; after a crash the events since the last one are told again.
+    """Events between snapshots of the evolution state. After a crash, the events since the last one are told again.
     Default: four times the population size, at least 50."""
 
     executor: ExecutorName = "local"
-    """local: the devices of this machine. ray: the workers of a Ray cluster, which all see the work folder."""
+    """local: the devices of this machine. ray: the workers of a Ray cluster, all with access to the work folder."""
     ray_address: str | None = None
-    """Ray cluster to connect to: auto, or HOST:PORT. Default: a Ray of this machine alone, for as long as the run."""
+    """Ray cluster to connect to: auto, or HOST:PORT. Default: start Ray on this machine only, for this session."""
     workers: int | None = None
-    """Ray workers, each a process. Default: one on every node that has what a worker asks for, late ones included."""
+    """Ray workers, each a process. Default: one on every node that has worker-resources, even if it joins late."""
     worker_resources: str | None = None
-    """What each Ray worker asks for, such as CPU=2,GPU=1; nodes without it get none. Default: CPU=1 and all GPUs and
-    TPU chips of its node."""
+    """Resources of each Ray worker, such as CPU=2,GPU=1; nodes without them get no worker. Default: CPU=1 and all GPUs
+    and TPU chips of the node."""
     lease_seconds: float = 900.0
-    """A Ray worker is given up for hung, and its individuals trained elsewhere, once a training gave no sign of life
-    for so long. Every second of training is a sign; compiling and saving are not and must fit in."""
+    """Seconds without a sign of life from a training after which its Ray worker counts as hung and its individuals are
+    trained elsewhere. Training gives a sign every second; compiling and saving give none, so they must take less."""
 
     def __post_init__(self) -> None:
-        """Checks every field; raises `ValueError` with a sentence for the first that will not do."""
+        """Checks every field; raises `ValueError` for the first invalid one."""
         _check_types(self)
         _choice("executor", self.executor, ExecutorName)
         counts = ("lanes", "devices_per_lane", "lanes_per_device", "programs_in_memory", "max_deaths", "workers")
@@ -220,14 +220,14 @@ class Execution:
             _check(name, value, value is None or self.executor == "ray", "left out without executor='ray'")
 
     def events_a_snapshot(self, population_size: int) -> int:
-        """Returns the events between two snapshots.
+        """Returns the number of events between snapshots.
 
-        A snapshot holds the whole population, so by default its cost an event does not grow with the population.
+        A snapshot holds the whole population. The default keeps its cost per event independent of the population size.
         """
         return self.snapshot_interval if self.snapshot_interval is not None else max(50, 4 * population_size)
 
     def resources(self) -> dict[str, float] | None:
-        """Returns `worker_resources` by name, None where they are left to the default.
+        """Returns `worker_resources` by name, None for the default.
 
         Raises:
             ValueError: if they are not NAME=AMOUNT, separated by commas.
@@ -247,12 +247,12 @@ class Execution:
         given = self.lanes_per_device
         wanted = f"left out beside lanes {self.lanes}, which counts those of all devices together"
         _check("lanes_per_device", given, given is None or self.lanes is None, wanted)
-        # They would wait for each other for ever: see `execution.placement.lane_devices`.
+        # Such lanes would deadlock: see `execution.placement.lane_devices`.
         wanted = f"1 with devices_per_lane {self.devices_per_lane}: lanes cannot share several devices"
         _check("lanes_per_device", given, given is None or given == 1 or self.devices_per_lane == 1, wanted)
 
     def check_batch_size(self, batch_size: int) -> None:
-        """Raises `ValueError` where the devices of a lane cannot share a batch evenly."""
+        """Raises `ValueError` if the devices of a lane cannot share a batch evenly."""
         devices = self.devices_per_lane
         below = batch_size // devices * devices
         near = " or ".join(str(size) for size in (below, below + devices) if size > 0)
@@ -264,13 +264,13 @@ def settings_from_json(fields: Any) -> Settings:
     """Returns the settings that `dataclasses.asdict` wrote.
 
     Raises:
-        ValueError: if a field is missing, unknown, or will not do.
+        ValueError: if a field is missing, unknown or invalid.
     """
     if not isinstance(fields, dict):
-        raise ValueError(f"the settings are {fields!r}, but must be an object with a field for each")
+        raise ValueError(f"the settings are {fields!r}, but must be an object with one field per setting")
     known = {field.name for field in dataclasses.fields(Settings)}
     if fields.keys() != known:
-        raise ValueError(f"the settings lack or do not know {', '.join(sorted(known ^ set(fields)))}")
+        raise ValueError(f"the settings have missing or unknown fields: {', '.join(sorted(known ^ set(fields)))}")
     return Settings(**fields)
 
 
@@ -284,7 +284,7 @@ def _choice(name: str, value: str, choices: Any) -> None:
 
 
 def _check_types(given: Settings | Limits | Execution) -> None:
-    """Raises `ValueError` for a field of another type than declared; whole numbers may stand for floats."""
+    """Raises `ValueError` for a field of the wrong type; floats may be given as whole numbers."""
     for name, hint in typing.get_type_hints(type(given)).items():
         value = getattr(given, name)
         kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
@@ -292,7 +292,7 @@ def _check_types(given: Settings | Limits | Execution) -> None:
             continue
         kind = next((kind for kind in kinds if kind in _KINDS), str)
         accepted, words = _KINDS[kind]
-        # True is an int to Python, but no number to a user.
+        # To Python True is an int, to a user it is not.
         fits = isinstance(value, accepted) and isinstance(value, bool) == (kind is bool)
         _check(name, value, fits, words)
         if kind is float and isinstance(value, int):
@@ -307,8 +307,8 @@ _KINDS: dict[type, tuple[type | types.UnionType, str]] = {
 }
 
 
-# Real et al. 2017: population 1000 and a quarter of it as workers, 25,600 steps of batch 50. The virtual clock is set
-# for one accelerator a worker.
+# Real et al. 2017: population 1000 and a quarter of it as workers, 25,600 steps of batch 50. The virtual clock assumes
+# one accelerator per worker.
 _PAPER = Settings(
     dataset="cifar10",
     population_size=1000,
@@ -323,7 +323,7 @@ PRESETS: dict[str, tuple[Settings, Limits]] = {
         Settings(
             dataset="digits",
             population_size=16,
-            # Two lanes hardly wait without it.
+            # Two lanes hardly wait even without it.
             compile_overhead=0.0,
             selection="aging",
             sample_size=5,
@@ -340,7 +340,7 @@ PRESETS: dict[str, tuple[Settings, Limits]] = {
             selection="aging",
             sample_size=5,
             train_steps=400,
-            # Three epochs are too few to gain from augmented images.
+            # Three epochs are too few to gain from augmentation.
             crop_padding=0,
             flip=False,
         ),

@@ -1,4 +1,4 @@
-"""Signals that ask a process to stop: a user's Ctrl-C, a machine that is taken away, a terminal that is closed."""
+"""Handle the signals to stop: Ctrl-C (SIGINT), a machine taken away (SIGTERM), a closed terminal (SIGHUP)."""
 
 import contextlib
 import gc
@@ -20,16 +20,16 @@ Handler = Callable[[int, FrameType | None], None]
 
 @contextlib.contextmanager
 def stoppable() -> Iterator[None]:
-    """Has every signal to stop raise `KeyboardInterrupt`, wherever the process is."""
+    """Raises `KeyboardInterrupt` at every signal to stop, wherever the process is."""
     with _handled_by(_stop):
         yield
 
 
 @contextlib.contextmanager
 def wish_to_stop() -> Iterator[Callable[[], bool]]:
-    """Takes the first signal as a wish to stop cleanly, which is asked for; a later SIGINT ends the process as usual.
+    """Yields a function that returns True once a signal came, for a clean stop; a later SIGINT stops as usual.
 
-    One within a second is the same wish: a terminal or `timeout` may signal a process and its group.
+    A SIGINT within a second is part of the first: a terminal or `timeout` may signal a process and its group.
     """
     came: list[float] = []
 
@@ -44,13 +44,13 @@ def wish_to_stop() -> Iterator[Callable[[], bool]]:
 
 @contextlib.contextmanager
 def _handled_by(handler: Handler) -> Iterator[None]:
-    """Has a function handle the signals to stop."""
+    """Installs a handler of the signals to stop, and restores the previous ones."""
     numbers = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # As it is under `nohup`.
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # Ignored under `nohup`.
         numbers.append(signal.SIGHUP)
     try:
         previous = {number: signal.signal(number, handler) for number in numbers}
-    except ValueError:  # Not the main thread: there the signals stay the caller's.
+    except ValueError:  # Only the main thread may set handlers; elsewhere the caller's remain.
         yield
         return
     try:
@@ -61,10 +61,9 @@ def _handled_by(handler: Handler) -> Iterator[None]:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    """Raises `KeyboardInterrupt` for a signal, now or in an instant.
+    """Raises `KeyboardInterrupt`, or sends the signal again if it came during garbage collection.
 
-    One that Python hands over while it collects garbage would be lost, since nothing can be raised there: JAX has a
-    function of its own called at each collection, so that happens. Such a signal is sent again.
+    An exception raised there would be lost. It does happen, because JAX registers a callback for each collection.
     """
     if not _collecting_garbage(frame):
         raise KeyboardInterrupt
@@ -72,7 +71,7 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 
 def _collecting_garbage(frame: FrameType | None) -> bool:
-    """Returns whether a frame runs in a function that the garbage collector calls."""
+    """Returns True if a frame runs in a callback of the garbage collector."""
     callbacks = [getattr(callback, "__code__", None) for callback in gc.callbacks]
     while frame is not None:
         if frame.f_code in callbacks:

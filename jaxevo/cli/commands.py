@@ -14,23 +14,23 @@ WorkdirArgument = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="WO
 
 @dataclass(frozen=True)
 class RunCommand:
-    """Begin a run in a new folder."""
+    """Start a run in a new folder."""
 
     settings: Annotated[Settings, tyro.conf.arg(name="")]
     limits: Annotated[Limits, tyro.conf.arg(name="")]
     preset: PresetName = "demo"
-    """Settings and limits to start from: demo (digits, five minutes on two cores), small (fashion_mini, ten), paper
+    """Default settings and limits: demo (digits, five minutes on two cores), small (fashion_mini, ten minutes), paper
     (the numbers of Real et al. 2017)."""
     workdir: str | None = None
-    """Where to keep the run. Default: a new folder under runs."""
+    """Folder of the run. Default: a new folder under runs."""
     execution: Annotated[Execution, tyro.conf.arg(name="")] = field(default_factory=Execution)
 
 
 @dataclass(frozen=True)
 class ResumeCommand:
-    """Go on with a run: after a crash, an interruption, or its end.
+    """Resume a run after a crash, an interruption, or its end.
 
-    Limits that are not given stay those of the last session, but for the one that ended it: it is lifted where another
+    Limits that are not given stay those of the last session, except the one that ended it, which is lifted if another
     is given.
     """
 
@@ -39,13 +39,13 @@ class ResumeCommand:
     limits: Annotated[Limits, tyro.conf.arg(name="")] = field(default_factory=Limits)
     execution: Annotated[Execution, tyro.conf.arg(name="")] = field(default_factory=Execution)
     skip_birth: tuple[int, ...] = ()
-    """Births in training to count as failed, where one keeps killing the process. The run is not reproducible from its
-    seed alone then."""
+    """Births in training to count as failed, for one that keeps killing the process. The run is then not reproducible
+    from its seed alone."""
 
 
 @dataclass(frozen=True)
 class ReplayCommand:
-    """Train everyone of a run again, in a new folder and told in the same order, and compare the fingerprints."""
+    """Train all individuals of a run again, in a new folder and in the recorded order, and compare fingerprints."""
 
     source: WorkdirArgument
     """The folder of the run to replay."""
@@ -56,17 +56,17 @@ class ReplayCommand:
 
 @dataclass(frozen=True)
 class VerifyCommand:
-    """Compute every decision of a run again, hash what it keeps, and compare; train lineages again if asked to."""
+    """Recompute every decision of a run, check the hashes of its files, and retrain lineages on demand."""
 
     workdir: WorkdirArgument
     """The run's folder."""
     retrain: Annotated[str | None, tyro.conf.arg(metavar="best|NUMBER")] = None
-    """Whose lineage to train again from its first ancestor: best, or those of so many random individuals."""
+    """Lineages to train again from the first ancestor: that of the best, or those of NUMBER random individuals."""
 
 
 @dataclass(frozen=True)
 class ShowCommand:
-    """Print the best network, its lineage, and the population."""
+    """Print the best network, its lineage and the population."""
 
     workdir: WorkdirArgument
     """The run's folder."""
@@ -76,12 +76,12 @@ class ShowCommand:
 
 @dataclass(frozen=True)
 class TestCommand:
-    """Measure test accuracy: of the best by validation, and of the ensemble's majority vote."""
+    """Measure the test accuracy of the best individual by validation, and of the ensemble's majority vote."""
 
     workdir: WorkdirArgument
     """The run's folder."""
     ensemble_size: int = ENSEMBLE_SIZE
-    """Members of the ensemble, the fittest."""
+    """Members of the ensemble: this many of the fittest individuals."""
 
 
 @dataclass(frozen=True)
@@ -106,10 +106,10 @@ class BenchCommand:
     json: str | None = None
     """File to write all figures to, with versions and flags."""
     quick: bool = False
-    """A quick look, in about a minute: fewer networks, fewer samples."""
+    """Take about a minute: fewer networks, fewer samples."""
     lanes: int | None = None
-    """Lanes that evolve, and the most that scaling is measured with. Default: as many as jaxevo run would have, and for
-    scaling on accelerators twice as many."""
+    """Lanes of the evolution, and most lanes of the scaling. Default: the lanes of jaxevo run; for scaling on
+    accelerators, twice as many."""
 
 
 Command = (
@@ -148,7 +148,7 @@ def parse(arguments: Sequence[str]) -> Command:
 
 
 def _preset(arguments: Sequence[str]) -> PresetName:
-    """Returns the preset that the arguments name, the demo if none or an unknown one (which tyro reports)."""
+    """Returns the preset that the arguments name, or demo if they name none or an unknown one, which tyro reports."""
     for place, argument in enumerate(arguments):
         value = argument.partition("=")[2] if argument.startswith("--preset=") else None
         if argument == "--preset" and place + 1 < len(arguments):

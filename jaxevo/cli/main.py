@@ -1,4 +1,4 @@
-"""The command line: what each command does, and prints."""
+"""Run a command and print its result."""
 
 import os
 import shlex
@@ -36,7 +36,7 @@ _FAILED_STATUS = 1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command; returns 0, 1 when a training could not be carried out, 2 for a user's error, 130 on Ctrl-C."""
+    """Runs a command; returns 0, 1 if a training or check failed, 2 for a user's error, 130 if a signal stopped it."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if arguments == ["--version"]:
         print(f"jaxevo {__version__}")
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         command = parse(arguments)
         return _ACTIONS[type(command)](command)
-    except BrokenPipeError:  # Whoever read has had enough, as `head` has.
+    except BrokenPipeError:  # The reader closed the pipe, as `head` does.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (ValueError, OSError) as error:
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Stopped as stopped:
         print(stopped, flush=True)
         if stopped.busy:
-            os._exit(INTERRUPTED_STATUS)  # Nothing can interrupt a compilation, and a signal is not to wait for it.
+            os._exit(INTERRUPTED_STATUS)  # A compilation cannot be interrupted, and a signal must not wait for it.
         return INTERRUPTED_STATUS
     except KeyboardInterrupt:
         print("Stopped.")
@@ -81,23 +81,23 @@ def _replay(command: ReplayCommand) -> int:
     original, replayed = Run(source), Run(path)
     _sum_up(replayed)
     if replayed.fingerprint == original.fingerprint:
-        print(f"The replay ends with the fingerprint of {source}.")
+        print(f"The replay has the fingerprint of {source}.")
         return 0
-    print(f"The replay ends with another fingerprint than {source}, {original.fingerprint}: see jaxevo verify")
+    print(f"The replay differs from {source}, whose fingerprint is {original.fingerprint}: see jaxevo verify")
     return _FAILED_STATUS
 
 
 def _verify(command: VerifyCommand) -> int:
     findings = verify(command.workdir, _retrain(command.retrain))
     for finding in findings:
-        print(f"NOT AS IT MUST BE: {finding}")
+        print(f"FAILED: {finding}")
     if not findings:
-        print("Everything is as it must be.")
+        print("Verified: no differences found.")
     return _FAILED_STATUS if findings else 0
 
 
 def _retrain(given: str | None) -> Literal["best"] | int | None:
-    """Returns a number as such; `verify` refuses other text than "best"."""
+    """Returns a number as int; `verify` refuses any text but "best"."""
     return int(given) if given is not None and given.isdecimal() else given  # type: ignore[return-value]
 
 
@@ -106,7 +106,7 @@ def _sum_up(run: Run) -> int:
     for name, value in result.items():
         print(f"{name.replace('_', ' '):<26}{_text(name, value)}")
     if result["best_id"] is None:
-        print("No individual has been trained successfully: a lower --initial-learning-rate may help another run.")
+        print("No individual has been trained successfully; try another run with a lower --initial-learning-rate.")
     else:
         print(f"See what evolved: {_command('show', path)}")
     more = "" if result["stop_reason"] == "max_seconds" else f" --max-individuals {2 * result['individuals']}"
@@ -115,7 +115,7 @@ def _sum_up(run: Run) -> int:
 
 
 def _command(name: str, path: Path) -> str:
-    """Returns a command as a user may type it."""
+    """Returns a command for a user to type."""
     return f"jaxevo {name} {shlex.quote(str(path))}"
 
 
@@ -139,7 +139,7 @@ def _show(command: ShowCommand) -> int:
     console.print(_individuals_table(run, f"population after {run.events} events", living))
     print(f"fingerprint {run.fingerprint} after {run.events} events")
     if run.skipped:
-        print(f"not reproducible from its seed alone: skipped by the user were {', '.join(map(str, run.skipped))}")
+        print(f"not reproducible from its seed alone: the user skipped births {', '.join(map(str, run.skipped))}")
     return 0
 
 

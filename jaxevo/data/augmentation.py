@@ -1,4 +1,4 @@
-"""How far images of a data set may be shifted, and whether mirrored, without changing what they show."""
+"""Default augmentation by data set: shifts and mirroring that do not change what an image shows."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ _KNOWN: dict[str, tuple[int, bool]] = {
 
 
 def augmentation_for(name: str, image_shape: tuple[int, ...]) -> tuple[int, bool]:
-    """Crop padding (pixels) and whether to flip left to right.
+    """Returns the crop padding in pixels, and True if images are flipped left to right.
 
-    Sets without an entry of their own get an eighth of the height as padding; colour images (3 channels) are
-    flipped, others are not, because grey ones are mostly drawings and signs that mean something else in a
-    mirror.
+    The padding of unknown sets is an eighth of the height. They are flipped if they are colour images (3 channels):
+    grey ones are mostly drawings and signs, whose meaning a mirror changes.
 
     Args:
-        name: of the data set; a TFDS config or version behind it does not count.
+        name: of the data set; a TFDS config or version after it is ignored.
         image_shape: height, width, channels.
     """
     base_name = name.split("/")[0].split(":")[0]

@@ -1,4 +1,4 @@
-"""Finds the builders of TensorFlow Datasets and tells whether what they build lies ready."""
+"""Find the builders of TensorFlow Datasets and check if their sets are prepared."""
 
 from __future__ import annotations
 
@@ -14,53 +14,52 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tensorflow_datasets.core import DatasetBuilder
 
-# A config or version may follow. Other forms, such as `huggingface:name`, would make TFDS go to the network.
+# A config or version may follow. Other forms, such as `huggingface:name`, would make TFDS use the network.
 _NAME = re.compile(r"[A-Za-z]\w*(/[\w.\-]+)?(:\d+\.\d+\.\d+)?")
 
 
 def data_dir() -> Path:
-    """The folder of prepared sets, TFDS's own default: `$TFDS_DATA_DIR`, else `~/tensorflow_datasets`."""
+    """Returns the folder of prepared sets, TFDS's own default: `$TFDS_DATA_DIR`, else `~/tensorflow_datasets`."""
     return Path(os.environ.get("TFDS_DATA_DIR") or Path.home() / "tensorflow_datasets").expanduser()
 
 
 def archives_dir(folder: Path) -> Path:
-    """Where TFDS looks for archives got by hand, for a folder of prepared sets."""
+    """Returns the folder where TFDS looks for manually downloaded archives, given the folder of prepared sets."""
     return folder / "downloads" / "manual"
 
 
 def known_names() -> tuple[str, ...]:
-    """Names of all sets that TFDS has a builder for, classification or not; asks no network."""
+    """Returns the names of all sets with a TFDS builder, for classification or not, without using the network."""
     import tensorflow_datasets as tfds
 
     return tuple(tfds.list_builders(with_community_datasets=False))
 
 
 def is_known(name: str) -> bool:
-    """Whether TFDS has a builder of this name, or a set of this name was prepared; no matter which config."""
+    """Returns True if TFDS has a builder of this name or a set of this name was prepared, with any config."""
     base_name = re.split("[/:]", name)[0]
     return base_name in known_names() or (base_name.isidentifier() and (data_dir() / base_name).is_dir())
 
 
 def open_builder(name: str, folder: Path, **options: Any) -> DatasetBuilder:
-    """TFDS's builder of a set, prepared or not, in a folder of prepared sets.
+    """Returns TFDS's builder of a set, prepared or not, in a folder of prepared sets.
 
     Raises:
-        ValueError: if TFDS has no such set, config or version, or its builder needs a package that is
-            missing.
+        ValueError: if TFDS has no such set, config or version, or its builder needs a missing package.
     """
     import tensorflow_datasets as tfds
 
     if not _NAME.fullmatch(name):
         raise ValueError(
-            f"dataset: {name!r} is no TFDS name; give one such as cifar10, emnist/letters or cifar10:3.0.2"
+            f"dataset: {name!r} is not a TFDS name; give one such as cifar10, emnist/letters or cifar10:3.0.2"
         )
     try:
         with _quiet():
             return tfds.builder(name, data_dir=str(folder), **options)
     except ImportError as error:
         raise ValueError(
-            f"dataset: TFDS cannot open {name!r} ({str(error).splitlines()[0]}); install what it lacks, or "
-            "give a set that needs none of it"
+            f"dataset: TFDS cannot open {name!r} ({str(error).splitlines()[0]}); install that package, or "
+            "give a set that does not need it"
         ) from error
     except (tfds.core.DatasetNotFoundError, ValueError, AssertionError) as error:
         reason = str(error).splitlines()[0]
@@ -70,12 +69,12 @@ def open_builder(name: str, folder: Path, **options: Any) -> DatasetBuilder:
 
 
 def is_prepared(builder: DatasetBuilder) -> bool:
-    """Whether the set lies ready to be read in the builder's folder."""
+    """Returns True if the builder's folder holds the prepared set."""
     return Path(builder.data_path, "dataset_info.json").is_file()
 
 
 def check_readable(name: str, builder: DatasetBuilder) -> None:
-    """Raises ValueError if a prepared set lies in a format that only TensorFlow reads."""
+    """Raises ValueError if a prepared set is in a format that only TensorFlow reads."""
     from tensorflow_datasets.core.file_adapters import FileFormat
 
     if not builder.info.available_file_formats() & FileFormat.with_random_access():
@@ -87,7 +86,7 @@ def check_readable(name: str, builder: DatasetBuilder) -> None:
 
 
 def how_to_prepare(name: str, builder: DatasetBuilder) -> str:
-    """The sentence for a set that is not prepared: the command, and what to put where without a network."""
+    """Returns the message for a set that is not prepared: the command, and the folder for manual downloads."""
     infos = builder.url_infos or {}
     megabytes = sum(int(info.size) for info in infos.values()) / 1e6
     size = f"{megabytes:,.0f} MB" if infos else "its archives"
@@ -103,13 +102,13 @@ def how_to_prepare(name: str, builder: DatasetBuilder) -> str:
 
 
 def _prepare(name: str) -> str:
-    """The command that prepares a set, as it works from any folder and outside of the environment."""
+    """Returns the command that prepares a set, which works from any folder and outside of the environment."""
     return f"{sys.executable} -m jaxevo.data.prepare {name}"
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keeps TFDS from warning that a set is not prepared: it is asked for just that."""
+    """Silences TFDS's warning about sets that are not prepared, since callers check just that."""
     logger = logging.getLogger("absl")
     level = logger.level
     logger.setLevel(logging.ERROR)

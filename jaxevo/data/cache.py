@@ -1,4 +1,4 @@
-"""Decoded arrays kept between runs, in the user's cache folder. Losing them costs only time."""
+"""Cache of decoded arrays in the user's cache folder. Losing it costs only time."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _KEY = "key"
 
 
 def read_arrays(path: Path, is_current: Callable[[Any], bool]) -> dict[str, np.ndarray] | None:
-    """Reads arrays back, or tells that they have to be made again.
+    """Returns cached arrays, or None if they must be made again.
 
     Args:
         path: of a file written by `write_arrays`.
-        is_current: given the key stored with the arrays, whether they still are what they were made from.
+        is_current: returns True if the key stored with the arrays still describes their source.
 
     Returns:
-        The arrays by name; None if the file is missing, torn (its checksums tell), foreign or not current.
+        The arrays by name; None if the file is missing, torn (by its checksums), foreign or not current.
     """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
@@ -48,7 +48,7 @@ def write_arrays(path: Path, key: Mapping[str, Any], arrays: Mapping[str, np.nda
     """Writes arrays and a JSON key; a reader sees the old file or the whole new one, never a part.
 
     Raises:
-        OSError: if the folder cannot be written to or is full; no partial file is left then.
+        OSError: if the folder cannot be written to or is full. No partial file is left.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(prefix=path.name, suffix=".tmp", dir=path.parent)

@@ -1,4 +1,4 @@
-"""The checks a data set passes before anything starts; a failure is a sentence that says what would do."""
+"""Checks of a data set. A failure names the array, what was given and what to give instead."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _UNLIKELY = 1e-6
 
 
 def check_images(array_name: str, images: np.ndarray) -> np.ndarray:
-    """Returns images as uint8 `[N, H, W, C]`; grey ones given as `[N, H, W]` get one channel.
+    """Returns images as uint8 `[N, H, W, C]`; grey images `[N, H, W]` get one channel.
 
     Raises:
-        ValueError: if the dtype is not uint8, the shape is another, or any length is 0.
+        ValueError: if the dtype is not uint8, the shape does not fit, or any length is 0.
     """
     images = np.asarray(images)
     if images.dtype != np.uint8:
@@ -30,7 +30,7 @@ def check_images(array_name: str, images: np.ndarray) -> np.ndarray:
 
 
 def check_same_image_shape(train_images: np.ndarray, test_images: np.ndarray) -> None:
-    """Raises ValueError if test images `[M, H, W, C]` have not the shape of train images `[N, H, W, C]`."""
+    """Raises ValueError if test images `[M, H, W, C]` and train images `[N, H, W, C]` differ in H, W or C."""
     if train_images.shape[1:] != test_images.shape[1:]:
         raise ValueError(
             f"test_images: height, width, channels are {test_images.shape[1:]}, but "
@@ -39,35 +39,35 @@ def check_same_image_shape(train_images: np.ndarray, test_images: np.ndarray) ->
 
 
 def check_train_size(train_images: np.ndarray) -> None:
-    """Raises ValueError if there are too few images `[N, ...]` to cut a validation split off."""
+    """Raises ValueError if there are too few images `[N, ...]` to cut off a validation split."""
     if len(train_images) < MIN_TRAIN_IMAGES:
         raise ValueError(
-            f"train_images: {len(train_images)} images are too few to hold a tenth out for validation; "
+            f"train_images: {len(train_images)} images are too few to hold out a tenth for validation; "
             f"give at least {MIN_TRAIN_IMAGES}"
         )
 
 
 def check_class_names(class_names: Sequence[str] | None, train_labels: np.ndarray) -> tuple[str, ...]:
-    """Returns the class names by label; None names each class up to the largest train label by its number.
+    """Returns the class names by label; None names each class by its number, up to the largest train label.
 
     Raises:
-        ValueError: if there are fewer than two, or one is not text.
+        ValueError: if there are fewer than two or one is not text.
     """
     if class_names is None:
         labels = _check_integers("train_labels", train_labels)
         largest = int(labels.max()) if labels.size else -1
         if largest >= labels.size > 0:
             raise ValueError(
-                f"train_labels: label {largest} at index {labels.argmax()} is too large, as {labels.size} images "
-                "cannot be of so many classes; give labels counted from 0, without gaps"
+                f"train_labels: label {largest} at index {labels.argmax()} is too large: {labels.size} images "
+                "cannot have so many classes; give labels counted from 0, without gaps"
             )
         class_names = [str(label) for label in range(largest + 1)]
     names = tuple(class_names)
     odd = [name for name in names if not isinstance(name, str)]
     if odd:
-        raise ValueError(f"class_names: {odd[0]!r} is not text; give one text a class, in order of the labels")
+        raise ValueError(f"class_names: {odd[0]!r} is not text; give one text per class, in order of the labels")
     if len(names) < 2:
-        raise ValueError(f"class_names: {len(names)} class cannot be told apart; give images of at least 2 classes")
+        raise ValueError(f"class_names: the number of classes is {len(names)}; give images of at least 2 classes")
     return names
 
 
@@ -75,11 +75,11 @@ def check_labels(array_name: str, labels: np.ndarray, num_images: int, num_class
     """Returns labels as int32 `[num_images]`, all in `[0, num_classes)`.
 
     Raises:
-        ValueError: if they are no integers, not one for each image, or out of range.
+        ValueError: if they are not integers, not one per image, or out of range.
     """
     labels = _check_integers(array_name, labels)
     if labels.shape != (num_images,):
-        raise ValueError(f"{array_name}: shape is {labels.shape}; give one label an image, so [{num_images}]")
+        raise ValueError(f"{array_name}: shape is {labels.shape}; give one label per image, [{num_images}]")
     outside = np.flatnonzero((labels < 0) | (labels >= num_classes))
     if outside.size:
         raise ValueError(
@@ -90,7 +90,7 @@ def check_labels(array_name: str, labels: np.ndarray, num_images: int, num_class
 
 
 def check_shuffled(train_labels: np.ndarray) -> None:
-    """Raises ValueError if labels `[N]` are sorted or grouped: validation, the end of train, would lack classes."""
+    """Raises ValueError if labels `[N]` are sorted or grouped: the end of train, for validation, would lack classes."""
     steps = np.diff(train_labels)
     if np.all(steps >= 0) or np.all(steps <= 0) or _has_a_run_that_no_shuffle_gives(train_labels):
         raise ValueError(
@@ -100,16 +100,16 @@ def check_shuffled(train_labels: np.ndarray) -> None:
 
 
 def _has_a_run_that_no_shuffle_gives(labels: np.ndarray) -> bool:
-    """Returns whether equal labels follow each other for so long as they do in one of a million shuffles."""
+    """Returns True if so many equal labels follow each other as in fewer than one shuffle in a million."""
     starts = np.flatnonzero(np.diff(labels, prepend=-1))
     lengths = np.diff(starts, append=len(labels))
     shares = np.bincount(labels)[labels[starts]] / len(labels)
-    # A run may begin at every label.
+    # Times the number of labels, since a run may begin at each of them.
     return bool(np.any(len(labels) * shares**lengths < _UNLIKELY))
 
 
 def check_every_class_has_images(train_labels: np.ndarray, class_names: tuple[str, ...]) -> None:
-    """Raises ValueError if a class has no label among `[N]`, those left after the validation cut."""
+    """Raises ValueError if a class has no label among `[N]`, the labels left after the validation cut."""
     empty = np.flatnonzero(np.bincount(train_labels, minlength=len(class_names)) == 0)
     if empty.size:
         raise ValueError(
@@ -122,5 +122,5 @@ def check_every_class_has_images(train_labels: np.ndarray, class_names: tuple[st
 def _check_integers(array_name: str, labels: np.ndarray) -> np.ndarray:
     labels = np.asarray(labels)
     if not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(f"{array_name}: dtype is {labels.dtype}; give integers, one an image")
+        raise ValueError(f"{array_name}: dtype is {labels.dtype}; give integers, one per image")
     return labels

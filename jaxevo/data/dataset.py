@@ -1,4 +1,4 @@
-"""What a data set is: three splits of labelled images, checked once, immutable afterwards."""
+"""The data set: three splits of labelled images, checked once and then immutable."""
 
 from __future__ import annotations
 
@@ -34,17 +34,16 @@ class Split(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Labelled images in three splits. Selection sees `validation`, training `train`, neither sees `test`.
+    """Labelled images in three splits. Training sees `train`, selection sees `validation`, neither sees `test`.
 
     Attributes:
-        name: what it was loaded by, without folders.
-        train: the images to learn from.
-        validation: the end of the train images that were given, held out for fitness.
+        name: name or path that it was loaded by, without folders.
+        train: images to train on.
+        validation: the end of the given train images, held out for fitness.
         test: held out from everything but reports.
-        class_names: one a class, by label.
-        crop_padding: zero pixels put around a train image before a random crop back to its size; 0 crops
-            nothing.
-        flip: whether a train image may be mirrored left to right.
+        class_names: one per class, by label.
+        crop_padding: zero pixels around a train image before a random crop back to its size; 0 for no crop.
+        flip: True if a train image may be mirrored left to right.
     """
 
     name: str
@@ -68,7 +67,7 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """sha256 (hex) over all splits' shapes, dtypes and bytes and the class names; not over the name."""
+        """sha256 (hex) of all splits' shapes, dtypes and bytes and of the class names, but not of the name."""
         digest = hashlib.sha256()
         for split in (self.train, self.validation, self.test):
             for array in split:
@@ -84,7 +83,7 @@ class Dataset:
 
     @cached_property
     def std(self) -> np.ndarray:
-        """Standard deviation of the train pixels / 255, float32 `[C]`; 1 for a channel that never changes."""
+        """Standard deviation of the train pixels / 255, float32 `[C]`; 1 for a constant channel."""
         return self._moments[1]
 
     @cached_property
@@ -102,25 +101,25 @@ def make_dataset(
     crop_padding: int | None = None,
     flip: bool | None = None,
 ) -> Dataset:
-    """Checks given arrays and cuts the validation split off the end of train.
+    """Checks arrays and cuts the validation split off the end of train.
 
-    Validation is 5,000 images when 50,000 are given (as in CIFAR), else a tenth, rounded down.
+    Validation is 5,000 of 50,000 images (as for CIFAR), else a tenth, rounded down.
 
     Args:
         name: of the data set.
-        train_split: images uint8 `[N, H, W, C]`, or `[N, H, W]` for grey ones, and labels, any integer dtype
-            `[N]`; in mixed order, at least 10.
+        train_split: images uint8 `[N, H, W, C]`, or `[N, H, W]` for grey ones, and labels `[N]` of any integer dtype;
+            shuffled, at least 10.
         test_split: the same with another N, at least 1.
         class_names: by label; None names them `"0"`, `"1"`, ... up to the largest train label.
-        crop_padding: pixels; None takes what suits sets of this name and image shape.
-        flip: None takes what suits sets of this name and image shape.
+        crop_padding: pixels; None for the default of this name and image shape.
+        flip: True to mirror; None for the default of this name and image shape.
 
     Returns:
-        The data set. Its arrays cannot be written to.
+        The data set. Its arrays are read-only.
 
     Raises:
-        ValueError: if an array's dtype, shape or values do not fit, a class is empty, train is too small or
-            sorted or grouped by class. The sentence names the array, what was given and what would do.
+        ValueError: if an array's dtype, shape or values do not fit, a class is empty, or train is too small, sorted or
+            grouped by class. The message names the array, what was given and what to give instead.
     """
     train_images = check_images("train_images", train_split[0])
     test_images = check_images("test_images", test_split[0])
@@ -155,8 +154,8 @@ def _read_only(array: np.ndarray) -> np.ndarray:
 
 
 def _mean_and_std(pixels: np.ndarray) -> tuple[float, float]:
-    """Exact integer sums, so that the same images give the same bits whatever the order of summing."""
-    # In pieces, as bincount makes eight bytes of each pixel first.
+    """Returns mean and standard deviation of pixels / 255, from integer sums: exact in any order of summing."""
+    # In pieces, because bincount first converts each pixel to eight bytes.
     pieces = [pixels[start : start + 256].reshape(-1) for start in range(0, len(pixels), 256)]
     counts = np.sum([np.bincount(piece, minlength=256) for piece in pieces], axis=0).tolist()
     number = sum(counts)

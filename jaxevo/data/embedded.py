@@ -1,4 +1,4 @@
-"""The data sets that come with this package: `digits` and `fashion_mini`. Each has its licence beside it."""
+"""The data sets in this package: `digits` and `fashion_mini`, each with its licence beside it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def load_digits() -> Dataset:
     """Returns 1,797 handwritten digits, 8 x 8 x 1; the last 360 of a fixed shuffle are the test split.
 
     They are the test set of UCI's Optical Recognition of Handwritten Digits, as scikit-learn ships it. Their grey
-    levels 0 to 16 become 0 to 255 (x * 255 / 16, rounded), so that no two levels fall together.
+    levels 0 to 16 become 0 to 255 (x * 255 / 16, rounded), so that all levels stay distinct.
     `experiments/make_digits.py` made the file.
     """
     arrays = _unpacked("digits.npz.xz")
@@ -32,9 +32,9 @@ def load_digits() -> Dataset:
 
 
 def load_fashion_mini() -> Dataset:
-    """Returns 6,000 train and 1,000 test images of Fashion-MNIST, 28 x 28 x 1, equally many of each class.
+    """Returns 6,000 train and 1,000 test images of Fashion-MNIST, 28 x 28 x 1, the same number of each class.
 
-    They are the first of each class, class after class in turn, so every stretch of ten holds all classes.
+    They are the first of each class, with the classes in turn, so every ten images in a row hold all classes.
     `experiments/make_fashion_mini.py` made the file.
     """
     arrays = _unpacked("fashion_mini.npz.xz")

@@ -1,4 +1,4 @@
-"""Data sets of the user's own: an `.npz` file, or a folder with a folder of images for each class."""
+"""Load a user's own data set: an `.npz` file, or a folder with a folder of images for each class."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _NPZ_ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 
 
 def load_npz(path: Path) -> Dataset:
-    """Loads `train_images`, `train_labels`, `test_images`, `test_labels` and, where given, `class_names`.
+    """Loads `train_images`, `train_labels`, `test_images`, `test_labels` and, optionally, `class_names`.
 
-    Images are uint8 `[N, H, W, C]` or `[N, H, W]`, labels any integers `[N]`, class names text
-    `[num_classes]`; the train images in shuffled order. Pickled objects are never loaded.
+    Images are uint8 `[N, H, W, C]` or `[N, H, W]`, labels any integers `[N]`, class names text `[num_classes]`; the
+    train images must be shuffled. Pickled objects are never loaded.
 
     Raises:
         ValueError: if the file is missing or damaged, lacks an array, or an array does not fit.
@@ -52,21 +52,20 @@ def load_npz(path: Path) -> Dataset:
 def load_folder(path: Path) -> Dataset:
     """Loads `path/train/CLASS/*` and `path/test/CLASS/*`, or `path/CLASS/*` with a sixth held out as test.
 
-    Class names are the names of the folders, sorted; images are PNG, JPEG, BMP, GIF (first frame), TIFF or
-    WebP files of one size. If all are grey they have one channel, else three (transparency is dropped). Which
-    images are held out depends only on the names of class and file: in each class, files are ordered by the
-    sha256 of `CLASS/FILE`, and every sixth is a test image, at least one. The order within a split follows
-    the same hash.
+    Class names are the sorted names of the folders. Images are PNG, JPEG, BMP, GIF (first frame), TIFF or WebP files of
+    one size. If all are grey they have one channel, else three; transparency is dropped. The held-out images depend
+    only on the names of class and file: in each class, files are ordered by the sha256 of `CLASS/FILE`, and every sixth
+    is a test image, at least one. The same hash orders the images of a split.
 
     Raises:
-        ValueError: if there are no class folders, one has no images, train and test have different classes, a
-            file is no image, or the sizes differ; the first odd file is named.
+        ValueError: if there are no class folders, one has no images, train and test have different classes, a file is
+            not an image, or sizes differ; the message names the first such file.
     """
     if (path / "train").is_dir() or (path / "test").is_dir():
         class_names = _class_folders(path / "train")
         if _class_folders(path / "test") != class_names:
             raise ValueError(
-                f"dataset: {str(path)!r} has other class folders in test than in train; give both the same"
+                f"dataset: {str(path)!r} has different class folders in train and test; give both the same"
             )
         train = [file for name in class_names for file in _image_files(path / "train" / name)]
         test = [file for name in class_names for file in _image_files(path / "test" / name)]
@@ -87,7 +86,7 @@ def _class_names(array: np.ndarray) -> list[str]:
     for label, name in enumerate(names):
         if name in names[:label]:
             other = names.index(name)
-            raise ValueError(f"class_names: {name!r} stands for class {other} and {label}; give each its own name")
+            raise ValueError(f"class_names: {name!r} is the name of class {other} and {label}; give each its own name")
     return names
 
 
@@ -122,7 +121,7 @@ def _held_out(files: list[Path]) -> list[Path]:
 
 
 def _hash(file: Path) -> bytes:
-    """A fixed shuffle that does not depend on where the folder lies or in which order the disk lists it."""
+    """Returns the sort key of a fixed shuffle, which depends neither on the folder's path nor on its listing order."""
     return hashlib.sha256(f"{file.parent.name}/{file.name}".encode()).digest()
 
 
@@ -147,11 +146,9 @@ def _open(file: Path) -> Image.Image:
         with Image.open(file) as picture:
             picture.load()
     except (OSError, SyntaxError, UnidentifiedImageError) as error:
-        raise ValueError(
-            f"dataset: {str(file)!r} is no image that can be read ({error}); repair or remove it"
-        ) from error
+        raise ValueError(f"dataset: {str(file)!r} is not a readable image ({error}); repair or remove it") from error
     if picture.mode not in _GREY_MODES | _COLOUR_MODES:
         raise ValueError(
-            f"dataset: {str(file)!r} has pixels of mode {picture.mode!r}; save it with 8 bits a channel, grey or colour"
+            f"dataset: {str(file)!r} has pixels of mode {picture.mode!r}; save it as 8 bits per channel, grey or colour"
         )
     return picture

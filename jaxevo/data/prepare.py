@@ -1,6 +1,6 @@
-"""Prepares a set of TensorFlow Datasets once: `python -m jaxevo.data.prepare cifar10`.
+"""Prepare a TensorFlow Datasets set once: `python -m jaxevo.data.prepare cifar10`.
 
-TFDS's own builder does the work, checksums included; TensorFlow is not needed for most sets.
+TFDS's own builder does the work and checks the checksums. Most sets do not need TensorFlow.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ NETWORK_SECONDS = 5.0
 
 
 def prepare(name: str, archives: Path | None, folder: Path) -> Path:
-    """Prepares a set as array_record, one file a split, from archives at hand or from the network.
+    """Prepares a set as array_record, one file per split, from local archives or the network.
 
-    Meant for a process of its own: where TensorFlow is missing, TFDS sees a stand-in for it from here on.
+    Run it in a process of its own: if TensorFlow is missing, TFDS uses a stand-in for it from then on.
 
     Args:
         name: TFDS name, optionally with config and version.
-        archives: folder with archives under their published file names; None looks in
-            `folder/downloads/manual`. What is not there is downloaded.
+        archives: folder with archives under their published file names, None for `folder/downloads/manual`; missing
+            ones are downloaded.
         folder: the folder of prepared sets.
 
     Returns:
-        Where the prepared set lies.
+        The folder of this prepared set.
 
     Raises:
-        ValueError: if the set is unknown, an archive is missing and its host not reachable within five
-            seconds, an archive is not the published one, or the builder needs the real TensorFlow.
+        ValueError: if the set is unknown, an archive is missing and its host cannot be reached within five seconds, an
+            archive is not the published one, or the builder needs TensorFlow itself.
     """
     if archives is not None and not archives.is_dir():
         raise ValueError(f"--archives: there is no folder {str(archives)!r}; give the one that holds the archives")
@@ -69,19 +69,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except OSError as error:
-        print(f"error: {options.name} cannot be prepared in {folder} ({error}): see to that folder", file=sys.stderr)
+        print(f"error: {options.name} cannot be prepared in {folder} ({error}): check that folder", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("Stopped; what was downloaded whole is kept.")
+        print("Stopped; complete downloads are kept.")
         return INTERRUPTED_STATUS
     print(f"{options.name} is prepared in {place}")
     if folder != data_dir():
-        print(f"For jaxevo to find it there: export TFDS_DATA_DIR={shlex.quote(str(folder.absolute()))}")
+        print(f"To let jaxevo find it: export TFDS_DATA_DIR={shlex.quote(str(folder.absolute()))}")
     return 0
 
 
 def _check_archives(name: str, builder: DatasetBuilder, archives: Path, downloads: Path) -> None:
-    """Asks the host of the first missing archive for a sign of life: TFDS itself would retry for minutes."""
+    """Checks that the host of the first missing archive can be reached, since TFDS would retry for minutes."""
     import requests
 
     for url, info in (builder.url_infos or {}).items():
@@ -98,7 +98,7 @@ def _check_archives(name: str, builder: DatasetBuilder, archives: Path, download
 
 
 def _is_downloaded(url: str, checksum: str, downloads: Path) -> bool:
-    """Whether TFDS kept the file of an earlier download."""
+    """Returns True if TFDS kept the file of an earlier download."""
     from tensorflow_datasets.core.download import resource
 
     file_name = resource.get_dl_fname(url, checksum)
@@ -110,7 +110,7 @@ def _download_and_prepare(name: str, builder: DatasetBuilder, archives: Path) ->
     from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
     from tensorflow_datasets.core.download.util import DownloadError
 
-    # One shard a split: the stored order then is the builder's own, whatever TFDS thinks of shard sizes.
+    # One shard per split keeps the builder's own order, whatever shard sizes TFDS would choose.
     config = tfds.download.DownloadConfig(
         manual_dir=str(archives), num_shards=1, register_checksums=False, try_download_gcs=False
     )
@@ -130,7 +130,7 @@ def _download_and_prepare(name: str, builder: DatasetBuilder, archives: Path) ->
             raise
         raise ValueError(
             f"preparing {name!r} needs TensorFlow itself ({missing}): `pip install tensorflow`, run this "
-            "again, and remove it afterwards if you like; reading needs none"
+            "again, and remove it afterwards if you like; reading does not need it"
         ) from error
 
 
@@ -139,7 +139,7 @@ def _said(error: Exception) -> str:
 
 
 def _missing_tensorflow(error: BaseException | None) -> str | None:
-    """What the stand-in was asked for in vain, if that is at the bottom of an error."""
+    """Returns the part of TensorFlow that the stand-in lacks, if that caused an error, or None."""
     while error is not None:
         if isinstance(error, tensorflow_standin.NeedsTensorFlowError):
             return str(error)

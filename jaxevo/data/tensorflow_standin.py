@@ -1,8 +1,7 @@
-"""Stands in for the few TensorFlow calls that TFDS makes while it prepares a set.
+"""Stand-in for the few TensorFlow calls that TFDS makes to prepare a set.
 
-TFDS prepares array_record files without TensorFlow but for opening files, making text of bytes and writing
-PNG. Those are here, under TensorFlow's names. Anything else that a builder asks for is refused with a
-sentence.
+To prepare array_record files, TFDS needs TensorFlow only to open files, convert bytes and text, and write PNG. These
+calls are here, under TensorFlow's names. Any other raises `NeedsTensorFlowError`.
 """
 
 from __future__ import annotations
@@ -19,11 +18,11 @@ import numpy as np
 
 
 class NeedsTensorFlowError(AttributeError):
-    """A builder asked for a part of TensorFlow that has no stand-in."""
+    """A builder needs a part of TensorFlow that has no stand-in."""
 
 
 class _EagerBytes:
-    """The outcome of an eager operation, as far as TFDS looks at it."""
+    """The result of an eager operation, as far as TFDS uses it."""
 
     def __init__(self, content: bytes):
         self._content = content
@@ -35,15 +34,15 @@ class _EagerBytes:
 class _Namespace(types.ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
-            raise AttributeError(name)  # Python's own questions to a module.
+            raise AttributeError(name)  # Python itself looks these up on modules.
         raise NeedsTensorFlowError(f"{self.__name__}.{name}")
 
 
 def install() -> None:
-    """Makes TFDS, in this process, use the stand-in unless the real TensorFlow is installed.
+    """Makes TFDS use the stand-in in this process, unless TensorFlow is installed.
 
-    Only TFDS sees it: the name `tensorflow` is taken just while TFDS resolves its lazy import, and is free
-    again afterwards, because other packages change their behaviour when they find that name.
+    Only TFDS sees it: `tensorflow` is in `sys.modules` only while TFDS resolves its lazy import, because other packages
+    change their behaviour if they find that name.
     """
     if importlib.util.find_spec("tensorflow") is not None:
         return
@@ -67,7 +66,7 @@ def _standin() -> types.ModuleType:
     )
     return _namespace(
         "tensorflow",
-        __version__="2.99",  # TFDS asks for 2.1 at least.
+        __version__="2.99",  # TFDS requires at least 2.1.
         executing_eagerly=lambda: True,
         io=_namespace("tensorflow.io", gfile=gfile),
         compat=_namespace("tensorflow.compat", as_text=_as_text, as_bytes=_as_bytes),
@@ -94,7 +93,7 @@ def _as_bytes(text: str | bytes) -> bytes:
 
 
 def _encode_png(image: np.ndarray) -> _EagerBytes:
-    """PNG of a uint8 image `[H, W, C]`, C from 1 to 4."""
+    """Returns the PNG of a uint8 image `[H, W, C]`, C from 1 to 4."""
     from PIL import Image
 
     if image.dtype != np.uint8:

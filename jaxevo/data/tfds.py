@@ -1,4 +1,4 @@
-"""Reads image-classification sets of TensorFlow Datasets, without TensorFlow."""
+"""Read image-classification sets of TensorFlow Datasets, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -26,21 +26,20 @@ _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
 def load_tfds(name: str) -> Dataset | None:
-    """Loads a prepared set; the decoded arrays are cached, so the next time takes less than a second.
+    """Loads a prepared set. The decoded arrays are cached, so the next time takes less than a second.
 
-    Its splits `train` and `test` are used, its supervised keys tell the image and the label. Images are kept
-    in stored order, which preparing has shuffled for good.
+    The set must have the splits `train` and `test`; its supervised keys name the image and the label. Images keep their
+    stored order, which was shuffled once when the set was prepared.
 
     Args:
         name: TFDS name, optionally with config and version, as in `emnist/letters` or `cifar10:3.0.2`.
 
     Returns:
-        The set; None if TFDS has no builder of that name and none such is prepared.
+        The set; None if TFDS has no builder of that name and no such set is prepared.
 
     Raises:
-        ValueError: if TFDS has no such config or version, the set is not prepared (the sentence says which
-            command prepares it, and what to put where without a network), or holds no images of one size with
-            one class label each.
+        ValueError: if TFDS has no such config or version, the set is not prepared (the message gives the command, and
+            the folder for manual downloads), or it does not hold images of one size with one class label each.
     """
     entry = _cache_entry(name)
     arrays = read_arrays(entry, _is_current)
@@ -68,7 +67,7 @@ def _read(name: str, builder: DatasetBuilder) -> dict[str, np.ndarray]:
             "set with the splits train and test"
         )
     arrays = {"class_names": np.array(builder.info.features[label_key].names)}
-    # Images stay encoded: TFDS would decode with OpenCV where that is installed, whose JPEG pixels differ.
+    # Images stay encoded: TFDS would decode with OpenCV if that is installed, whose JPEG pixels differ.
     decoders = {image_key: tfds.decode.SkipDecoding()}
     for split in SPLITS:
         records = builder.as_data_source(split, decoders=decoders)
@@ -78,7 +77,7 @@ def _read(name: str, builder: DatasetBuilder) -> dict[str, np.ndarray]:
 
 
 def _keys(name: str, builder: DatasetBuilder) -> tuple[str, str]:
-    """The names of the image and the label among a record's features."""
+    """Returns the names of the image and the label among a record's features."""
     import tensorflow_datasets as tfds
 
     keys: tuple[Any, ...] = tuple(builder.info.supervised_keys or ())
@@ -91,7 +90,7 @@ def _keys(name: str, builder: DatasetBuilder) -> tuple[str, str]:
         and isinstance(kinds[1], tfds.features.ClassLabel)
     ):
         raise ValueError(
-            f"dataset: {name!r} is no image-classification set (its supervised keys are {keys or None}); "
+            f"dataset: {name!r} is not an image-classification set (its supervised keys are {keys or None}); "
             "give one whose supervised keys are an 8-bit image and a class label"
         )
     return keys[0], keys[1]
@@ -127,15 +126,15 @@ def _decode(encoded: bytes, mode: str) -> np.ndarray:
 
 
 def _cache_entry(name: str) -> Path:
-    """One file for each set and folder of prepared sets; what is in it says whether it still holds."""
+    """Returns the cache file of a set in this folder of prepared sets; the key in it tells if it is current."""
     place = hashlib.sha256(f"{name}\n{data_dir().resolve()}".encode()).hexdigest()[:16]
     return cache_dir() / "data" / f"{re.sub(r'[^A-Za-z0-9.]+', '-', name)[:80]}-{place}.npz"
 
 
 def _identity(folder: Path) -> dict[str, Any]:
-    """What tells one preparation of a set from another: its files, and the versions prepared beside it.
+    """Returns the cache key of a prepared set: its files, and the versions prepared beside it.
 
-    Nothing in it needs TFDS, whose import alone takes half of a quick start.
+    It is computed without TFDS, whose import alone takes half of a quick start.
     """
     files = sorted((file.name, file.stat()) for file in folder.iterdir() if file.is_file())
     return {

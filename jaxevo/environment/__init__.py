@@ -1,9 +1,8 @@
-"""Prepares a process for JAX, before JAX starts.
+"""Prepare a process for JAX, before JAX starts.
 
-On CPU, XLA's pool is pinned to one thread and every step is dispatched by the thread that asks for it: so lanes are
-threads that share one device without sharing work, and a result does not depend on their number. Virtual devices are
-made only if an individual is to be trained on several. On GPUs deterministic operations are on, so that no kernel is
-chosen by timing either.
+On CPU, XLA's pool has one thread and every step is dispatched by the thread that calls it. So lanes are threads that
+share a device but no work, and results do not depend on their number. Virtual devices are made only if individuals
+train on several. On GPUs, deterministic operations are on, so that no kernel is chosen by timing.
 """
 
 import logging
@@ -15,7 +14,7 @@ from jaxevo.environment.probe import Found, ask_jax, forget
 from jaxevo.settings import Execution
 
 SWITCH_SECONDS = 0.0005
-"""How long a thread waits for the interpreter. While another thread traces a program, a lane must not wait for the
+"""Seconds that a thread waits for the interpreter. While another thread traces a program, a lane must not wait for the
 default 5 ms: a step of a small network takes a fifth of that."""
 
 _CPU_FLAGS = (
@@ -25,7 +24,7 @@ _CPU_FLAGS = (
     "--xla_backend_optimization_level=1",
     # Compiles 30 % faster than the newer emitters, and what it compiles runs as fast. JAX 0.11 has only the newer ones.
     "--xla_cpu_use_fusion_emitters=false",
-    # One LLVM module a program: another 15 % less work. Lanes keep the cores busy, so splitting it gains no time.
+    # One LLVM module per program: another 15 % less work. Lanes keep the cores busy, so splitting it gains no time.
     "--xla_cpu_parallel_codegen_split_count=1",
 )
 # Deterministic operations imply that no kernel is chosen by timing. The flag that turns autotuning off,
@@ -38,11 +37,11 @@ _FORCED_CPU_DEVICES = "--xla_force_host_platform_device_count"
 
 @dataclass(frozen=True)
 class _Preparation:
-    """What a process was prepared for.
+    """The preparation of this process.
 
     Attributes:
-        platform: of the devices that JAX was expected to take.
-        cpu_devices: number of CPU devices that it has.
+        platform: of the devices that JAX is expected to use.
+        cpu_devices: number of CPU devices.
         executor: of the runs. The host of a cluster keeps JAX off its accelerators.
     """
 
@@ -53,11 +52,11 @@ class _Preparation:
 
 _prepared: _Preparation | None = None
 _forked = False
-"""Whether this process was forked from one in which JAX ran, whose threads a fork does not copy."""
+"""True if this process was forked from one in which JAX ran, whose threads a fork does not copy."""
 
 
 def required_environment(fast: bool = False) -> dict[str, str]:
-    """Returns the environment variables that a run needs, on top of the present ones; `fast` is the setting.
+    """Returns the environment variables that a run needs in addition to the present ones; `fast` is the setting.
 
     Raises:
         ValueError: if JAX does not start on this machine.
@@ -68,14 +67,14 @@ def required_environment(fast: bool = False) -> dict[str, str]:
 def prepare_process(execution: Execution | None = None) -> bool:
     """Prepares this process for a run: JAX, the interpreter's switch interval, and the log of Orbax and TFDS.
 
-    All of it stays as long as the process lives. No other part of jaxevo changes any of it.
+    The preparation lasts as long as the process. No other part of jaxevo changes it.
 
     Args:
-        execution: on what the run is executed; None for all that trains nothing.
+        execution: of the run; None if nothing is trained.
 
     Returns:
-        False if the run must take place in a process of its own: JAX was loaded before with other settings, or runs in
-        the process that this one was forked from, whose threads a fork does not copy.
+        False if the run needs a process of its own: JAX was loaded before with other settings, or runs in the process
+        that this one was forked from, whose threads a fork does not copy.
 
     Raises:
         ValueError: if JAX does not start on this machine.
@@ -95,13 +94,13 @@ def prepare_process(execution: Execution | None = None) -> bool:
     # A flag that no environment variable sets. Asynchronous steps of all lanes would queue for the one pool thread.
     jax.config.update("jax_cpu_enable_async_dispatch", False)
     cpu_devices = _cpu_devices(execution, found.platform)
-    # Virtual devices leave the pool as it is: XLA adds the threads they need, with which the all-reduce was never short
-    # of one, and results depend neither on these nor on the number of lanes. No XLA flag, since those are recorded as
-    # what may shape a result.
+    # Virtual devices leave the pool as it is: XLA adds the threads that their all-reduce needs, and results depend
+    # neither on these nor on the number of lanes. Not an XLA flag, since those are recorded as possible influences on a
+    # result.
     if cpu_devices > 1 and _FORCED_CPU_DEVICES not in os.environ["XLA_FLAGS"]:
         jax.config.update("jax_num_cpu_devices", cpu_devices)
     sys.setswitchinterval(SWITCH_SECONDS)
-    # Orbax and TFDS log every file there, and every error that they raise too.
+    # Orbax and TFDS log every file there, and every error in addition to raising it.
     logging.getLogger("absl").setLevel(logging.CRITICAL)
     os.register_at_fork(after_in_child=_after_fork)
     _prepared = _Preparation(found.platform, cpu_devices, execution.executor)
@@ -109,23 +108,23 @@ def prepare_process(execution: Execution | None = None) -> bool:
 
 
 def check_not_forked() -> None:
-    """Checks that JAX can compute in this process, where it would else wait for ever.
+    """Checks that JAX can compute in this process, so that it does not hang.
 
     Raises:
         RuntimeError: if this process was forked from one that had been prepared and had run JAX.
     """
     if _forked:
         raise RuntimeError(
-            "this process was forked from one in which JAX had run, and JAX would hang in it: start it by "
+            "this process was forked from one in which JAX had run, and JAX would hang in it: start it with "
             "multiprocessing.get_context('spawn'), or fork before anything is computed"
         )
 
 
 def check_platform(platform: str) -> None:
-    """Compares the devices that JAX has taken with those that this process was prepared for.
+    """Checks that JAX uses devices of the platform that this process was prepared for.
 
     Raises:
-        ValueError: if they differ. What was kept of JAX's answers is dropped, so that the next start asks anew.
+        ValueError: if it does not. Cached answers of JAX are deleted, so that the next start asks again.
     """
     if _prepared is not None and platform != _prepared.platform:
         forget()
@@ -136,7 +135,7 @@ def check_platform(platform: str) -> None:
 
 
 def _ask() -> Found:
-    """Asks JAX for its devices, and for each of our flags that the user has not set to a value of their own."""
+    """Asks JAX for its devices, and tries our flags except those that the user has set to another value."""
     named = {flag.split("=")[0] for flag in os.environ.get("XLA_FLAGS", "").split() if flag not in _FLAGS}
     return ask_jax([flag for flag in _FLAGS if flag.split("=")[0] not in named])
 
@@ -148,18 +147,18 @@ def _environment(found: Found, fast: bool) -> dict[str, str]:
     required = {"XLA_FLAGS": " ".join(flags)}
     if found.platform == "cpu":
         required["NPROC"] = "1"
-    # Orbax and TensorFlow's C++ parts print lines that mean nothing to a user.
+    # The C++ parts of Orbax and TensorFlow print lines that mean nothing to a user.
     return required | {"TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2")}
 
 
 def _suffices(prepared: _Preparation, execution: Execution) -> bool:
-    """Returns whether a prepared process will do for a run."""
+    """Returns True if a prepared process suits a run."""
     same_devices = prepared.platform == "cpu" or execution.executor == prepared.executor
     return same_devices and _cpu_devices(execution, prepared.platform) <= prepared.cpu_devices
 
 
 def _cpu_devices(execution: Execution, platform: str) -> int:
-    """Returns how many CPU devices a run needs: one that all lanes share, or a group of its own for each of them."""
+    """Returns the number of CPU devices that a run needs: one for all lanes, or a group of its own for each lane."""
     each = execution.devices_per_lane
     if each == 1 or platform != "cpu":
         return 1
@@ -168,14 +167,14 @@ def _cpu_devices(execution: Execution, platform: str) -> int:
 
 
 def _starts_ray(execution: Execution) -> bool:
-    """Returns whether a run starts a Ray of its own, which forks this process and runs Python code in the fork."""
+    """Returns True if a run starts its own Ray, which forks this process and runs Python code in the fork."""
     ray = sys.modules.get("ray")
     on_already = ray is not None and ray.is_initialized()
     return execution.executor == "ray" and execution.ray_address is None and not on_already
 
 
 def _jax_runs() -> bool:
-    """Returns whether JAX has started its backends, and threads with them, here or where this process was forked."""
+    """Returns True if JAX has started its backends and their threads, here or in the process forked from."""
     bridge = sys.modules.get("jax._src.xla_bridge")
     return bridge is not None and bridge.backends_are_initialized()
 

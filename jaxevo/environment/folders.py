@@ -1,4 +1,4 @@
-"""The folder of everything that is kept between runs only to save time."""
+"""The cache folder, whose content only saves time."""
 
 import os
 from pathlib import Path

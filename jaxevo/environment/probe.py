@@ -1,7 +1,7 @@
-"""What JAX finds on this machine: the kind of its devices, and which flags its XLA knows.
+"""Ask JAX for the kind of this machine's devices and for the flags that its XLA knows.
 
-XLA aborts the process at a flag that it does not know, and JAX can be started only once in a process. So a short child
-process tries the flags and is asked for the devices; the answer is kept in the cache folder.
+XLA aborts the process at an unknown flag, and JAX can start only once in a process. So a short child process tries the
+flags and lists the devices; its answer is kept in the cache folder.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from jaxevo.environment.folders import cache_dir
 from jaxevo.environment.topology import single_host_topology
 
 _QUESTION = "import jax; print(jax.local_devices()[0].platform)"
-# libtpu may take a minute. JAX that takes longer than this waits for something that does not come.
+# libtpu may take a minute. If JAX takes longer than this, it waits for something that never comes.
 _TIMEOUT_SECONDS = 300.0
 _UNKNOWN = re.compile(r"Unknown flags? in XLA_FLAGS:(.*)")
 _DEVICE_FILES = (
@@ -54,11 +54,11 @@ _VARIABLES = (
 
 @dataclass(frozen=True)
 class Found:
-    """What JAX has found.
+    """The answer of JAX.
 
     Attributes:
-        platform: of the devices that JAX takes first: `cpu`, `gpu`, `tpu`, or that of another plugin.
-        flags: those that were tried and are known to its XLA.
+        platform: of JAX's default devices: `cpu`, `gpu`, `tpu`, or that of another plugin.
+        flags: the tried flags that its XLA knows.
     """
 
     platform: str
@@ -66,13 +66,13 @@ class Found:
 
 
 def ask_jax(candidates: Sequence[str]) -> Found:
-    """Returns what JAX finds with this process's environment, from the cache folder if it was asked before.
+    """Returns JAX's answer in this process's environment, from the cache folder if it was asked before.
 
-    JAX is asked on every kind of machine. That no device file is there proves nothing, since a plugin may reach its
-    device by the network or by a file of another name; and a child process is needed for the flags anyway.
+    JAX is asked on every machine. Missing device files prove nothing, since a plugin may reach its device over the
+    network or by a file of another name, and the flags need a child process anyway.
 
     Args:
-        candidates: flags to be tried beside those of `XLA_FLAGS`.
+        candidates: flags to try in addition to those of `XLA_FLAGS`.
 
     Raises:
         ValueError: if JAX does not start.
@@ -80,7 +80,7 @@ def ask_jax(candidates: Sequence[str]) -> Found:
     present = tuple(os.environ.get("XLA_FLAGS", "").split())
     files = sorted(path for pattern in _DEVICE_FILES for path in glob.glob(pattern))
     key = {
-        # A process that a prepared one starts finds the flags in its environment, in another order.
+        # Sorted, because the child of a prepared process finds the flags in its environment in another order.
         "flags": sorted({*present, *candidates}),
         "device files": files,
         "variables": {name: os.environ[name] for name in _VARIABLES if name in os.environ},
@@ -91,14 +91,14 @@ def ask_jax(candidates: Sequence[str]) -> Found:
     found = _read(path, key)
     if found is None:
         found = _ask(present, candidates)
-        # A device that is there and was not found may be busy or lack its driver or plugin; the next start asks again.
+        # A device that JAX did not find may be busy or lack its driver or plugin, so the next start asks again.
         if found.platform != "cpu" or not files:
             _write(path, key, found)
     return found
 
 
 def forget() -> None:
-    """Drops all answers that are kept; does nothing if that cannot be done."""
+    """Deletes all cached answers; skips those that cannot be deleted."""
     for path in _folder().glob("*.json"):
         with contextlib.suppress(OSError):
             path.unlink()
@@ -109,7 +109,7 @@ def _ask(present: Sequence[str], candidates: Sequence[str]) -> Found:
     while (ended := _child([*present, *accepted])).returncode != 0:
         refused = [flag for flag in accepted if flag in _refused(ended.stderr)]
         if not refused:
-            # XLA may say it in other words some day: then each flag is tried alone.
+            # Another XLA may word this message differently: then each flag is tried alone.
             refused = [flag for flag in accepted if _child([*present, flag]).returncode != 0]
         if not refused:
             last = next(reversed(ended.stderr.strip().splitlines()), f"exit status {ended.returncode}")
@@ -119,17 +119,17 @@ def _ask(present: Sequence[str], candidates: Sequence[str]) -> Found:
 
 
 def _child(flags: Sequence[str]) -> "subprocess.CompletedProcess[str]":
-    """Asks a new process with these flags.
+    """Asks JAX in a new process with these flags.
 
-    It is started without running any Python code between fork and exec, which is safe where JAX runs already.
+    No Python code runs between fork and exec, which is safe even if JAX runs in this process.
     """
     environment = {
         **os.environ,
         **single_host_topology(),
         "XLA_FLAGS": " ".join(flags),
-        # It needs no memory of a GPU that others use.
+        # Take no GPU memory, which others may use.
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
-        # It finds the packages of this process, which may have come by other ways than the interpreter's own.
+        # The child must find this process's packages, which may not be on the interpreter's own path.
         "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
     }
     command = [sys.executable, "-P", "-c", _QUESTION]
@@ -153,7 +153,7 @@ def _refused(stderr: str) -> list[str]:
 
 
 def _versions() -> dict[str, str]:
-    """Returns the versions of what JAX is made of; they tell answers apart, and say nothing of the devices."""
+    """Returns the versions of JAX and its plugins, to tell answers apart. They say nothing about the devices."""
     packages = {"jax", "jaxlib", "libtpu"}
     packages |= {point.dist.name for point in importlib.metadata.entry_points(group="jax_plugins") if point.dist}
     versions = {}
@@ -172,7 +172,7 @@ def _path(key: Mapping[str, Any]) -> Path:
 
 
 def _read(path: Path, key: Mapping[str, Any]) -> Found | None:
-    """Returns a kept answer; None if there is none, it is damaged, or it answers another question."""
+    """Returns a cached answer; None if it is missing, damaged, or that of another question."""
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
         platform, flags = kept["found"]["platform"], kept["found"]["flags"]
@@ -183,7 +183,7 @@ def _read(path: Path, key: Mapping[str, Any]) -> Found | None:
 
 
 def _write(path: Path, key: Mapping[str, Any], found: Found) -> None:
-    """Keeps an answer, in one rename; does nothing if the folder cannot be written."""
+    """Caches an answer in one rename; does nothing if the folder cannot be written."""
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)

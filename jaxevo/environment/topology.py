@@ -4,16 +4,16 @@ import glob
 import os
 
 _CHIP_FILES = ("/dev/accel[0-9]*", "/dev/vfio/[0-9]*")
-# How libtpu lays out the chips of one host, by their number.
+# The layout of one host's chips in libtpu, by their number.
 _CHIP_BOUNDS = {1: "1,1,1", 2: "1,2,1", 4: "2,2,1", 8: "2,4,1"}
 _PORT = 8476
 
 
 def single_host_topology() -> dict[str, str]:
-    """Returns the variables that make JAX use the TPU chips of this host alone; none if there are no chips.
+    """Returns environment variables that make JAX use only the TPU chips of this host; none if there are no chips.
 
-    Without them JAX on a host of a pod slice waits for the processes of all the other hosts. Chips that
-    `TPU_VISIBLE_CHIPS` names already are kept to, and so is a topology that is set already.
+    Without them, JAX on a host of a pod slice waits for the processes of all other hosts. Chips that
+    `TPU_VISIBLE_CHIPS` names are respected, and so is a topology that is already set.
     """
     visible = os.environ.get("TPU_VISIBLE_CHIPS", "")
     chips = visible.split(",") if visible else [str(chip) for chip in range(_chips())]

@@ -1,7 +1,7 @@
-"""Batch normalisation whose gradient is written out.
+"""Batch normalisation with a hand-written gradient.
 
-The gradient that JAX derives of Flax's own sums three times over the batch, and once more each for scale and bias; XLA
-compiles every sum, and what is fused around it. Two sums suffice. The training of a network compiles in a tenth to a
+The gradient that JAX derives for Flax's module sums over the batch three times, and once more each for scale and bias;
+XLA compiles every sum, and the code fused around it. Two sums suffice. A network's training compiles in a tenth to a
 fifth less time, and its steps take as long (`python -m experiments.benchmarks.programs`).
 """
 
@@ -16,11 +16,11 @@ _BATCH_AND_PIXELS = (0, 1, 2)
 
 
 class BatchNorm(nn.BatchNorm):
-    """Flax's batch normalisation of images: the same arrays and the same numbers, in training but for rounding."""
+    """Batch normalisation of images, with the arrays and, up to rounding in training, the numbers of Flax's module."""
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """Returns images normalised by their own statistics, which also update the running ones, or by these.
+        """Returns images normalised by the running statistics or, in training, by their own, which update these.
 
         Args:
             x: [batch, height, width, channels].
@@ -52,7 +52,7 @@ def _normalised(
 def _forward(
     epsilon: float, axis_name: str | None, images: jax.Array, scale: jax.Array, bias: jax.Array
 ) -> tuple[tuple[jax.Array, Statistics], Any]:
-    """Returns the result, and what the way back needs."""
+    """Returns the result, and the residuals of the backward pass."""
     mean, square = _mean_of_all(axis_name, images.mean(_BATCH_AND_PIXELS), (images * images).mean(_BATCH_AND_PIXELS))
     variance = jnp.maximum(0, square - mean * mean)
     inverse = jax.lax.rsqrt(variance + epsilon)
@@ -61,7 +61,7 @@ def _forward(
 
 
 def _backward(_epsilon: float, axis_name: str | None, kept: Any, gradients: Any) -> tuple[jax.Array, ...]:
-    """Returns the gradients of images, scale and bias; nothing depends on the running statistics."""
+    """Returns the gradients of images, scale and bias; the loss does not depend on the running statistics."""
     images, mean, inverse, scale = kept
     gradient, _ = gradients
     size = images.size // images.shape[-1]

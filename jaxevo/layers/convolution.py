@@ -1,12 +1,11 @@
-"""How a convolution is computed: as XLA does it, or on CPU as a matrix product where that takes less.
+"""Convolutions by XLA or, on CPU, by a matrix product if that is faster.
 
-XLA's CPU backend takes about 50 ns for each position of the output, however few numbers are multiplied there; the
-networks that evolution begins with multiply few. For these the rows of an image are multiplied with a banded matrix,
-whose zeros stand where the filter does not reach: more products, in one large matrix product. It takes a tenth to four
-fifths of XLA's time, and its program a tenth of a second more to compile (`python -m
-experiments.benchmarks.convolutions`).
+XLA's CPU backend takes about 50 ns per output position, however few numbers are multiplied there, and the first
+networks of an evolution multiply few. For these, the rows of an image are multiplied by a banded matrix, whose zeros
+stand where the filter does not reach: more products, but in one large matrix product. It takes a tenth to four fifths
+of XLA's time, and its program a tenth of a second more to compile (`python -m experiments.benchmarks.convolutions`).
 
-What is chosen follows from shapes and settings alone, never from a time, so that a run stays reproducible.
+The choice follows from shapes and settings only, never from a measured time, so that a run stays reproducible.
 """
 
 import functools
@@ -21,21 +20,21 @@ import numpy as np
 from jaxevo.settings import Settings
 
 Convolve = Callable[..., jax.Array]
-"""What `jax.lax.conv_general_dilated` does, to images [batch, height, width, channels] with SAME padding."""
+"""A function like `jax.lax.conv_general_dilated`, for images [batch, height, width, channels] and SAME padding."""
 
-# Products at an output position, above which XLA's own convolution is as fast.
+# Products per output position above which XLA's own convolution is as fast.
 _MOST_PRODUCTS = 2048
-# Output positions in all of a training, below which the faster steps do not make up for the longer compilation.
+# Output positions in a whole training below which faster steps do not make up for the longer compilation.
 _LEAST_POSITIONS = 2**20
 _OF_IMAGES = jax.lax.conv_dimension_numbers((1, 1, 1, 1), (1, 1, 1, 1), ("NHWC", "HWIO", "NHWC"))
 
 
 def convolve_on(platform: str, settings: Settings) -> Convolve:
-    """Returns how a device convolves in training.
+    """Returns the convolution function for training on a device.
 
     Args:
         platform: of the device, as JAX names it.
-        settings: of the run, by which a training is long or short.
+        settings: of the run, which give the length of a training.
     """
     trained_images = settings.train_steps * settings.batch_size
     return functools.partial(_on_cpu, trained_images) if platform == "cpu" else jax.lax.conv_general_dilated
@@ -58,10 +57,10 @@ def _on_cpu(
 
 
 def _is_plain(images: jax.Array, kernel: jax.Array, padding: Any, others: Mapping[str, Any]) -> bool:
-    """Returns whether a convolution is one that is written here by hand: of images, SAME padding, and nothing else.
+    """Returns True for a convolution that this module can compute: of images, with SAME padding and no other options.
 
-    Every other argument must have the value by which it changes nothing, so that one that is unknown here falls back to
-    XLA's convolution instead of being ignored.
+    Every other argument must have a value without effect. So an unknown argument falls back to XLA's convolution
+    instead of being ignored.
     """
     if images.ndim != 4 or padding != "SAME" or others.get("dimension_numbers") is None:
         return False

@@ -1,1 +1,1 @@
-"""The algorithm: who dies, who reproduces, what is told when. Plain Python and NumPy."""
+"""The evolutionary algorithm: births, selection and the order of events. Plain Python and NumPy."""

@@ -1,4 +1,4 @@
-"""Births and their outcomes: what is handed to a training, and what comes back."""
+"""Births, the inputs of trainings, and outcomes, their results."""
 
 import hashlib
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from jaxevo.settings import Settings
 
 @dataclass(frozen=True)
 class Inherited:
-    """What a parent bequeaths.
+    """The genotype and weights that a child inherits from its parent.
 
     Attributes:
-        genotype: the parent's.
+        genotype: of the parent.
         weights: the folder of the parent's weights.
         weights_sha256: their hash.
     """
@@ -25,20 +25,20 @@ class Inherited:
 
 @dataclass(frozen=True)
 class Birth:
-    """One child to train, with all that its training needs beside data and settings.
+    """A birth: one child to train, with all that its training needs besides data and settings.
 
     Attributes:
-        id: its number, from 0.
-        parent_id: whose child it is, None for an initial individual.
-        mutation: what made it, None for an initial individual.
-        genotype: what to train.
-        inherited: what its training starts from, None where nothing is inherited.
-        due: when its outcome is told, in virtual seconds.
-        genotype_sha256: the hash of the genotype.
-        architecture: what of the genotype is compiled.
+        id: number of the birth, counted from 0.
+        parent_id: id of the parent, None for an initial individual.
+        mutation: name of the mutation that made the child, None for an initial individual.
+        genotype: of the child.
+        inherited: start of the training, None if nothing is inherited.
+        due: virtual time at which the outcome is told, in seconds.
+        genotype_sha256: hash of the genotype.
+        architecture: the compiled part of the genotype.
         cost: of the architecture.
-        training: the part of the genotype that shapes its training alone.
-        flops: what training and validation cost.
+        training: the part of the genotype that affects its training but not its architecture.
+        flops: FLOPs of training and validation together.
     """
 
     id: int
@@ -56,14 +56,14 @@ class Birth:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the training of a birth gave, as far as evolution may know.
+    """The outcome of a birth's training. It has no test accuracy, since selection must never see that.
 
     Attributes:
         id: of the birth.
-        fitness: validation accuracy in [0, 1]; 0 when the training failed.
-        weights: the folder of the trained weights, None when the training failed.
-        weights_sha256: their hash, None when the training failed.
-        failure: why the training failed, None when it did not.
+        fitness: validation accuracy in [0, 1]; 0 if the training failed.
+        weights: the folder of the trained weights, None if the training failed.
+        weights_sha256: their hash, None if the training failed.
+        failure: reason of the failure, None if the training succeeded.
     """
 
     id: int
@@ -73,13 +73,13 @@ class Outcome:
     failure: str | None = None
 
     def __post_init__(self) -> None:
-        """Raises `ValueError` for a fitness outside [0, 1]: compared with it, no tournament would make sense."""
+        """Raises `ValueError` for a fitness outside [0, 1] or NaN, which a tournament cannot compare."""
         if not 0 <= self.fitness <= 1:
             raise ValueError(f"the fitness of individual {self.id} is {self.fitness}, but must be in [0, 1]")
 
 
 class Derived(NamedTuple):
-    """The fields of a `Birth` that follow from its genotype, by their names there."""
+    """Fields of a `Birth` that follow from its genotype, under the same names."""
 
     genotype_sha256: str
     architecture: Any
@@ -89,7 +89,7 @@ class Derived(NamedTuple):
 
 
 def derive(genotype: Any, settings: Settings, space: SearchSpace[Any], task: Task) -> Derived:
-    """Returns what follows from a genotype. A birth carries it, so that nobody needs to derive it again."""
+    """Returns the fields of a birth that follow from its genotype. Births carry them, so they are derived once."""
     architecture = space.architecture(genotype, task)
     cost = space.cost(architecture, task, settings.batch_size, settings.evaluation_batch_size)
     return Derived(
@@ -108,9 +108,9 @@ def individual_flops(cost: Cost, train_steps: int, batch_size: int, validation_i
 
 
 def birth_sha256(birth: Birth) -> str:
-    """Returns the hash of what was decided with a birth: whose child, by which mutation, what it is and inherits.
+    """Returns the hash of a birth's decisions: parent, mutation, genotype, inherited weights, due time and FLOPs.
 
-    Which attempt gave the parent's weights is left out: it decides nothing.
+    The attempt that gave the parent's weights is left out, since it decides nothing.
     """
     inherited = None if birth.inherited is None else birth.inherited.weights_sha256
     decided = birth.id, birth.parent_id, birth.mutation, birth.genotype_sha256, inherited, birth.due, birth.flops
@@ -118,5 +118,5 @@ def birth_sha256(birth: Birth) -> str:
 
 
 def chained(fingerprint: str, *facts: str | float | None) -> str:
-    """Returns the fingerprint of a history that goes on with some facts: numbers, names and hashes, without spaces."""
+    """Returns a fingerprint extended by facts: numbers, names and hashes, none of which holds a space."""
     return hashlib.sha256(" ".join(map(str, (fingerprint, *facts))).encode()).hexdigest()

@@ -1,10 +1,10 @@
-"""Asynchronous evolution that is the same every time: `init`, `ask`, `tell` over an immutable state.
+"""Asynchronous evolution in a reproducible order: `init`, `ask`, `tell` over an immutable state.
 
-The workers of Real et al. 2017 race, so no two of their runs agree. Here the race is run on a virtual clock: each of
+The workers of Real et al. 2017 race, so no two of their runs agree. Here they race on a virtual clock: each of
 `num_workers` virtual workers trains an individual for a virtual duration, an overhead plus its FLOPs over a rate, and
-outcomes are told in the order of virtual finish, ties by id. What a machine really takes never shapes the result.
+outcomes are told in the order of virtual finish, ties by id. Real training times never affect the result.
 
-Nothing here trains, and nothing knows JAX, files, or what a genotype is.
+This module trains nothing. It knows no JAX, no files, and nothing inside a genotype.
 """
 
 import hashlib
@@ -24,17 +24,17 @@ from jaxevo.settings import Settings
 
 
 class EvolutionState(NamedTuple):
-    """Where a run stands, between two of its steps.
+    """The state of an evolution between two steps.
 
     Attributes:
-        events: outcomes told.
-        births: births made; the next one's id.
-        clock: virtual seconds.
-        population: the living.
+        events: number of outcomes told.
+        births: number of births made, which is also the id of the next one.
+        clock: virtual time, in seconds.
+        population: the living individuals.
         in_flight: births whose outcome has not been told, by (due, id).
-        best: the fittest ever told, the earliest among equals.
-        total_flops: what the told individuals cost together.
-        fingerprint: sha256 over the whole history so far.
+        best: the fittest individual ever told, the earliest born of equals.
+        total_flops: FLOPs of all told individuals together.
+        fingerprint: sha256 of the whole history so far.
     """
 
     events: int
@@ -48,7 +48,7 @@ class EvolutionState(NamedTuple):
 
     @property
     def best_trained(self) -> Individual | None:
-        """The best, None where every training failed."""
+        """The best individual, None if every training has failed."""
         return self.best if self.best is not None and self.best.weights is not None else None
 
 
@@ -56,10 +56,10 @@ class Evolution(NamedTuple):
     """The algorithm as pure functions.
 
     Attributes:
-        init: `() -> state` of a run that has not begun.
-        ask: `(state) -> (state, births)`: a birth for every idle virtual worker, and the deaths that make room. It is
-            asked after every event, when the worker becomes idle.
-        tell: `(state, outcome) -> state`. Raises `ValueError` for an outcome that is not the one due next (under
+        init: `() -> state` of a new run.
+        ask: `(state) -> (state, births)`: a birth for each idle virtual worker, with the deaths that make room. Call
+            it after every event, since an event leaves a worker idle.
+        tell: `(state, outcome) -> state`. Raises `ValueError` for an outcome that is not the next one due (under
             `wall_clock`: for one that is not in flight).
     """
 
@@ -73,8 +73,8 @@ def evolution(settings: Settings, space: SearchSpace[Any], task: Task) -> Evolut
 
     Args:
         settings: of the run.
-        space: whose genotypes evolve.
-        task: what they are to do.
+        space: of the genotypes that evolve.
+        task: to solve.
 
     Raises:
         ValueError: if an initial individual is over a budget, naming the setting.
@@ -83,7 +83,7 @@ def evolution(settings: Settings, space: SearchSpace[Any], task: Task) -> Evolut
     derived_initial = derive(initial, settings, space, task)
     over = over_budget(derived_initial.cost, settings)
     if over is not None:
-        raise ValueError(f"{over}: even an initial individual does not fit; raise the budget")
+        raise ValueError(f"{over}: even an initial individual exceeds it; raise the budget")
 
     def ask(state: EvolutionState) -> tuple[EvolutionState, tuple[Birth, ...]]:
         births: list[Birth] = []
@@ -93,7 +93,7 @@ def evolution(settings: Settings, space: SearchSpace[Any], task: Task) -> Evolut
         return state, tuple(births)
 
     def next_birth(state: EvolutionState) -> tuple[EvolutionState, Birth]:
-        """A worker's turn: tournaments kill while the population is at its set-point, then one reproduces."""
+        """Makes a birth: first victims die while the population is at its target size, then a parent reproduces."""
         if state.births < settings.population_size:
             return send(state, None, None, initial, derived_initial)
         generator = keyed_generator(settings.seed, state.births, Purpose.SELECTION)
@@ -103,7 +103,7 @@ def evolution(settings: Settings, space: SearchSpace[Any], task: Task) -> Evolut
         generator = keyed_generator(settings.seed, state.births, Purpose.MUTATION)
         drawn = mutants(generator, parent.genotype, space.mutations, task)
         grown = ((mutation, child, derive(child, settings, space, task)) for mutation, child in drawn)
-        # Budgets redraw the mutation.
+        # A child over budget is not a failed individual: another mutation is drawn.
         return send(state, parent, *next(one for one in grown if over_budget(one[2].cost, settings) is None))
 
     def send(
@@ -133,9 +133,9 @@ def evolution(settings: Settings, space: SearchSpace[Any], task: Task) -> Evolut
 def mutants(
     generator: np.random.Generator, parent: G, mutations: Sequence[Mutation[G]], task: Task
 ) -> Iterator[tuple[Mutation[G], G]]:
-    """Yields a parent's children without end, each by one mutation that is drawn uniformly.
+    """Yields children of a parent without end, each by one mutation drawn uniformly.
 
-    A mutation that cannot apply gives way to another draw, so one of them at least must always apply.
+    If a mutation does not apply, another is drawn, so at least one must always apply.
     """
     while True:
         mutation = mutations[int(generator.integers(len(mutations)))]
@@ -145,14 +145,14 @@ def mutants(
 
 
 def fitter(best: Individual | None, other: Individual) -> Individual:
-    """Returns the fitter of two individuals, of equals the earlier born."""
+    """Returns the fitter of two individuals; of equals, the earlier born."""
     if best is None:
         return other
     return other if (-other.fitness, other.id) < (-best.fitness, best.id) else best
 
 
 def over_budget(cost: Cost, settings: Settings) -> str | None:
-    """Returns a sentence that names the budget that a cost breaks, or None."""
+    """Returns a sentence that names the first exceeded budget, or None."""
     for name, value in (
         ("max_parameters", cost.parameters),
         ("max_flops_per_image", cost.forward_flops),
@@ -185,7 +185,7 @@ def _tell(wall_clock: bool, state: EvolutionState, outcome: Outcome) -> Evolutio
     birth = state.in_flight.find(outcome.id)
     if birth is None or (birth is not state.in_flight[0] and not wall_clock):
         due = [other.id for other in state.in_flight][: None if wall_clock else 1]
-        raise ValueError(f"an outcome of individual {outcome.id} was told, but due is one of {due}")
+        raise ValueError(f"the outcome of individual {outcome.id} was told, but one of {due} is due")
     individual = Individual(
         birth.id,
         birth.parent_id,
@@ -199,7 +199,7 @@ def _tell(wall_clock: bool, state: EvolutionState, outcome: Outcome) -> Evolutio
     return EvolutionState(
         events=individual.event,
         births=state.births,
-        # Under wall_clock an outcome may come before its virtual time; the clock never goes back.
+        # Under wall_clock an outcome may come after one that is due later; the clock never goes back.
         clock=max(state.clock, birth.due),
         population=state.population.add(individual),
         in_flight=state.in_flight.remove(birth),

@@ -1,4 +1,4 @@
-"""The births in flight: immutable, in the order in which they are due, and found by id."""
+"""An immutable collection of the births in flight, ordered by due time and found by id."""
 
 from __future__ import annotations
 
@@ -14,43 +14,43 @@ _by_id = operator.attrgetter("id")
 
 
 class Due(Protocol):
-    """What has a number and is due at a moment."""
+    """An item with an id and a due time."""
 
     @property
     def id(self) -> int:
-        """Its number; no two share one."""
+        """A unique number."""
 
     @property
     def due(self) -> float:
-        """When it is due, in virtual seconds."""
+        """The due time, in virtual seconds."""
 
 
 B = TypeVar("B", bound=Due)
 
 
 class InFlight(Generic[B]):
-    """Births by (due, id)."""
+    """Births ordered by (due, id)."""
 
     def __init__(self, births: Iterable[B] = ()) -> None:
         """Takes births in any order."""
-        # Two orders of the same births: on the virtual clock the first due is told, by wall clock any one by its id.
+        # Both orders are needed: the virtual clock tells the first one due, the wall clock any one by its id.
         self._by_due = Ordered(by_due, births)
         self._by_id = Ordered(_by_id, self._by_due)
 
     def __len__(self) -> int:
-        """Returns how many are in flight."""
+        """Returns the number of births in flight."""
         return len(self._by_due)
 
     def __iter__(self) -> Iterator[B]:
-        """Goes through the births, the one due first first."""
+        """Iterates over the births in due order."""
         return iter(self._by_due)
 
     def __getitem__(self, index: int) -> B:
-        """Returns the birth at an index in due order; raises `IndexError` where there is none."""
+        """Returns the birth at an index in due order; raises `IndexError` if there is none."""
         return self._by_due[index]
 
     def __eq__(self, other: object) -> bool:
-        """Returns whether the same births are in flight."""
+        """Returns True if both hold equal births."""
         return self._by_due == other._by_due if isinstance(other, InFlight) else NotImplemented
 
     def __hash__(self) -> int:
@@ -62,15 +62,15 @@ class InFlight(Generic[B]):
         return f"InFlight({list(self)})"
 
     def find(self, birth_id: int) -> B | None:
-        """Returns the birth with an id, or None."""
+        """Returns the birth with an id, or None if it is not in flight."""
         return self._by_id.find(birth_id)
 
     def add(self, birth: B) -> InFlight[B]:
-        """Returns the births with one more."""
+        """Returns the collection with one more birth."""
         return self._with(self._by_due.add(birth), self._by_id.add(birth))
 
     def remove(self, birth: B) -> InFlight[B]:
-        """Returns the births without one; raises `KeyError` if it is not in flight."""
+        """Returns the collection without a birth; raises `KeyError` if it is not in flight."""
         return self._with(self._by_due.discard(by_due(birth)), self._by_id.discard(birth.id))
 
     @staticmethod

@@ -1,8 +1,8 @@
-"""An immutable sequence that keeps its items in order, and of which large ones are changed cheaply.
+"""An immutable sorted sequence whose changes stay cheap as it grows.
 
-A tuple of n items is copied whole for every item that comes or goes. Here the items lie in blocks of a bounded size,
-and a change copies one block and the list of blocks: some hundred pointers each where there are a hundred thousand
-items. Unchanged blocks are shared with the sequence before.
+Adding to a tuple of n items copies all n. Here the items lie in blocks of bounded size, and a change copies one block
+and the list of blocks: some hundred pointers each for a hundred thousand items. Unchanged blocks are shared with the
+previous sequence.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
 _BLOCK = 256
-"""Items of a block, at most; two neighbours with fewer than half of that together become one."""
+"""Most items in a block. Two neighbours that hold fewer than half as many together are merged."""
 
 T = TypeVar("T")
 
 
 class Ordered(Generic[T]):
-    """Items by ascending key, no two of which have the same key.
+    """Items in ascending order of their unique keys.
 
-    Two are equal that hold equal items, whatever their blocks.
+    Sequences are equal if they hold equal items, whatever their blocks.
     """
 
     def __init__(self, key: Callable[[T], Any], items: Iterable[T] = ()) -> None:
-        """Puts items in order.
+        """Sorts the items.
 
         Args:
-            key: what to order by.
+            key: function that returns the key of an item.
             items: in any order.
         """
         ordered = sorted(items, key=key)
@@ -42,18 +42,18 @@ class Ordered(Generic[T]):
         return self._length
 
     def __iter__(self) -> Iterator[T]:
-        """Goes through the items in order."""
+        """Iterates over the items in order."""
         return itertools.chain.from_iterable(self._blocks)
 
     def __getitem__(self, index: int) -> T:
-        """Returns the item at an index, from the end for a negative one; raises `IndexError` where there is none."""
+        """Returns the item at an index, from the end for a negative one; raises `IndexError` if there is none."""
         if index == 0 and self._blocks:
             return self._blocks[0][0]
         place, within = self._place(index + len(self) if index < 0 else index)
         return self._blocks[place][within]
 
     def __eq__(self, other: object) -> bool:
-        """Returns whether the other holds equal items."""
+        """Returns True if both hold equal items."""
         if not isinstance(other, Ordered):
             return NotImplemented
         return len(self) == len(other) and all(map(_equal, self, other))
@@ -72,15 +72,15 @@ class Ordered(Generic[T]):
         return self._blocks[place][within] if self._stands(place, within, key) else None
 
     def add(self, item: T) -> Ordered[T]:
-        """Returns the sequence with one item more.
+        """Returns the sequence with one more item.
 
         Raises:
-            ValueError: if there is an item with its key.
+            ValueError: if another item has its key.
         """
         key = self._key(item)
         place, within = self._lowest(key)
         if self._stands(place, within, key):
-            raise ValueError(f"there is an item with the key {key} already")
+            raise ValueError(f"an item has the key {key} already")
         if place == len(self._blocks) and place > 0:
             place, within = place - 1, len(self._blocks[-1])
         block = self._blocks[place] if self._blocks else ()
@@ -89,18 +89,18 @@ class Ordered(Generic[T]):
         return self._with(place, place + 1, (grown,) if len(grown) <= _BLOCK else (grown[:middle], grown[middle:]))
 
     def remove(self, index: int) -> Ordered[T]:
-        """Returns the sequence without the item at an index, in `[0, len)`; raises `IndexError` for another."""
+        """Returns the sequence without the item at an index; raises `IndexError` unless it is in `[0, len)`."""
         return self._remove(*self._place(index))
 
     def discard(self, key: Any) -> Ordered[T]:
-        """Returns the sequence without the item that has a key; raises `KeyError` where there is none."""
+        """Returns the sequence without the item with a key; raises `KeyError` if there is none."""
         place, within = self._lowest(key)
         if not self._stands(place, within, key):
             raise KeyError(key)
         return self._remove(place, within)
 
     def without(self, other: Ordered[T]) -> Iterator[T]:
-        """Goes through the items whose keys the other lacks, fast where the two share blocks."""
+        """Yields the items whose keys the other lacks, fast if the two share blocks."""
         mine, theirs = (set(map(id, sequence._blocks)) for sequence in (self, other))
         kept = {other._key(item) for block in other._blocks if id(block) not in mine for item in block}
         for block in self._blocks:
@@ -111,17 +111,17 @@ class Ordered(Generic[T]):
         """Returns the block of an index, and the index within it."""
         if not 0 <= index < self._length:
             raise IndexError(f"index is {index}, but there are {self._length} items")
-        if self._ends is None:  # Not all sequences are asked for an index.
+        if self._ends is None:  # Computed on demand, since most sequences are never indexed.
             self._ends = tuple(itertools.accumulate(map(len, self._blocks)))
         place = bisect.bisect_right(self._ends, index)
         return place, index - (self._ends[place] - len(self._blocks[place]))
 
     def _stands(self, place: int, within: int, key: Any) -> bool:
-        """Returns whether the item with a key stands where the lowest one that is not below the key would."""
+        """Returns True if the item that `_lowest` found for a key has that very key."""
         return place < len(self._blocks) and bool(self._key(self._blocks[place][within]) == key)
 
     def _lowest(self, key: Any) -> tuple[int, int]:
-        """Returns block and index within it of the first item with that key or a higher one, else behind the last."""
+        """Returns the block and the index in it of the first item not below a key; past the last block if none."""
         place = bisect.bisect_left(self._blocks, key, key=lambda block: self._key(block[-1]))
         if place == len(self._blocks):
             return place, 0
@@ -137,7 +137,7 @@ class Ordered(Generic[T]):
         return self._with(place, place + 1, (left,) if left else ())
 
     def _with(self, start: int, stop: int, blocks: tuple[tuple[T, ...], ...]) -> Ordered[T]:
-        """Returns the sequence with other blocks from `start` up to `stop`."""
+        """Returns the sequence with the blocks from `start` up to `stop` replaced."""
         changed: Ordered[T] = object.__new__(Ordered)
         changed._key = self._key
         changed._blocks = self._blocks[:start] + blocks + self._blocks[stop:]

@@ -1,4 +1,4 @@
-"""Who is alive: individuals and the population, both immutable."""
+"""Individuals and the population, both immutable."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _by_id = operator.attrgetter("id")
 
 @dataclass(frozen=True)
 class Individual:
-    """A genotype with its fitness and lineage, and the name of its weights.
+    """An individual: a genotype with its fitness, its lineage and the folder of its weights.
 
     Attributes:
-        id: the number of its birth, from 0.
-        parent_id: whose child it is, None for an initial individual.
-        mutation: the mutation that made it, None for an initial individual.
-        genotype: what it is.
-        fitness: validation accuracy in [0, 1]; 0 when its training failed.
-        weights: the folder that holds its trained weights, None when its training failed.
-        weights_sha256: their hash, None when its training failed.
-        event: the event that told it, from 1.
+        id: number of its birth, counted from 0.
+        parent_id: id of its parent, None for an initial individual.
+        mutation: name of the mutation that made it, None for an initial individual.
+        genotype: of the individual.
+        fitness: validation accuracy in [0, 1]; 0 if its training failed.
+        weights: the folder of its trained weights, None if its training failed.
+        weights_sha256: their hash, None if its training failed.
+        event: the event that told it, counted from 1.
     """
 
     id: int
@@ -37,7 +37,7 @@ class Individual:
     event: int
 
     def __repr__(self) -> str:
-        """Returns who it is, where it comes from, and how fit it is."""
+        """Returns id, origin and fitness as text."""
         origin = "initial" if self.parent_id is None else f"child of {self.parent_id} by {self.mutation}"
         fitness = "its training failed" if self.weights is None else f"fitness {self.fitness:.1%}"
         return f"<Individual {self.id}: {origin}, {fitness}>"
@@ -55,7 +55,7 @@ class Population:
         object.__setattr__(self, "individuals", ordered)
 
     def __len__(self) -> int:
-        """Returns how many live."""
+        """Returns the number of living individuals."""
         return len(self.individuals)
 
     def __iter__(self) -> Iterator[Individual]:
@@ -63,21 +63,21 @@ class Population:
         return iter(self.individuals)
 
     def __getitem__(self, index: int) -> Individual:
-        """Returns one of the living."""
+        """Returns the living individual at an index."""
         return self.individuals[index]
 
     def find(self, individual_id: int) -> Individual | None:
-        """Returns the individual with an id, or None where it does not live."""
+        """Returns the individual with an id, or None if it is not alive."""
         return self.individuals.find(individual_id)
 
     def add(self, individual: Individual) -> Population:
-        """Returns the population with one more."""
+        """Returns the population with one more individual."""
         return Population(self.individuals.add(individual))
 
     def remove(self, index: int) -> Population:
-        """Returns the population without the one at `index`, in `[0, len)`; raises `IndexError` for another."""
+        """Returns the population without the one at `index`; raises `IndexError` unless it is in `[0, len)`."""
         return Population(self.individuals.remove(index))
 
     def without(self, other: Population) -> Iterator[Individual]:
-        """Goes through those that do not live in the other."""
+        """Yields the individuals that are not in the other population."""
         return self.individuals.without(other.individuals)

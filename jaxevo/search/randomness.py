@@ -1,8 +1,8 @@
 """Random numbers drawn from keys, never from a shared stream.
 
-Every draw of a run names what it is for: the run's seed, the individual, the purpose and, within a purpose, up to
-two indices. The five numbers are the key and the counter of a Philox generator (Salmon et al. 2011), so that no draw
-depends on which draws were made before it, on which lane, or in which process.
+The key of a draw is the run's seed, the individual, the purpose and up to two indices within the purpose. These five
+numbers are the key and the counter of a Philox generator (Salmon et al. 2011), so no draw depends on earlier draws, on
+its lane or on its process.
 """
 
 import enum
@@ -13,7 +13,7 @@ from numpy.random.bit_generator import ISeedSequence
 
 
 class Purpose(enum.IntEnum):
-    """What a stream of random numbers is drawn for."""
+    """The purpose of a stream of random numbers."""
 
     SELECTION = 1
     MUTATION = 2
@@ -25,23 +25,23 @@ class Purpose(enum.IntEnum):
 def keyed_generator(
     seed: int, individual_id: int, purpose: Purpose, index: int = 0, sub_index: int = 0
 ) -> np.random.Generator:
-    """Returns the generator that belongs to a key; equal keys give equal numbers.
+    """Returns the generator of a key; equal keys give equal numbers.
 
     Args:
         seed: the run's seed, `0 <= seed <= settings.MAX_SEED`.
-        individual_id: whose draw it is, at least 0.
-        purpose: what it is for.
-        index: which of several streams of that purpose (a layer, an epoch).
-        sub_index: which of several streams of that index (an array).
+        individual_id: id of the individual, at least 0.
+        purpose: of the numbers.
+        index: number of the stream within the purpose (a layer, an epoch).
+        sub_index: number of the stream within the index (an array).
     """
     key = _Key(np.array([seed, individual_id], np.uint64))
-    # The lowest counter word is the generator's own: it counts the blocks drawn.
+    # The lowest counter word starts at 0, because the generator counts its blocks in it.
     words = [0, sub_index, index, int(purpose)]
     return np.random.Generator(np.random.Philox(key, counter=words))  # type: ignore[arg-type]  # Not in NumPy's stub.
 
 
 class _Key(ISeedSequence):
-    """Hands Philox its key; given as `key`, it would first seed itself from the system and take three times as long."""
+    """The key of a Philox generator. Philox's own argument `key` takes three times as long, for an unused seed."""
 
     def __init__(self, words: np.ndarray) -> None:
         self._words = words

@@ -1,7 +1,7 @@
-"""Who dies and who reproduces.
+"""Selection of parents and victims.
 
-A selection is two pure functions over the living, `(generator, population) -> index`, one for each question. A tie in a
-tournament is won by the first drawn: so the last drawn of the least fit dies.
+A selection is two pure functions over the living, `(generator, population) -> index`. The first drawn wins a tie in a
+tournament, so the last drawn of the least fit dies.
 """
 
 from collections.abc import Callable
@@ -16,14 +16,14 @@ Choice = Callable[[np.random.Generator, Population], int]
 
 
 class Selection(NamedTuple):
-    """How the population chooses; both functions need at least one living individual."""
+    """A choice of victims and parents; both functions need at least one living individual."""
 
     victim: Choice
     parent: Choice
 
 
 def tournament() -> Selection:
-    """Of a random pair the worse dies, or the better reproduces. Real et al. 2017, section 3.1."""
+    """Returns tournaments of two: the less fit dies, or the fitter reproduces. Real et al. 2017, section 3.1."""
     return Selection(
         victim=lambda generator, population: _worst_of(2, generator, population),
         parent=lambda generator, population: _best_of(2, generator, population),
@@ -48,7 +48,7 @@ def aging(sample_size: int) -> Selection:
 
 
 def random() -> Selection:
-    """Anyone dies, anyone reproduces: fitness is ignored. The control of Real et al. 2017, figure 2."""
+    """Returns uniform draws of victim and parent, which ignore fitness. The control of Real et al. 2017, figure 2."""
     return Selection(victim=_anyone, parent=_anyone)
 
 
@@ -60,7 +60,7 @@ def selection_from(settings: Settings) -> Selection:
 
 
 def _draw(generator: np.random.Generator, population: Population, sample_size: int) -> list[int]:
-    """Draws indices without replacement, fewer where fewer live."""
+    """Draws indices without replacement, fewer if fewer individuals live."""
     size = min(sample_size, len(population))
     drawn: list[int] = generator.choice(len(population), size=size, replace=False).tolist()
     return drawn
@@ -72,7 +72,7 @@ def _best_of(sample_size: int, generator: np.random.Generator, population: Popul
 
 def _worst_of(sample_size: int, generator: np.random.Generator, population: Population) -> int:
     drawn = _draw(generator, population, sample_size)
-    # Reversed, because a tie goes to the first drawn: the last drawn of the least fit dies.
+    # Reversed, because the first drawn wins a tie, so the last drawn of the least fit dies.
     return min(reversed(drawn), key=lambda index: population[index].fitness)
 
 

@@ -1,6 +1,6 @@
-"""What evolution asks of a search space, and what it is told of genotypes: costs, mutations, drawings.
+"""The protocol of search spaces, and the costs, mutations and drawings that a space returns.
 
-A space is a value that is handed to the evolution. Its genotypes are opaque here: only their space reads them.
+A space is a value passed to the evolution. Only the space reads its genotypes.
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -17,12 +17,12 @@ ImageShape = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Task:
-    """What evolution must know of the images.
+    """The task of an evolution, as far as it must know the images.
 
     Attributes:
         image_shape: height, width, channels.
-        num_classes: classes to tell apart.
-        validation_images: images a validation takes.
+        num_classes: number of classes.
+        validation_images: number of validation images.
     """
 
     image_shape: ImageShape
@@ -35,12 +35,12 @@ class Cost:
     """The cost of an architecture.
 
     Attributes:
-        parameters: trainable numbers (not the running statistics).
-        forward_flops: FLOPs a forward pass of one image takes.
-        backward_flops: FLOPs the gradient of one image takes beside the forward pass.
+        parameters: number of trainable parameters, without running statistics.
+        forward_flops: FLOPs of the forward pass of one image.
+        backward_flops: FLOPs of the gradient of one image, without the forward pass.
         forward_matrix_flops: the part of `forward_flops` in convolutions and matrix products.
         backward_matrix_flops: the part of `backward_flops` in convolutions and matrix products.
-        memory: bytes that training or evaluation takes, whichever takes more, estimated.
+        memory: estimated bytes of training or evaluation, whichever takes more.
     """
 
     parameters: int
@@ -52,7 +52,7 @@ class Cost:
 
 
 class Training(NamedTuple):
-    """The part of a training that is evolved.
+    """The evolved settings of a training.
 
     Attributes:
         learning_rate: of SGD, finite and above 0.
@@ -65,10 +65,10 @@ class Mutation(NamedTuple, Generic[G]):
     """A mutation.
 
     Attributes:
-        name: by which births and histories know it.
-        apply: a pure function `(generator, genotype, task) -> child`; None if it cannot apply, for example the removal
-            of a skip where there is none.
-        inherits: whether the child starts from its parent's weights.
+        name: as recorded in births and histories.
+        apply: a pure function `(generator, genotype, task) -> child`; None if it does not apply, for example the
+            removal of a skip from a genotype without skips.
+        inherits: True if the child starts from its parent's weights.
     """
 
     name: str
@@ -77,12 +77,12 @@ class Mutation(NamedTuple, Generic[G]):
 
 
 class Box(NamedTuple):
-    """A point of a drawing.
+    """A box of a drawing.
 
     Attributes:
         title: its name.
         detail: what it computes; may be empty.
-        shape: of its result for one image.
+        shape: of its output for one image.
     """
 
     title: str
@@ -91,12 +91,12 @@ class Box(NamedTuple):
 
 
 class Drawing(NamedTuple):
-    """A network as boxes and edges, from which text and pictures are made.
+    """A network as boxes and edges, from which text and figures are made.
 
     Attributes:
         boxes: in topological order.
         edges: pairs of indices into `boxes`, from an earlier to a later one.
-        caption: what else there is to say; may be empty.
+        caption: further facts; may be empty.
     """
 
     boxes: tuple[Box, ...]
@@ -105,39 +105,39 @@ class Drawing(NamedTuple):
 
 
 class SearchSpace(Protocol[G]):
-    """The genotypes that evolution searches."""
+    """A search space: genotypes, their mutations and their architectures."""
 
     @property
     def mutations(self) -> Sequence[Mutation[G]]:
-        """What may change a genotype; one is drawn uniformly. At least one applies to every genotype."""
+        """The mutations, of which one is drawn uniformly. At least one must apply to every genotype."""
 
     def initial(self) -> G:
-        """Returns the genotype that every initial individual has."""
+        """Returns the genotype of every initial individual."""
 
     def to_json(self, genotype: G) -> Any:
         """Returns a genotype as JSON values."""
 
     def from_json(self, value: Any) -> G:
-        """Reads what `to_json` returned; raises `ValueError` with a sentence for anything else."""
+        """Returns the genotype that `to_json` wrote; raises `ValueError` with a sentence for anything else."""
 
     def sha256(self, genotype: G) -> str:
         """Returns a genotype's hash, which goes into the fingerprint of the run."""
 
     def architecture(self, genotype: G, task: Task) -> Hashable:
-        """Returns what of a genotype is compiled, in a normal form: equal ones share a program."""
+        """Returns the compiled part of a genotype in a normal form: equal architectures share a program."""
 
     def alike(self, genotype: G, other: G) -> bool:
-        """Returns whether two genotypes differ in their `training` alone."""
+        """Returns True if two genotypes differ at most in their `training`."""
 
-    # Of the architecture rather than the genotype, so that a birth derives its architecture once.
+    # Takes the architecture, not the genotype, so that a birth derives its architecture only once.
     def cost(self, architecture: Any, task: Task, batch_size: int, evaluation_batch_size: int) -> Cost:
-        """Returns the cost of an architecture, its memory for training and evaluation in batches of these sizes."""
+        """Returns the cost of an architecture, with its memory in batches of these sizes."""
 
     def training(self, genotype: G) -> Training:
-        """Returns the part of a genotype that shapes its training alone."""
+        """Returns the part of a genotype that affects its training but not its architecture."""
 
     def summary(self, genotype: G, task: Task) -> Mapping[str, float | str]:
-        """Returns what histories and reports show of a genotype, by name of the column, the most telling first."""
+        """Returns a genotype's columns in histories and reports, by name, the most informative first."""
 
     def drawing(self, genotype: G, task: Task) -> Drawing:
         """Returns a genotype's network as boxes and edges."""

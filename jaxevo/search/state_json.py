@@ -1,4 +1,4 @@
-"""The evolution state as JSON values: what cannot be derived from settings, space and task."""
+"""The evolution state as JSON values, without fields that follow from settings, space and task."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ def state_to_json(state: EvolutionState, space: SearchSpace[Any]) -> dict[str, A
 
 
 def state_from_json(fields: dict[str, Any], settings: Settings, space: SearchSpace[Any], task: Task) -> EvolutionState:
-    """Reads what `state_to_json` wrote.
+    """Returns the state that `state_to_json` wrote.
 
     Raises:
         ValueError, KeyError, TypeError: if the fields are not those of a state.

@@ -89,9 +89,9 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "truth labels": ({"test_labels": GOOD_LABELS > 0}, "test_labels: dtype is bool; give integers"),
     "one-hot labels": (
         {"train_labels": np.eye(3, dtype=int)[GOOD_LABELS]},
-        r"train_labels: shape is \(20, 3\); give one label an image, so \[20\]",
+        r"train_labels: shape is \(20, 3\); give one label per image, \[20\]",
     ),
-    "lacking labels": ({"test_labels": GOOD_LABELS[:9]}, r"test_labels: shape is \(9,\); .* so \[20\]"),
+    "lacking labels": ({"test_labels": GOOD_LABELS[:9]}, r"test_labels: shape is \(9,\); .* per image, \[20\]"),
     "negative label": (
         {"train_labels": np.where(np.arange(20) == 4, -1, GOOD_LABELS)},
         "train_labels: label -1 at index 4 is out of range; with 3 classes give labels from 0 to 2",
@@ -99,7 +99,7 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "large test label": ({"test_labels": GOOD_LABELS + 1}, "test_labels: label 3 at index 2 is out of range"),
     "huge label": (
         {"train_labels": GOOD_LABELS + np.int64(10**15)},
-        "train_labels: label 10.* at index 2 is too large, as 20",
+        "train_labels: label 10.* at index 2 is too large: 20",
     ),
     "labels from 1": (
         {"train_labels": GOOD_LABELS + 1, "test_labels": GOOD_LABELS + 1},
@@ -119,8 +119,8 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
         "train_labels: the images are sorted or grouped by class",
     ),
     "too few names": ({"class_names": ["ant", "bee"]}, "train_labels: label 2 at index 2 is out of range"),
-    "one class": ({"train_labels": GOOD_LABELS * 0}, "class_names: 1 class cannot be told apart"),
-    "name no text": ({"class_names": ["ant", 5, "cat"]}, "class_names: 5 is not text; give one text a class"),
+    "one class": ({"train_labels": GOOD_LABELS * 0}, "class_names: the number of classes is 1; give images"),
+    "name no text": ({"class_names": ["ant", 5, "cat"]}, "class_names: 5 is not text; give one text per class"),
 }
 
 
@@ -299,9 +299,9 @@ def test_the_licence_of_fashion_mini_lies_beside_it() -> None:
         ("digitz", "Did you mean 'digits'"),
         ("fashion_mni", "'fashion_mini' or 'fashion_mnist'"),
         ("cifar11", "'cifar10'"),
-        ("huggingface:mnist", "What would do: digits, fashion_mini"),
+        ("huggingface:mnist", "Give digits, fashion_mini, the path of"),
         ("no/such/folder", "nor a file or folder that exists"),
-        ("", "What would do"),
+        ("", "Give digits"),
     ],
 )
 def test_an_unknown_name_is_told_with_near_ones(

@@ -78,7 +78,7 @@ def test_npz_with_pickled_objects(tmp_path: Path) -> None:
 
 def test_npz_with_two_classes_of_one_name(tmp_path: Path) -> None:
     np.savez(tmp_path / "mine.npz", **plain_arrays(), class_names=np.array(["a", "b", "a"]))
-    with pytest.raises(ValueError, match="class_names: 'a' stands for class 0 and 2; give each its own name"):
+    with pytest.raises(ValueError, match="class_names: 'a' is the name of class 0 and 2; give each its own name"):
         jaxevo.data.load(str(tmp_path / "mine.npz"))
 
 
@@ -200,14 +200,14 @@ def test_folder_with_a_broken_image(tmp_path: Path) -> None:
     save_images(tmp_path / "ant", 8)
     save_images(tmp_path / "bee", 8)
     (tmp_path / "bee" / "image3.png").write_bytes((tmp_path / "bee" / "image3.png").read_bytes()[:40])
-    with pytest.raises(ValueError, match=r"image3.png' is no image that can be read .* repair or remove it"):
+    with pytest.raises(ValueError, match=r"image3.png' is not a readable image .* repair or remove it"):
         jaxevo.data.load(tmp_path)
 
 
 def test_folder_with_16_bit_images(tmp_path: Path) -> None:
     save_images(tmp_path / "ant", 8, mode="L")
     save_images(tmp_path / "bee", 8, mode="I;16")
-    with pytest.raises(ValueError, match=r"bee/image.*has pixels of mode 'I;16'; save it with 8 bits a channel"):
+    with pytest.raises(ValueError, match=r"bee/image.*has pixels of mode 'I;16'; save it as 8 bits per channel"):
         jaxevo.data.load(tmp_path)
 
 
@@ -241,5 +241,5 @@ def test_folder_with_other_classes_in_test(tmp_path: Path) -> None:
     for name in CLASSES:
         save_images(tmp_path / "train" / name, 5)
         save_images(tmp_path / "test" / f"{name}s", 5)
-    with pytest.raises(ValueError, match="has other class folders in test than in train; give both the same"):
+    with pytest.raises(ValueError, match="has different class folders in train and test; give both the same"):
         jaxevo.data.load(tmp_path)

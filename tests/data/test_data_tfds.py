@@ -349,7 +349,7 @@ def test_images_of_different_sizes_are_told() -> None:
 @pytest.mark.parametrize("name", ["ag_news_subset", "celeb_a", "voc", "imdb_reviews"])
 def test_a_set_of_another_kind_is_told(name: str) -> None:
     builder = builders.open_builder(name, builders.data_dir())
-    with pytest.raises(ValueError, match=f"'{name}' is no image-classification set .* give one whose"):
+    with pytest.raises(ValueError, match=f"'{name}' is not an image-classification set .* give one whose"):
         tfds._keys(name, builder)
 
 
@@ -360,7 +360,7 @@ def test_a_builder_that_lacks_a_package_is_told(monkeypatch: pytest.MonkeyPatch)
         raise ModuleNotFoundError("No module named 'tensorflow'")
 
     monkeypatch.setattr(tensorflow_datasets, "builder", lacking)
-    sentence = r"TFDS cannot open 'coco' \(No module named 'tensorflow'\); install what it lacks, or give"
+    sentence = r"TFDS cannot open 'coco' \(No module named 'tensorflow'\); install that package, or give"
     with pytest.raises(ValueError, match=sentence):
         jaxevo.data.load("coco")
 

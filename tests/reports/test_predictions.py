@@ -108,7 +108,7 @@ def test_what_is_no_batch_of_pixels_is_refused_with_what_was_given_and_what_woul
 @pytest.mark.parametrize(
     ("labels", "sentence"),
     [
-        ([0, 1, 2], r"labels: shape is \(3,\); give one label an image, so \[4\]"),
+        ([0, 1, 2], r"labels: shape is \(3,\); give one label per image, \[4\]"),
         ([0, 1, 2, 10], "labels: label 10 at index 3 is out of range; with 10 classes give labels from 0 to 9"),
         ([0.0, 1.0, 2.0, 3.0], "labels: dtype is float64; give integers"),
     ],

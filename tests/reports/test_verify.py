@@ -176,12 +176,12 @@ def test_on_another_machine_fitness_is_compared_within_a_tolerance(copied):
 def test_the_command_says_what_it_found(copied):
     good = jaxevo("verify", copied, "--retrain", "best")
     assert good.returncode == 0, good.stderr
-    assert "Everything is as it must be." in good.stdout
+    assert "Verified: no differences found." in good.stdout
     assert "equal, bit for bit" in good.stdout
     shutil.rmtree(copied / "weights" / package.open(copied).best.individual.weights)
     bad = jaxevo("verify", copied)
     assert bad.returncode == 1
-    assert "NOT AS IT MUST BE: the weights" in bad.stdout
+    assert "FAILED: the weights" in bad.stdout
     assert jaxevo("verify", copied, "--retrain", 0).returncode == 2
 
 
@@ -191,7 +191,7 @@ def test_the_command_says_what_it_found(copied):
 def test_a_replay_ends_with_the_same_fingerprint(finished, tmp_path):
     done = jaxevo("replay", finished, "--workdir", tmp_path / "again", "--lanes", 1)
     assert done.returncode == 0, done.stderr
-    assert "ends with the fingerprint of" in done.stdout
+    assert "The replay has the fingerprint of" in done.stdout
     assert package.open(tmp_path / "again").fingerprint == package.open(finished).fingerprint
 
 

@@ -1,7 +1,7 @@
-"""The architecture: what of a genotype is compiled.
+"""The architecture: the compiled part of a genotype.
 
-It is a normal form without ids, learning rate, and the layers that compute nothing. So genotypes that differ in these
-alone share one program, whatever their history.
+It is a normal form without ids, learning rate and layers that compute nothing. So genotypes that differ only in these
+share one program, whatever their history.
 """
 
 from typing import NamedTuple
@@ -19,12 +19,12 @@ class ArchitectureLayer(NamedTuple):
 
 
 class Architecture(NamedTuple):
-    """What of a genotype is compiled: no ids, no learning rate, nothing that computes nothing.
+    """The compiled part of a genotype.
 
     Attributes:
         image_shape: height, width, channels.
         layers: from image to pool.
-        skips: pairs of points by position (0 is the image), sorted; one may stand twice or join neighbours where a
+        skips: pairs of points by position (0 is the image), sorted; a pair may occur twice or join neighbours if a
             layer between its ends computed nothing.
     """
 
@@ -52,7 +52,7 @@ def computing_layers(genotype: Genotype) -> tuple[Layer, ...]:
 
 
 def architecture(genotype: Genotype, image_shape: ImageShape) -> Architecture:
-    """Returns what is compiled for a genotype that classifies images of that shape."""
+    """Returns the architecture of a genotype for images of a shape."""
     computing = computing_layers(genotype)
     positions = _positions(genotype, computing)
     layers: list[ArchitectureLayer] = []
@@ -66,7 +66,7 @@ def architecture(genotype: Genotype, image_shape: ImageShape) -> Architecture:
 
 
 def _positions(genotype: Genotype, computing: tuple[Layer, ...]) -> dict[int, int]:
-    """Returns each point's position among the points that compute; one that does not stands where its input does."""
+    """Returns each point's position in the architecture; a point that computes nothing has its input's position."""
     computing_ids = {layer.id for layer in computing}
     positions = {IMAGE: 0}
     last = 0

@@ -1,14 +1,13 @@
-"""What an individual costs: parameters, FLOPs and memory, counted from its architecture alone.
+"""Parameters, FLOPs and memory of an individual, computed from its architecture alone.
 
-FLOPs of convolutions count the taps that fall inside the image, as XLA's own cost analysis does: SAME padding is never
-multiplied. No gradient is counted for an input that depends on no parameter. The terms of convolutions and of the
-classifier's matrix products equal XLA's count exactly; those of single elements (normalising, adding, pooling) are
-estimates of operations an element.
+FLOPs of convolutions count the taps inside the image, as XLA's cost analysis does: SAME padding is never multiplied. No
+gradient is counted for an input that depends on no parameter. The counts of convolutions and of the classifier's matrix
+products equal XLA's exactly; those of elementwise operations (normalising, adding, pooling) are estimates.
 
-Memory is that of float32, whatever a network computes in: with bfloat16 XLA may keep an activation in both. What it
-compiles for CPU takes from half to 1.4 times as much then, which the estimate covers; an accelerator may need less.
-It is that of XLA's own convolutions too: in training on CPU, one that is computed by rows (`jaxevo.layers.convolution`)
-takes up to 8 KiB more for each row of each image of a batch.
+Memory assumes float32, whatever a network computes in: with bfloat16 XLA may keep an activation in both. On CPU it then
+takes from half to 1.4 times as much, which the estimate covers; an accelerator may need less. Memory also assumes XLA's
+own convolutions: in training on CPU, a convolution by rows (`jaxevo.layers.convolution`) takes up to 8 KiB more for
+each row of each image of a batch.
 """
 
 import functools
@@ -20,7 +19,7 @@ from jaxevo.spaces.large_scale.genotype import Activation
 from jaxevo.spaces.large_scale.layer_types.operation import Arrays, elements
 
 _FLOAT_BYTES = 4
-# Operations an element: batch normalisation takes mean, variance, scaling and offset; its gradient about twice that.
+# Operations per element: batch normalisation takes mean, variance, scaling and offset; its gradient about twice that.
 _BATCH_NORM_RELU_FORWARD = 10
 _BATCH_NORM_RELU_BACKWARD = 20
 # Parameters, their gradients, momentum, and the update in flight.
@@ -32,18 +31,18 @@ def cost(architecture: Architecture, num_classes: int, batch_size: int, evaluati
     """Returns the cost of an architecture.
 
     Args:
-        architecture: to be trained.
-        num_classes: classes that it tells apart.
-        batch_size: images of a training step.
-        evaluation_batch_size: images of a call of the evaluation, 0 to leave it out.
+        architecture: of the individual.
+        num_classes: number of classes.
+        batch_size: images per training batch.
+        evaluation_batch_size: images per evaluation batch, 0 to leave evaluation out.
     """
     shapes = architecture.shapes
     parameters = forward_matrix = backward_matrix = forward_elements = backward_elements = stored = 0
-    trainable = [False]  # whether a point depends on any parameter, and so passes gradients on
+    trainable = [False]  # Per point: True if it depends on a parameter, and so passes gradients on.
     for position, layer in enumerate(architecture.layers, start=1):
         shape, size = shapes[position], elements(shapes[position])
         sources = [source for source, target in architecture.skips if target == position]
-        depends = trainable[-1]  # So are all points behind a trainable one, whatever skips enter.
+        depends = trainable[-1]  # All points after a trainable one are trainable, whatever skips enter.
         own = _parameters(layer.operation.arrays)
         parameters += own
         depends = depends or own > 0
@@ -68,7 +67,7 @@ def cost(architecture: Architecture, num_classes: int, batch_size: int, evaluati
     backward_matrix += classifier * (2 if trainable[-1] else 1)
     forward_elements += pooled
     backward_elements += pooled if trainable[-1] else 0
-    # While gradients flow, the largest activations stand beside their gradients.
+    # In the backward pass the largest activations and their gradients are in memory together.
     activations = elements(shapes[0]) + stored + 2 * max(elements(shape) for shape in shapes)
     training = _FLOAT_BYTES * (_COPIES_OF_PARAMETERS * parameters + batch_size * activations)
     evaluation = _FLOAT_BYTES * (parameters + evaluation_batch_size * _evaluated_elements(architecture))
@@ -83,9 +82,9 @@ def cost(architecture: Architecture, num_classes: int, batch_size: int, evaluati
 
 
 def _evaluated_elements(architecture: Architecture) -> int:
-    """Returns how many elements of an image stand in memory at once in a forward pass.
+    """Returns the most elements per image that are in memory at once in a forward pass.
 
-    They are the input of a layer, its output with and without normalisation, and what later skips still need.
+    They are a layer's input, its output before and after normalisation, and the points that later skips still need.
     """
     shapes, most = architecture.shapes, 0
     for position in range(1, len(shapes)):

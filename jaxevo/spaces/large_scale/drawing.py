@@ -1,4 +1,4 @@
-"""A genotype as boxes and edges."""
+"""The drawing of a genotype as boxes and edges."""
 
 from jaxevo.search.space import Box, Drawing, Task
 from jaxevo.spaces.large_scale.genotype import Activation, Genotype

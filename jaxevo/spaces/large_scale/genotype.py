@@ -1,8 +1,8 @@
-"""What an individual is, before training.
+"""The genotype: the description of a network that mutations change.
 
-A genotype is a backbone of layers from the image to the global average pool, with skips that join two of its points:
-exactly what the graph of Real et al. 2017 can become under its mutations. Point 0 is the image, point i the
-activations after layer i (counted from 1). A layer is one edge of the paper's graph with the vertex at its end:
+It is a backbone of layers from the image to the global average pool, with skips that join two of its points: exactly
+the graphs that the mutations of Real et al. 2017 can reach. Point 0 is the image, point i the activations after layer i
+(counted from 1). A layer is one edge of the paper's graph with the vertex at its end:
 
     point[i] = activation(operation(point[i - 1]) + sum of the skips into point i)
 """
@@ -25,7 +25,7 @@ IMAGE = 0
 
 
 class Activation(enum.StrEnum):
-    """What a point of the backbone does to the sum of what arrives there."""
+    """The activation of a point of the backbone, applied to the sum of its inputs."""
 
     LINEAR = "linear"
     BATCH_NORM_RELU = "batch_norm_relu"
@@ -33,7 +33,7 @@ class Activation(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer of the backbone; its id is stable under mutation, so that children find their parent's weights."""
+    """A layer of the backbone. Its id is stable under mutation, so that children find their parent's weights."""
 
     id: int
     operation: Operation
@@ -51,7 +51,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Genotype:
-    """What evolution changes: the learning rate, the layers of the backbone, and the skips between its points.
+    """A genotype: the learning rate, the layers of the backbone, and the skips between its points.
 
     Attributes:
         learning_rate: of SGD, finite and above 0.
@@ -60,7 +60,7 @@ class Genotype:
             which the backbone joins already; kept in backbone order.
 
     Raises:
-        ValueError: on construction, naming what will not do.
+        ValueError: on construction, naming the invalid field.
     """
 
     learning_rate: float
@@ -80,15 +80,13 @@ class Genotype:
         for source, target in self.skips:
             for point in (source, target):
                 if point not in position:
-                    raise ValueError(
-                        f"skip {source} -> {target} names point {point!r}, which is no layer of this genotype"
-                    )
+                    raise ValueError(f"skip {source} -> {target} names point {point!r}, which is not in this genotype")
             if position[target] - position[source] < 2:
                 raise ValueError(
                     f"skip {source} -> {target} goes back, or joins neighbours, which the backbone joins already"
                 )
         if len(set(self.skips)) != len(self.skips):
-            raise ValueError(f"a skip stands twice: {self.skips}")
+            raise ValueError(f"a skip occurs twice: {self.skips}")
         ordered = sorted(self.skips, key=lambda skip: (position[skip[0]], position[skip[1]]))
         object.__setattr__(self, "skips", tuple(ordered))
 
@@ -99,7 +97,7 @@ class Genotype:
 
     @property
     def convolutions(self) -> int:
-        """How many layers are convolutions."""
+        """The number of convolutional layers."""
         return sum(isinstance(layer.operation, Convolution) for layer in self.layers)
 
     @property
@@ -129,7 +127,7 @@ class Genotype:
 
 
 def genotype_from_json(fields: Any, layer_types: Sequence[type[Operation]] = PAPER) -> Genotype:
-    """Reads what `Genotype.to_json` wrote, of layers of these types.
+    """Returns the genotype that `Genotype.to_json` wrote, with layers of these types only.
 
     Raises:
         ValueError: with a sentence, for anything that is not a valid genotype: unknown or missing fields, cycles,
@@ -154,7 +152,7 @@ def _check_skip_types(skips: Any) -> None:
         raise ValueError(f"skips is {skips!r}, but must be a tuple of pairs of layer ids")
     for skip in skips:
         if not isinstance(skip, tuple) or [type(point) for point in skip] != [int, int]:
-            raise ValueError(f"skip {skip!r} will not do: it must be a pair of layer ids")
+            raise ValueError(f"a skip is {skip!r}, but must be a pair of layer ids")
 
 
 def _layer_to_json(layer: Layer) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""A child's first arrays: its parent's where layer and shape agree, fresh ones elsewhere.
+"""A child's initial arrays: its parent's if layer and shape match, fresh ones otherwise.
 
-Fresh arrays depend on (seed, individual, layer, array) alone and are made by NumPy, so that nothing compiles.
+Fresh arrays depend on (seed, individual, layer, array) only. NumPy makes them, so that nothing compiles.
 """
 
 import collections
@@ -16,7 +16,7 @@ from jaxevo.spaces.large_scale.genotype import IMAGE, Genotype
 Variables = dict[str, dict[str, dict[str, Any]]]
 """{"params" or "batch_stats": {module: {array name: array}}}."""
 
-_CLASSIFIER = IMAGE  # No layer has this id, so that the classifier can be keyed by it.
+_CLASSIFIER = IMAGE  # No layer has this id, so it can be the classifier's.
 _ARRAYS = ("kernel", "bias", "scale", "mean", "var")
 
 
@@ -27,14 +27,14 @@ def first_variables(
     shapes: Variables,
     parent: tuple[Genotype, Variables] | None,
 ) -> Variables:
-    """Returns the arrays that an individual's training starts from, NumPy float32.
+    """Returns the initial arrays of an individual's training, NumPy float32.
 
     Args:
         seed: the run's seed.
-        individual_id: whose arrays these are.
+        individual_id: id of the individual.
         genotype: of the individual.
-        shapes: of its arrays, as `phenotype.variable_shapes` returns them.
-        parent: the parent's genotype and trained variables, or None where nothing is inherited.
+        shapes: of its arrays, as `network.variable_shapes` returns them.
+        parent: the parent's genotype and trained variables, or None if nothing is inherited.
     """
     layer_ids = _layer_ids(genotype)
     bequeathed = _by_layer(*parent) if parent is not None else {}
@@ -68,7 +68,7 @@ def _fresh(seed: int, individual_id: int, layer_id: int, place: int, name: str, 
 
 
 def _places(modules: dict[str, Any]) -> dict[str, int]:
-    """Returns each module's place among those of its layer whose first arrays are drawn: each draws its own numbers."""
+    """Returns each module's index among the modules of its layer with random arrays, so that their numbers differ."""
     places: dict[str, int] = {}
     drawn: collections.Counter[int] = collections.Counter()
     for module in sorted(modules):
@@ -78,13 +78,13 @@ def _places(modules: dict[str, Any]) -> dict[str, int]:
 
 
 def _layer_ids(genotype: Genotype) -> dict[int, int]:
-    """Returns the layer's id at every position of the architecture; the classifier stands at position 0."""
+    """Returns the layer id at every position of the architecture; position 0 is the classifier."""
     positions = {position: layer.id for position, layer in enumerate(computing_layers(genotype), start=1)}
     return {0: _CLASSIFIER} | positions
 
 
 def _by_layer(genotype: Genotype, variables: Variables) -> dict[tuple[str, int, str, str], np.ndarray]:
-    """Returns an individual's arrays by what a child finds them under: collection, layer id, kind of module, array."""
+    """Returns an individual's arrays by the key of their lookup: (collection, layer id, kind of module, array name)."""
     layer_ids = _layer_ids(genotype)
     return {
         (collection, layer_ids[_position(module)], _kind(module), name): array
@@ -95,7 +95,7 @@ def _by_layer(genotype: Genotype, variables: Variables) -> dict[tuple[str, int, 
 
 
 def _position(module: str) -> int:
-    """Returns a module's position, which its name ends in; 0 for the classifier."""
+    """Returns the position at the end of a module's name; 0 for the classifier."""
     _, _, position = module.rpartition("_")
     return int(position) if position.isdigit() else 0
 

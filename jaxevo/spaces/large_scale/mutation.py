@@ -1,7 +1,7 @@
 """The eleven mutations of Real et al. 2017, section 3.2: one function each, in one table.
 
-Numbers move within half to double of their value, every whole number in
-that range being possible, with no upper limit; the two that may be 0 can leave it.
+A mutated number is drawn uniformly from the other whole numbers between half and twice its value. There is no upper
+limit, and numbers that may be 0 can leave 0 again.
 """
 
 import dataclasses
@@ -20,23 +20,23 @@ T = TypeVar("T")
 
 
 def alter_learning_rate(generator: np.random.Generator, genotype: Genotype, task: Task) -> Genotype | None:
-    """Multiplies the learning rate by 2^U(-1, 1); it stays a finite number above 0."""
+    """Multiplies the learning rate by 2^U(-1, 1); does not apply if the result would be 0 or infinite."""
     learning_rate = genotype.learning_rate * 2.0 ** float(generator.uniform(-1.0, 1.0))
     return dataclasses.replace(genotype, learning_rate=learning_rate) if 0 < learning_rate < math.inf else None
 
 
 def identity(generator: np.random.Generator, genotype: Genotype, task: Task) -> Genotype:
-    """Changes nothing: the child trains on."""
+    """Changes nothing, so that the child trains further."""
     return genotype
 
 
 def reset_weights(generator: np.random.Generator, genotype: Genotype, task: Task) -> Genotype:
-    """Changes no gene; a child by this mutation inherits no weights."""
+    """Changes no gene, but the child inherits no weights."""
     return genotype
 
 
 def insertion(name: str, layer_type: type[Operation]) -> Mutation[Genotype]:
-    """Returns the mutation that inserts a layer of a type anywhere, with batch-norm + ReLU or without, at random."""
+    """Returns the mutation that inserts a layer of a type at a random place, with or without batch-norm + ReLU."""
 
     def insert(generator: np.random.Generator, genotype: Genotype, task: Task) -> Genotype:
         operation = layer_type.draw(generator)
@@ -50,7 +50,7 @@ def insertion(name: str, layer_type: type[Operation]) -> Mutation[Genotype]:
 def remove_convolution(generator: np.random.Generator, genotype: Genotype, task: Task) -> Genotype | None:
     """Removes a random convolution with its activation; its skips go to the point before it.
 
-    Skips that become adjacent or double are dropped.
+    Skips between neighbours and duplicates are dropped.
     """
     index = _pick_convolution(generator, genotype)
     if index is None:
@@ -68,7 +68,7 @@ def remove_convolution(generator: np.random.Generator, genotype: Genotype, task:
 
 
 def alter_stride(generator: np.random.Generator, genotype: Genotype, task: Task) -> Genotype | None:
-    """Moves the log2 stride of a random convolution; both axes stride alike."""
+    """Changes the log2 stride of a random convolution, the same for both axes."""
     index = _pick_convolution(generator, genotype)
     if index is None:
         return None
@@ -77,9 +77,9 @@ def alter_stride(generator: np.random.Generator, genotype: Genotype, task: Task)
 
 
 def alter_number_of_channels(generator: np.random.Generator, genotype: Genotype, task: Task) -> Genotype | None:
-    """Moves the number of output channels of a random convolution: 10 become 5 to 20.
+    """Changes the number of output channels of a random convolution: 10 become 5 to 20.
 
-    Later layers follow, since their channels are relative to their input's.
+    Later layers change too, since their channels are relative to their input's.
     """
     index = _pick_convolution(generator, genotype)
     if index is None:
@@ -90,7 +90,7 @@ def alter_number_of_channels(generator: np.random.Generator, genotype: Genotype,
 
 
 def filter_size(generator: np.random.Generator, genotype: Genotype, task: Task) -> Genotype | None:
-    """Moves the height or the width of a random convolution's filters; sizes stay odd."""
+    """Changes the height or the width of a random convolution's filters; sizes stay odd."""
     index = _pick_convolution(generator, genotype)
     if index is None:
         return None
@@ -100,7 +100,7 @@ def filter_size(generator: np.random.Generator, genotype: Genotype, task: Task) 
 
 
 def add_skip(generator: np.random.Generator, genotype: Genotype, task: Task) -> Genotype | None:
-    """Joins two random backbone points, earlier to later, that nothing joins yet."""
+    """Adds a skip from a random point of the backbone to a later one, if nothing joins them yet."""
     points = genotype.points
     free = [
         (source, target)
@@ -141,23 +141,23 @@ def _pick(generator: np.random.Generator, options: Sequence[T]) -> T:
 
 
 def _around(generator: np.random.Generator, value: int) -> int:
-    """Draws a whole number from half of a value to its double, but for the value itself."""
+    """Draws a whole number from half to twice a value, except the value itself."""
     return _another(generator, value, -(-value // 2), 2 * value)
 
 
 def _around_or_leaving_zero(generator: np.random.Generator, value: int) -> int:
-    """Like `_around` for values that may be 0, which must be able to leave it and to come back."""
+    """Draws like `_around`, for a value that may be 0: 0 becomes 1, and 1 can become 0."""
     return _another(generator, value, value // 2, max(1, 2 * value))
 
 
 def _another(generator: np.random.Generator, value: int, least: int, most: int) -> int:
-    """Draws a whole number from `least` to `most`, but for a value among them."""
+    """Draws a whole number from `least` to `most`, except a value among them."""
     drawn = least + int(generator.integers(most - least))
     return drawn if drawn < value else drawn + 1
 
 
 def _pick_convolution(generator: np.random.Generator, genotype: Genotype) -> int | None:
-    """Returns the index of a random convolution among the layers, or None where there is none."""
+    """Returns the index of a random convolution among the layers, or None if there is none."""
     indices = [i for i, layer in enumerate(genotype.layers) if isinstance(layer.operation, Convolution)]
     return _pick(generator, indices) if indices else None
 
@@ -165,7 +165,7 @@ def _pick_convolution(generator: np.random.Generator, genotype: Genotype) -> int
 def _convolution(genotype: Genotype, index: int) -> Convolution:
     operation = genotype.layers[index].operation
     if not isinstance(operation, Convolution):
-        raise TypeError(f"layer {index} is no convolution")
+        raise TypeError(f"layer {index} is not a convolution")
     return operation
 
 

@@ -1,4 +1,4 @@
-"""From an architecture to a Flax module."""
+"""The Flax module of an architecture."""
 
 import functools
 
@@ -16,20 +16,20 @@ from jaxevo.spaces.large_scale.layer_types.operation import How
 
 
 class Phenotype(nn.Module):
-    """The network that an architecture describes.
+    """The network of an architecture.
 
-    Its modules are named by kind and position: `convolution_1`, `batch_norm_1`, ..., `classifier`. Their
-    parameters are float32, and so are the running statistics, whatever it computes in.
+    Its modules are named by kind and position: `convolution_1`, `batch_norm_1`, ..., `classifier`. Parameters and
+    running statistics are float32, whatever `compute_dtype` is.
 
     Attributes:
-        architecture: what to compute.
+        architecture: of the network.
         num_classes: width of the classifier.
         batch_norm_decay: of the running statistics.
         axis_name: of the devices that share a batch, over which its mean and variance are taken; None for one device.
-        compute_dtype: of the activations, and of what convolutions and the classifier multiply. Means and variances
-            of batch normalisation are taken in float32.
-        convolve: how it convolves. All ways agree but for rounding.
-        batch_norm: Flax's module, or one that takes its place and agrees but for rounding.
+        compute_dtype: of activations and of the products of convolutions and classifier. Means and variances of batch
+            normalisation are computed in float32.
+        convolve: the convolution function; all have the same result up to rounding.
+        batch_norm: Flax's module, or a replacement with the same result up to rounding.
     """
 
     architecture: Architecture
@@ -46,7 +46,7 @@ class Phenotype(nn.Module):
 
         Args:
             images: float32 [batch, height, width, channels].
-            train: normalise by the batch's statistics and update the running ones, instead of using these.
+            train: if True, normalise by batch statistics and update the running ones; else by the running ones.
 
         Returns:
             Logits, float32 [batch, num_classes].
@@ -88,7 +88,7 @@ def fit(point: jax.Array, shape: tuple[int, ...]) -> jax.Array:
 
     Args:
         point: [batch, height, width, channels].
-        shape: the wanted shape; no larger than the point's in height and width.
+        shape: the target shape; height and width must be no larger than the point's.
     """
     for axis in (1, 2):
         point = _nearest(point, axis, shape[axis])
@@ -99,7 +99,7 @@ def fit(point: jax.Array, shape: tuple[int, ...]) -> jax.Array:
 def _nearest(point: jax.Array, axis: int, size: int) -> jax.Array:
     """Resizes one axis by nearest neighbour (half-pixel centres, as `jax.image.resize`).
 
-    Where the picked rows are evenly spaced, as they always are where the size divides, this is a strided slice, whose
+    If the picked rows are evenly spaced, as they always are if the size divides, this is a strided slice, whose
     gradient is a padding; the gradient of a gather would be a scatter, which is slow.
     """
     rows = np.floor((np.arange(size) + 0.5) * point.shape[axis] / size).astype(int)
@@ -113,7 +113,7 @@ def _nearest(point: jax.Array, axis: int, size: int) -> jax.Array:
 def variable_shapes(phenotype: Phenotype) -> dict[str, dict[str, dict[str, jax.ShapeDtypeStruct]]]:
     """Returns the shapes of all arrays, as {"params": ..., "batch_stats": ...}.
 
-    By the architecture alone: asking Flax would trace the network once more, a tenth of what compiling it takes.
+    Computed from the architecture, since Flax would trace the network once more, a tenth of the time to compile it.
     """
     layers, points = phenotype.architecture.layers, phenotype.architecture.shapes
     params: dict[str, dict[str, jax.ShapeDtypeStruct]] = {}

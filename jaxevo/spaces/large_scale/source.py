@@ -1,4 +1,4 @@
-"""The Python source of one network: what a person would write for its architecture."""
+"""Python source of a network, as a person would write it for this architecture."""
 
 from collections.abc import Iterator, Sequence
 
@@ -11,9 +11,9 @@ from jaxevo.spaces.large_scale.genotype import IMAGE, Activation
 _LINE_LENGTH = 110
 
 _SOURCE = '''\
-"""An image classifier that jaxevo evolved; it works without jaxevo and can be trained on.
+"""An image classifier evolved by jaxevo. It works without jaxevo and can be trained further.
 
-`Network().apply(load(), images)` returns logits and `predict(images)` names of classes, for images
+`Network().apply(load(), images)` returns logits and `predict(images)` class names, for images
 uint8 [batch, {image_shape}].
 """
 
@@ -30,13 +30,13 @@ import orbax.checkpoint as ocp
 {class_names}
 IMAGE_SHAPE = ({image_shape})  # Height, width, channels.
 
-# Of the training pixels in [0, 1], by channel.
+# Mean and standard deviation of the training pixels in [0, 1], by channel.
 {mean}
 {deviation}
 
 
 class Network(nn.Module):
-    """From images to logits; the comments give height, width and channels."""
+    """Computes logits of images; the comments give height, width and channels."""
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
@@ -44,10 +44,10 @@ class Network(nn.Module):
 
         Args:
             images: uint8 [batch, {image_shape}].
-            train: normalise by the batch's statistics and update the running ones, instead of using these.
+            train: if True, normalise by batch statistics and update the running ones; else by the running ones.
 
         Raises:
-            ValueError: for images of another type or shape.
+            ValueError: if the images have another type or shape.
         """
         check(images)
 {body}
@@ -112,8 +112,8 @@ def network_source(
     Args:
         compiled: the architecture.
         settings: of the run that trained the network.
-        class_names: by label.
-        mean: of the training pixels in [0, 1], by channel.
+        class_names: one per class, by label.
+        mean: mean of the training pixels in [0, 1], by channel.
         deviation: their standard deviation, by channel.
     """
     body = list(_body(compiled, settings))
@@ -193,7 +193,7 @@ def _size(compiled: Architecture, position: int) -> str:
 
 
 def _assignment(name: str, items: Sequence[str]) -> str:
-    """Returns the assignment of a tuple, on one line where it fits; a letter beyond ASCII may be wide."""
+    """Returns the assignment of a tuple, on one line if it fits and is ASCII: other letters may be wide."""
     line = f"{name} = ({', '.join(items)}{',' if len(items) == 1 else ''})"
     if len(items) == 1 or (len(line) <= _LINE_LENGTH and line.isascii()):
         return line
@@ -201,7 +201,7 @@ def _assignment(name: str, items: Sequence[str]) -> str:
 
 
 def string_literal(text: str) -> str:
-    """Returns a literal, in double quotes unless single ones need fewer escapes."""
+    """Returns a Python literal of text, in double quotes unless single ones need fewer escapes."""
     quote = "'" if text.count('"') > text.count("'") else '"'
     letters = (f"\\{letter}" if letter == quote else repr(letter)[1:-1] for letter in text)
     return quote + "".join(letters) + quote

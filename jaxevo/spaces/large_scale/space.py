@@ -1,4 +1,4 @@
-"""The space as the value that evolution is handed."""
+"""The search space as a value for the evolution."""
 
 import functools
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ class LargeScale:
 
     Attributes:
         initial_learning_rate: of the initial individuals, which have no layers.
-        layer_types: of the layers that genotypes may have.
+        layer_types: layer types that genotypes may have.
     """
 
     initial_learning_rate: float
@@ -28,7 +28,7 @@ class LargeScale:
 
     @functools.cached_property
     def mutations(self) -> Sequence[Mutation[Genotype]]:
-        """The eleven of the paper, and the insertion of each layer type that the paper does not have."""
+        """The paper's eleven mutations, and an insertion for each layer type that is not in the paper."""
         others = [layer_type for layer_type in self.layer_types if layer_type not in PAPER]
         names = [f"INSERT-{layer_type.name.upper().replace('_', '-')}" for layer_type in others]
         return (*MUTATIONS, *map(insertion, names, others))
@@ -42,7 +42,7 @@ class LargeScale:
         return genotype.to_json()
 
     def from_json(self, value: Any) -> Genotype:
-        """Reads what `to_json` returned; raises `ValueError` with a sentence for anything else."""
+        """Returns the genotype that `to_json` wrote; raises `ValueError` with a sentence for anything else."""
         return genotype_from_json(value, self.layer_types)
 
     def sha256(self, genotype: Genotype) -> str:
@@ -50,11 +50,11 @@ class LargeScale:
         return genotype.sha256
 
     def architecture(self, genotype: Genotype, task: Task) -> Architecture:
-        """Returns what of a genotype is compiled."""
+        """Returns the compiled part of a genotype."""
         return architecture(genotype, task.image_shape)
 
     def alike(self, genotype: Genotype, other: Genotype) -> bool:
-        """Returns whether two genotypes differ in their learning rate alone."""
+        """Returns True if two genotypes differ at most in their learning rate."""
         return (genotype.layers, genotype.skips) == (other.layers, other.skips)
 
     def cost(self, architecture: Architecture, task: Task, batch_size: int, evaluation_batch_size: int) -> Cost:

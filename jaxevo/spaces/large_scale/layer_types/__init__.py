@@ -1,4 +1,4 @@
-"""Layer types: each a file that holds all there is to know of it."""
+"""Layer types, each defined in one file."""
 
 from jaxevo.spaces.large_scale.layer_types.convolution import Convolution
 from jaxevo.spaces.large_scale.layer_types.identity import Identity

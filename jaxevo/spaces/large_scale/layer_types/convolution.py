@@ -1,4 +1,4 @@
-"""Convolutions."""
+"""The convolution layer type."""
 
 import functools
 import re
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     import jax
 
 _LARGEST = 2**63 - 1
-# As `str` writes one whose numbers are no larger.
+# A fraction as `str` writes it, with numbers of at most as many digits as _LARGEST.
 _FRACTION = re.compile("[0-9]{1,19}(/[1-9][0-9]{0,18})?")
 
 
 @dataclass(frozen=True)
 class Convolution(Operation):
-    """A convolution without bias, SAME padding; its channels are relative to its input's (factor 2: 16 in, 32 out)."""
+    """A convolution without bias, SAME padding. Its channels are relative to its input's (factor 2: 16 in, 32 out)."""
 
     channel_factor: Fraction
     half_height: int
@@ -57,7 +57,7 @@ class Convolution(Operation):
         return cls(Fraction(1), 1, 1, int(generator.integers(2)))
 
     def at(self, input_shape: ImageShape) -> "PlacedConvolution":
-        """Returns the convolution of inputs of a shape."""
+        """Returns the convolution on inputs of a shape."""
         height, width, channels = input_shape
         stride = effective_stride(self.log2_stride, input_shape)
         shape = -(-height // stride), -(-width // stride), self.channels(channels)
@@ -65,7 +65,7 @@ class Convolution(Operation):
 
     def channels(self, input_channels: int) -> int:
         """Returns the number of output channels, at least 1, halves rounded up."""
-        # Whole numbers give the same as the fractions that they stand for, several times as fast.
+        # Integer arithmetic gives the same result as Fraction, several times as fast.
         numerator, denominator = self.channel_factor.as_integer_ratio()
         return max(1, (2 * input_channels * numerator + denominator) // (2 * denominator))
 
@@ -85,7 +85,7 @@ class Convolution(Operation):
 
     @classmethod
     def from_json(cls, genes: Mapping[str, Any]) -> Self:
-        """Reads what `to_json` returned; raises `ValueError` for values that will not do."""
+        """Returns the operation that `to_json` wrote; raises `ValueError` for invalid values."""
         text = genes["channel_factor"]
         if not isinstance(text, str) or not _FRACTION.fullmatch(text):
             raise ValueError(f"channel_factor is {text!r}, but must be a fraction as text, such as '3/2'")
@@ -94,26 +94,26 @@ class Convolution(Operation):
 
 @dataclass(frozen=True)
 class PlacedConvolution(Placed):
-    """A convolution of inputs of known shape."""
+    """A convolution on inputs of known shape."""
 
     filter_shape: tuple[int, int]
     stride: int
 
     @property
     def arrays(self) -> Arrays:
-        """The filters."""
+        """The shape of the filters."""
         return {"convolution": {"kernel": (*self.filter_shape, self.input_shape[2], self.shape[2])}}
 
     @property
     def matrix_flops(self) -> Flops:
-        """As much for each of both gradients as for the forward pass."""
+        """FLOPs of the convolution; each of its two gradients takes as many as the forward pass."""
         taps = taps_inside(self.input_shape, self.filter_shape, self.stride)
         flops = 2 * taps * self.input_shape[2] * self.shape[2]
         return Flops(flops, flops, flops)
 
     @property
     def stored(self) -> int:
-        """The output."""
+        """Elements of the output."""
         return elements(self.shape)
 
     def apply(self, point: "jax.Array", position: int, how: How) -> "jax.Array":
@@ -132,12 +132,12 @@ class PlacedConvolution(Placed):
         )(point)
 
     def source(self, position: int) -> list[str]:
-        """Returns the call of a Flax module."""
+        """Returns the line that calls the Flax module."""
         strides = f", strides=({self.stride}, {self.stride})" if self.stride > 1 else ""
         return [f'x = convolution({self.shape[2]}, {self.filter_shape}{strides}, name="convolution_{position}")(x)']
 
     def definitions(self, dtype: str) -> list[str]:
-        """Returns what all convolutions have in common."""
+        """Returns the line with the arguments that all convolutions share."""
         return [f'convolution = partial(nn.Conv, padding="SAME", use_bias=False{dtype})']
 
     @property
@@ -148,7 +148,7 @@ class PlacedConvolution(Placed):
 
 
 def taps_inside(input_shape: ImageShape, filter_shape: tuple[int, int], stride: int) -> int:
-    """Returns how many filter taps, over all output positions, fall on the image (SAME padding)."""
+    """Returns the number of filter taps on the image, over all output positions (SAME padding)."""
     height, width, _ = input_shape
     return _taps_of_axis(height, filter_shape[0], stride) * _taps_of_axis(width, filter_shape[1], stride)
 

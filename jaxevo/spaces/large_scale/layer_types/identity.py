@@ -1,4 +1,4 @@
-"""The identity: only its activation, and the skips that enter it, compute."""
+"""The identity layer type: only its activation and the skips that enter it compute anything."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Self
@@ -21,11 +21,11 @@ class Identity(Operation):
 
     @classmethod
     def draw(cls, generator: np.random.Generator) -> Self:
-        """Returns an identity."""
+        """Returns the identity."""
         return cls()
 
     def at(self, input_shape: ImageShape) -> "PlacedIdentity":
-        """Returns the identity of a shape."""
+        """Returns the identity on inputs of a shape."""
         return PlacedIdentity(input_shape, input_shape)
 
 
@@ -34,14 +34,14 @@ class PlacedIdentity(Placed):
     """Passes its input on."""
 
     def apply(self, point: "jax.Array", position: int, how: How) -> "jax.Array":
-        """Returns the point."""
+        """Returns the point unchanged."""
         return point
 
     def source(self, position: int) -> list[str]:
-        """Returns no line."""
+        """Returns no lines."""
         return []
 
     @property
     def detail(self) -> str:
-        """The word."""
+        """The name of the layer type."""
         return "identity"

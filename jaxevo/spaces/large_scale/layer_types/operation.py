@@ -1,6 +1,6 @@
-"""What a layer type is: two classes, of an operation as a gene, and of the same operation on an input of known shape.
+"""Base classes of a layer type: an operation as a gene, and the same operation on an input of known shape.
 
-Nothing here imports JAX. A layer type that needs it imports it in `apply`.
+This module imports no JAX. A layer type that needs it imports it in `apply`.
 """
 
 import abc
@@ -27,8 +27,8 @@ class Flops(NamedTuple):
 
     Attributes:
         forward: of the forward pass.
-        backward: of the gradient beside the forward pass, by the layer's own arrays.
-        backward_input: of the gradient by the layer's input, if that depends on a parameter.
+        backward: of the gradient with respect to the layer's own arrays, without the forward pass.
+        backward_input: of the gradient with respect to the layer's input, if that depends on a parameter.
     """
 
     forward: int
@@ -37,11 +37,11 @@ class Flops(NamedTuple):
 
 
 class How(NamedTuple):
-    """How networks compute.
+    """Options of a network's computation.
 
     Attributes:
         dtype: of activations and products.
-        convolve: in place of `jax.lax.conv_general_dilated`, with the same arguments.
+        convolve: replacement for `jax.lax.conv_general_dilated`, with the same arguments.
     """
 
     dtype: ComputeDtype
@@ -49,11 +49,11 @@ class How(NamedTuple):
 
 
 class Operation(abc.ABC):
-    """An operation as a gene: a frozen dataclass, valid from its construction on, for inputs of any shape.
+    """An operation as a gene: a frozen dataclass, checked on construction, for inputs of any shape.
 
     Attributes:
         name: of the layer type, in JSON.
-        computes: whether it does more than to pass its input on.
+        computes: False if it only passes its input on.
     """
 
     name: ClassVar[str]
@@ -62,11 +62,11 @@ class Operation(abc.ABC):
     @classmethod
     @abc.abstractmethod
     def draw(cls, generator: np.random.Generator) -> Self:
-        """Returns what an insertion puts into a network."""
+        """Returns the operation of an inserted layer, drawn at random."""
 
     @abc.abstractmethod
     def at(self, input_shape: ImageShape) -> "Placed":
-        """Returns the operation on inputs of a shape, in a normal form: those that compute the same are equal."""
+        """Returns the operation on inputs of a shape in a normal form: operations that compute the same are equal."""
 
     def channels(self, input_channels: int) -> int:
         """Returns the number of output channels."""
@@ -83,13 +83,13 @@ class Operation(abc.ABC):
 
     @classmethod
     def from_json(cls, genes: Mapping[str, Any]) -> Self:
-        """Reads what `to_json` returned; raises `ValueError` for values that will not do."""
+        """Returns the operation that `to_json` wrote; raises `ValueError` for invalid values."""
         return cls(**genes)
 
 
 @dataclasses.dataclass(frozen=True)
 class Placed(abc.ABC):
-    """An operation on inputs of known shape: a frozen dataclass of all that decides what is computed.
+    """An operation on inputs of known shape: a frozen dataclass of all that its computation depends on.
 
     Attributes:
         input_shape: height, width, channels.
@@ -106,22 +106,22 @@ class Placed(abc.ABC):
 
     @property
     def matrix_flops(self) -> Flops:
-        """What its convolutions take, as XLA counts."""
+        """FLOPs of its convolutions, as XLA counts them."""
         return Flops(0, 0, 0)
 
     @property
     def element_flops(self) -> Flops:
-        """What its operations on single elements take, estimated."""
+        """FLOPs of its elementwise operations, estimated."""
         return Flops(0, 0, 0)
 
     @property
     def stored(self) -> int:
-        """Elements of activations for one image that the gradient needs."""
+        """Elements per image of activations that the gradient needs."""
         return 0
 
     @abc.abstractmethod
     def apply(self, point: "jax.Array", position: int, how: How) -> "jax.Array":
-        """Returns the output [batch, height, width, channels] of a point, in the scope of a compact Flax method."""
+        """Returns the output [batch, height, width, channels] of a point; called in a compact Flax method."""
 
     @abc.abstractmethod
     def source(self, position: int) -> list[str]:
@@ -134,7 +134,7 @@ class Placed(abc.ABC):
     @property
     @abc.abstractmethod
     def detail(self) -> str:
-        """What it computes, in a few words."""
+        """A short description."""
 
 
 def elements(shape: ImageShape) -> int:
@@ -144,9 +144,9 @@ def elements(shape: ImageShape) -> int:
 
 
 def effective_stride(log2_stride: int, input_shape: ImageShape) -> int:
-    """Returns the stride, no larger than the least power of two that reaches height and width.
+    """Returns the stride, at most the least power of two that reaches height and width.
 
-    Larger strides compute the same under SAME padding, one output position, and would overflow.
+    Under SAME padding all larger strides give the same single output position, but would overflow.
     """
     size: int = max(input_shape[:2])
     return 1 << min(log2_stride, (size - 1).bit_length())
