@@ -58,7 +58,8 @@ def test_the_untouched_run_goes_on(copied):
 
 def test_a_lost_journal_is_refused(copied):
     (copied / "journal.jsonl").unlink()
-    refused(copied, r"the snapshot .*14 does not belong to the run in .*journal.jsonl, or the end of the journal is missing")
+    sentence = r"the snapshot .*14 does not belong to the run in .*journal.jsonl, or the end of the journal is missing"
+    refused(copied, sentence)
 
 
 def test_a_lost_journal_is_refused_where_the_snapshots_are_lost_too(copied):
