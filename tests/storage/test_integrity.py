@@ -187,7 +187,8 @@ def test_a_run_is_not_read_by_another_algorithm(copied, tmp_path, monkeypatch):
     monkeypatch.setattr(
         evolution, "keyed_generator", lambda seed, birth, purpose: drawn(seed + shift.get(purpose, 0), birth, purpose)
     )
-    read_by_all(copied, tmp_path, r"individual \d+ was trained as another birth than the evolution decides \(a child of")
+    sentence = r"individual \d+ was trained as another birth than the evolution decides \(a child of"
+    read_by_all(copied, tmp_path, sentence)
 
 
 def test_a_journal_without_one_of_its_records_is_not_read(copied, tmp_path):
