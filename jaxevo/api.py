@@ -1,4 +1,4 @@
-"""jaxevo from Python: evolve, and open what a run left behind."""
+"""The Python interface: evolve image classifiers, and open runs."""
 
 import dataclasses
 from pathlib import Path
@@ -19,18 +19,18 @@ def evolve(
 ) -> Run:
     """Evolves image classifiers and returns the finished run.
 
-    If this process has begun to use JAX with other settings, the run takes place in a process of its own.
+    If JAX already runs in this process with other settings, the run takes place in a child process.
 
     Args:
-        workdir: where to keep the run; default: a new folder under `runs`.
-        preset: settings and limits to start from: demo, small or paper.
-        **changes: fields of `Settings`, `Limits` and `Execution` that differ from the preset's, such as
-            `dataset="digits"`, `seed=0`, `max_individuals=100`, `lanes=1`.
+        workdir: new work folder; by default a folder under `runs`.
+        preset: preset of settings and limits to start from.
+        **changes: fields of `Settings`, `Limits` and `Execution` that differ from the preset, such as
+            `dataset="digits"`, `seed=0`, `max_individuals=100` or `lanes=1`.
 
     Raises:
-        ValueError: with a sentence, for a setting, data set or folder that will not do.
+        ValueError: if a setting, data set or folder is not valid.
         RuntimeError: if a training could not be carried out.
-        KeyboardInterrupt: if a signal stopped the run; `jaxevo.open(workdir).resume()` goes on.
+        KeyboardInterrupt: if a signal stopped the run; `jaxevo.open(workdir).resume()` resumes it.
     """
     settings, limits, execution = preset_with(preset, changes)
     path = check_path(str(workdir)) if workdir is not None else new_workdir(settings)
@@ -38,23 +38,23 @@ def evolve(
 
 
 def begin(path: Path, settings: Settings, limits: Limits, execution: Execution) -> Run:
-    """Evolves in a new folder and returns the finished run; raises as `evolve` does."""
+    """Begins a run in a new folder and returns it when it has finished; raises as `evolve` does."""
     carry_out(Begin(path, execution, settings, limits))
     return Run(path)
 
 
 def open(workdir: str | Path, max_events: int | None = None) -> Run:
-    """Opens what a run left in its work folder, or its first `max_events` events, without training anything.
+    """Opens a run, or its first `max_events` events, without training anything.
 
     Raises:
-        ValueError: if the folder holds no run, is damaged, or holds other decisions than this version of jaxevo comes
-            to.
+        ValueError: if the folder holds no run or is damaged, or its decisions differ from those of this version of
+            jaxevo.
     """
     return Run(workdir, max_events)
 
 
 def preset_with(preset: str, changes: Any) -> tuple[Settings, Limits, Execution]:
-    """Returns a preset with some fields changed; raises `ValueError` for an unknown one."""
+    """Returns a preset with some fields changed; raises `ValueError` for an unknown preset or field."""
     if preset not in PRESETS:
         raise ValueError(f"preset is {preset!r}, but must be one of {', '.join(PRESETS)}")
     settings, limits = PRESETS[preset]
@@ -67,7 +67,7 @@ def preset_with(preset: str, changes: Any) -> tuple[Settings, Limits, Execution]
 
 
 def new_workdir(settings: Settings) -> Path:
-    """Returns a folder under `runs`, named for data set and seed, that does not exist yet."""
+    """Returns a new folder name under `runs`, made of data set and seed."""
     name = f"{Path(settings.dataset).stem}-seed{settings.seed}"
     number = 1
     while (path := _RUNS / (name if number == 1 else f"{name}-{number}")).exists():

@@ -74,7 +74,7 @@ def test_an_earlier_moment_can_be_opened(run, tmp_path):
         if individual in (*run.population, run.best.individual):
             assert network.variables["params"]
         else:
-            with pytest.raises(ValueError, match=f"individual {individual.id} lives no more"):
+            with pytest.raises(ValueError, match=f"individual {individual.id} is dead"):
                 network.variables  # noqa: B018
 
 

@@ -1,5 +1,5 @@
-"""What a machine does with jaxevo: `jaxevo bench` measures it in a few minutes.
+"""Benchmark a machine: `jaxevo bench` measures how fast it runs jaxevo in a few minutes.
 
-Every part is measured in a process of its own, which has nothing in memory and a cache of executables that is as empty
-as the part wants it; the user's is neither read nor written. The process that the user started only waits and prints.
+Each part is measured in a process of its own, with nothing in memory and its own cache of executables, as empty as the
+part needs. The user's cache is neither read nor written. The user's process only waits and prints.
 """

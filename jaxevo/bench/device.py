@@ -1,6 +1,6 @@
-"""What the device of one lane does at its best: matrix products, and arrays read and written.
+"""Measure the peak speed of one lane's device: matrix products and memory bandwidth.
 
-On CPU a lane has one thread, so that these are one core's numbers; scaling over lanes shows the rest.
+On CPU a lane has one thread, so these are numbers of one core; scaling over lanes shows the rest.
 """
 
 import os
@@ -26,9 +26,9 @@ class Product:
     """The fastest product of two square matrices.
 
     Attributes:
-        dtype: of the matrices. Products of float32 have JAX's default precision, which is what networks train with.
-        size: rows and columns that were the fastest.
-        flops_per_second: 2 size^3 by the seconds of a product.
+        dtype: dtype of the matrices. Products of float32 use JAX's default precision, as networks do in training.
+        size: number of rows and columns of the fastest product.
+        flops_per_second: 2 size^3 / seconds per product.
     """
 
     dtype: str
@@ -38,12 +38,12 @@ class Product:
 
 @dataclass(frozen=True)
 class DeviceSpeed:
-    """What the device of one lane does at its best.
+    """The peak speed of one lane's device.
 
     Attributes:
-        products: of matrices, float32 first; on accelerators bfloat16 too.
-        bandwidth_bytes_per_second: read and written by `a = a + 2 b`, three times the bytes of an array.
-        array_bytes: of each array.
+        products: matrix products, float32 first; on accelerators bfloat16 too.
+        bandwidth_bytes_per_second: bytes read and written per second by `a = a + 2 b`, three arrays per operation.
+        array_bytes: bytes of each array.
     """
 
     products: list[Product]
@@ -52,7 +52,7 @@ class DeviceSpeed:
 
 
 def describe() -> dict[str, Any]:
-    """Returns what the measurements belong to: versions, kind and number of devices, flags."""
+    """Returns facts about the machine: versions, kind and number of devices, flags."""
     device = jax.local_devices()[0]
     return {
         "jaxevo": __version__,
@@ -79,7 +79,7 @@ def measure_device(extent: Extent, say: Callable[[str], None]) -> DeviceSpeed:
 
 
 def _fastest_product(extent: Extent, dtype: str) -> Product:
-    """Tries sizes, each twice the one before, until a product takes too long."""
+    """Doubles the size until a product takes too long, and returns the fastest product."""
     best: Product | None = None
     size = _SMALLEST
     while True:
@@ -93,10 +93,10 @@ def _fastest_product(extent: Extent, dtype: str) -> Product:
 
 
 def _product(size: int, dtype: str) -> Callable[[int], object]:
-    """Returns what multiplies by a matrix so many times, each product being a factor of the next."""
+    """Returns a function that multiplies by a matrix `count` times, each product being a factor of the next."""
     first_key, factor_key = jax.random.split(jax.random.key(0))
     first = jax.random.normal(first_key, (size, size), dtype)
-    # So that products of products stay of one size: the eigenvalues of this matrix lie in the unit circle.
+    # Scaled so that the eigenvalues lie in the unit circle and repeated products do not grow.
     factor = jax.random.normal(factor_key, (size, size), dtype) / size**0.5
     multiply = jax.jit(jnp.matmul)
 
@@ -113,7 +113,7 @@ def _bandwidth(extent: Extent, array_bytes: int) -> Spread:
     numbers = array_bytes // 4
     state = {"array": jnp.ones(numbers, jnp.float32)}
     other = jnp.ones(numbers, jnp.float32)
-    # In place: fresh memory would be fetched from the system page by page, which is not what is to be measured.
+    # In place, because new memory would come from the system page by page, which would be measured too.
     add = jax.jit(lambda array, other: array + 2.0 * other, donate_argnums=0)
 
     def work(count: int) -> object:

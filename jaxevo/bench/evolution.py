@@ -1,4 +1,4 @@
-"""A short evolution: the real run, from its folder to its lanes, in a folder of its own and with a cold cache."""
+"""Measure a short evolution: a complete run, in a temporary folder and with a cold cache."""
 
 import itertools
 import tempfile
@@ -12,7 +12,7 @@ from jaxevo.session.progress import Progress, Watcher
 from jaxevo.session.run import start_run
 from jaxevo.settings import Execution, Limits, Settings
 
-# The same for every machine, so that all evolve the same individuals.
+# Fixed, so that all machines evolve the same individuals.
 SETTINGS = Settings(
     dataset="digits",
     seed=0,
@@ -26,22 +26,21 @@ SETTINGS = Settings(
 
 @dataclass(frozen=True)
 class Evolved:
-    """What one short evolution took.
+    """The measurements of one short evolution.
 
     Attributes:
-        lanes: that trained.
-        individuals: that were told.
-        wall_seconds: from the start of the host loop, with data and lanes ready, to the last told event.
-        compile_seconds: of the records of finished individuals.
-        train_seconds: of these records: inheriting, training, evaluating, saving.
-        individuals_per_hour: told events by `wall_seconds`.
-        compile_share: of `compile_seconds + train_seconds`, in [0, 1].
-        lane_idle_share: `1 - train_seconds / (lanes * wall_seconds)`, in [0, 1]: lanes waited for a birth, or for its
-            compilation, which runs in a thread beside them. What was still in training when the last individual was
-            told counts as idle too.
-        host_cpu_microseconds_per_event: processor time of the host loop's thread, from the first event to the last:
-            evolution, journal, snapshots and polls, but no waiting.
-        host_cpu_microseconds_median: of single events, which leaves out the few that snapshot or clear up.
+        lanes: number of lanes.
+        individuals: number of events.
+        wall_seconds: seconds from the start of the host loop, with data and lanes ready, to the last event.
+        compile_seconds: total compile seconds in the records.
+        train_seconds: total train seconds in the records: inheriting, training, evaluating, saving.
+        individuals_per_hour: events per hour of `wall_seconds`.
+        compile_share: `compile_seconds / (compile_seconds + train_seconds)`, in [0, 1].
+        lane_idle_share: `1 - train_seconds / (lanes * wall_seconds)`, in [0, 1]. Idle lanes wait for a birth, or for
+            its compilation in another thread. Trainings that had not finished at the last event count as idle too.
+        host_cpu_microseconds_per_event: mean processor time of the host loop's thread from the first event to the last:
+            evolution, journal, snapshots and polls, without waiting.
+        host_cpu_microseconds_median: median over single events, without the few that save snapshots or remove weights.
     """
 
     lanes: int
@@ -64,18 +63,18 @@ class _Meter(Watcher):
         self.last: Progress | None = None
 
     def progressed(self, progress: Progress) -> None:
-        """Notes an event; what only tells that time has passed is left out."""
+        """Records the processor time of a new event; ignores calls between events."""
         if self.last is None or progress.session_events > self.last.session_events:
             self.processor_seconds.append(time.thread_time())
         self.last = progress
 
 
 def evolve(individuals: int, lanes: int | None) -> Evolved:
-    """Evolves so many individuals, from the fixed seed, in a temporary folder.
+    """Evolves individuals from the fixed seed in a temporary folder.
 
     Args:
-        individuals: to tell, two at least.
-        lanes: that train; None for as many as a run would have.
+        individuals: number of events, 2 or more.
+        lanes: number of lanes; None for the default of a run.
     """
     execution = Execution(lanes=lanes)
     used = number_of_lanes(execution, lane_devices(execution))

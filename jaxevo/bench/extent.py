@@ -1,26 +1,26 @@
-"""How much is measured: all of it in a few minutes, or a quick look."""
+"""The extent of a benchmark: a full one of a few minutes, or a quick one."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Extent:
-    """How much is measured, and for how long.
+    """The extent of a benchmark.
 
     Attributes:
-        name: of this extent.
-        rungs: of the ladder, by name.
-        scaling_rungs: whose steps are counted over lanes and devices.
-        repeats: samples of every time that is short, of which the median is told.
-        window_seconds: that a sample of many steps should take.
-        rung_seconds: that the steps of a rung may take; where more is predicted, fewer samples are taken.
-        step_seconds: a rung whose single step is predicted to take longer is not measured, and the report says so.
-        compile_repeats: samples of a compilation, each into an empty cache.
-        compile_seconds: once the compilations of a rung have taken so long, the samples must do.
-        matrix_seconds: a matrix product that is predicted to take longer is not tried.
-        array_mebibytes: size of each array that the bandwidth is measured with.
-        individuals: of a short evolution.
-        evolution_repeats: how often it is evolved, each time with an empty cache.
+        name: name of the extent.
+        rungs: names of the rungs to measure.
+        scaling_rungs: names of the rungs for scaling over lanes and devices.
+        repeats: samples per short measurement, of which the median is reported.
+        window_seconds: target duration of a sample of many steps.
+        rung_seconds: time budget for the steps of a rung; if more is predicted, fewer samples are taken.
+        step_seconds: longest predicted step; a slower rung is not measured, and the report says so.
+        compile_repeats: samples of a compilation, each with an empty cache.
+        compile_seconds: time after which no further sample of a rung's compilation is taken.
+        matrix_seconds: longest predicted matrix product to try.
+        array_mebibytes: size of each array to measure the bandwidth with.
+        individuals: number of individuals of the short evolution.
+        evolution_repeats: number of short evolutions, each with an empty cache.
     """
 
     name: str

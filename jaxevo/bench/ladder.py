@@ -1,8 +1,8 @@
-"""The fixed ladder: genotypes made by hand, from one without a convolution to those of ResNet's size, and their images.
+"""The ladder: fixed genotypes, from one without a convolution to those of ResNet's size, and their images.
 
-All of them classify images of CIFAR's shape into ten classes. The residual ones are those of He et al. 2016, section
-4.2, with 16, 32, 64 channels (20 layers that count: 19 convolutions and the classifier) or four times as many; their
-shortcuts pad with zeros (option A), as skips do here.
+All classify images of CIFAR's shape into ten classes. The residual ones are those of He et al. 2016, section 4.2, with
+16, 32, 64 channels (20 weighted layers: 19 convolutions and the classifier) or four times as many. Their shortcuts pad
+with zeros (option A), as skips do here.
 """
 
 from fractions import Fraction
@@ -17,11 +17,11 @@ from jaxevo.spaces.large_scale.genotype import IMAGE, Activation, Genotype, Laye
 from jaxevo.spaces.large_scale.layer_types import Convolution
 
 SEED = 0
-"""Of the images, the first weights and the plans."""
+"""The seed of the images, the initial weights and the plans."""
 IMAGE_SHAPE: ImageShape = (32, 32, 3)
 NUM_CLASSES = 10
 PLANNED_STEPS = 4096
-"""Steps of the plan that the programs are compiled for, and so the most that a sample may have."""
+"""Steps of the plan that the programs are compiled for, and so the most steps of a sample."""
 
 _TRAIN_IMAGES, _TEST_IMAGES = 2_000, 500
 _BLOCKS_A_STAGE = 3
@@ -46,12 +46,12 @@ def ladder() -> dict[str, Genotype]:
 
 
 def settings(batch_size: int = 50) -> Settings:
-    """Returns the settings that the ladder is trained with: the defaults, CIFAR's crops and flips."""
+    """Returns the settings of the ladder: the defaults with CIFAR's crops and flips."""
     return Settings(seed=SEED, train_steps=PLANNED_STEPS, batch_size=batch_size, crop_padding=4, flip=True)
 
 
 def images() -> Dataset:
-    """Returns images of noise with labels of chance, always the same: nothing is to be learnt from them."""
+    """Returns a fixed data set of noise with random labels, of which nothing can be learnt."""
     generator = np.random.Generator(np.random.Philox(SEED))
 
     def split(count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -65,8 +65,8 @@ def _plain(layers: list[tuple[int, int]], skips: tuple[tuple[int, int], ...] = (
     """Returns 3 x 3 convolutions with batch normalisation and ReLU.
 
     Args:
-        layers: channels and log2 stride of each.
-        skips: pairs of points by position.
+        layers: channels and log2 stride of each layer.
+        skips: pairs of points, by position.
     """
     channels, made = IMAGE_SHAPE[2], []
     for layer_id, (width, log2_stride) in enumerate(layers, start=1):
@@ -77,7 +77,7 @@ def _plain(layers: list[tuple[int, int]], skips: tuple[tuple[int, int], ...] = (
 
 
 def _residual(widths: tuple[int, ...]) -> Genotype:
-    """Returns a first convolution, and stages of blocks of two with a shortcut around each block."""
+    """Returns a first convolution, then stages of blocks of two convolutions with a shortcut each."""
     layers = [(widths[0], 0)]
     for stage, width in enumerate(widths):
         for block in range(_BLOCKS_A_STAGE):

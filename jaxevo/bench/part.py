@@ -1,8 +1,8 @@
-"""The process that measures one part: `python -m jaxevo.bench.part`, started by `jaxevo.bench.suite`.
+"""Measure one part in a process of its own: `python -m jaxevo.bench.part`, started by `jaxevo.bench.suite`.
 
-A request comes as one line of JSON on standard input, which stays open for as long as someone waits for the answer.
-Lines of JSON go to standard output: {"said": text} for every step, and at last {"result": ...} or {"error": sentence}.
-Nothing is imported here that loads JAX before this process has made JAX's settings.
+The request is one line of JSON on standard input, which stays open while someone waits for the answer. The answer is
+lines of JSON on standard output: {"said": text} for every step, and finally {"result": ...} or {"error": sentence}. The
+module imports nothing that loads JAX, because the process must set JAX up first.
 """
 
 import dataclasses
@@ -26,13 +26,13 @@ Say = Callable[[str], None]
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What to measure.
+    """A request to measure a part.
 
     Attributes:
-        part: its name, of `PARTS`.
-        extent: how much of it.
-        lanes: the user's; None for as many as a run would have.
-        peak_flops: float32, a second, of a lane; the ladder is compared with it.
+        part: name of the part in `PARTS`.
+        extent: extent of the benchmark.
+        lanes: number of lanes; None for the default of a run.
+        peak_flops: peak float32 FLOPs per second of a lane, with which the ladder is compared.
     """
 
     part: str
@@ -42,7 +42,7 @@ class Request:
 
 
 def answer(request: Request, say: Say) -> Any:
-    """Returns what a part measured, as JSON values; JAX's settings must be made."""
+    """Measures a part and returns JSON values; the process must have set JAX up."""
     from jaxevo.networks.compilation import use_persistent_cache
 
     cache = cache_dir() / "executables"
@@ -60,7 +60,7 @@ def _ladder(request: Request, cache: Path, say: Say) -> Any:
     from jaxevo.bench.rungs import measure_ladder
 
     if request.peak_flops is None:
-        raise ValueError("peak_flops is None, but the ladder is compared with it: measure the device first")
+        raise ValueError("peak_flops is None, but the ladder needs it: measure the device first")
     return measure_ladder(request.extent, request.peak_flops, cache, say)
 
 
@@ -98,14 +98,14 @@ PARTS: dict[str, Callable[[Request, Path, Say], Any]] = {
 
 
 def execution_of(request: Request) -> Execution:
-    """Returns what JAX is to be started for: on CPU, devices that share an individual are one virtual device a core."""
+    """Returns the execution to set JAX up for; on CPU, the part `devices` uses one virtual device per core."""
     if request.part == "devices":
         return Execution(lanes=1, devices_per_lane=min(len(os.sched_getaffinity(0)), _MOST_VIRTUAL_DEVICES))
     return Execution(lanes=request.lanes)
 
 
 def main() -> int:
-    """Answers the one request; returns 1 where it could not be measured."""
+    """Answers the request; returns 1 if the part could not be measured."""
     fields = json.loads(sys.stdin.readline())
     request = Request(**{**fields, "extent": Extent(**fields["extent"])})
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -117,27 +117,27 @@ def main() -> int:
     try:
         prepare_process(execution_of(request))
         send(result=answer(request, lambda text: send(said=text)))
-    except Exception as error:  # Whatever it is, the other parts can still be measured.
+    except Exception as error:  # Catch everything: the other parts can still be measured.
         send(error=f"{type(error).__name__}: {error}".splitlines()[0])
         return 1
     return 0
 
 
 def _take_standard_output() -> TextIO:
-    """Returns standard output, which nobody else can write to any more: what libraries print goes to standard error."""
+    """Returns standard output for this module alone; the output of libraries goes to standard error."""
     channel = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     return channel
 
 
 def _end_with_parent() -> None:
-    """Waits for the end of standard input: nobody waits for an answer any more, however that came about."""
+    """Ends this process at the end of standard input, when no one waits for the answer any longer."""
     sys.stdin.read()
     os._exit(1)
 
 
 def _plain(value: Any) -> Any:
-    """Returns JSON values of dataclasses, wherever in a tree they are."""
+    """Returns a tree of JSON values, with dataclasses as dictionaries."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return dataclasses.asdict(value)
     if isinstance(value, dict):

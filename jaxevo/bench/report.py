@@ -1,4 +1,4 @@
-"""What was measured, as tables; and whether a file can hold all of it."""
+"""Print measurements as tables, and check the path of the document."""
 
 import tempfile
 from collections.abc import Callable
@@ -12,14 +12,14 @@ from rich.table import Table
 from jaxevo.bench.timing import Spread
 
 _WIDTH = 120
-# Of the machine, what the first line says; the document holds all.
+# The facts about the machine in the headline; the document has all of them.
 _HEADLINE = ("jaxevo", "jax", "jaxlib", "python", "device", "local devices", "cores")
 
 _SINGULAR = {"lanes": "lane", "devices": "device"}
 
 
 def check_writable(path: Path) -> None:
-    """Raises `ValueError` where a document cannot be written, before anything is measured."""
+    """Raises `ValueError` if the document cannot be written, before anything is measured."""
     if path.is_dir():
         raise ValueError(f"json is {str(path)!r}, which is a folder: name a file in it")
     try:
@@ -28,26 +28,26 @@ def check_writable(path: Path) -> None:
     except OSError as error:
         raise ValueError(
             f"json is {str(path)!r}, but {str(path.parent)!r} cannot be written to ({error.strerror}): "
-            "name a file in a folder that can be"
+            "name a file in a writable folder"
         ) from error
 
 
 def report_console() -> Console:
-    """Returns where to print: as wide as every table needs; a narrow terminal breaks lines, but cuts no figure."""
+    """Returns a console wide enough for all tables; a narrow terminal wraps lines, but no number is truncated."""
     console = Console()
     return console if console.width >= _WIDTH else Console(width=_WIDTH)
 
 
 def print_sections(console: Console, part: str, document: dict[str, Any]) -> None:
-    """Prints a part: a table with its notes, or why there is none."""
+    """Prints a part: a table with its notes, or why it was not measured."""
     for section in _sections(part, document):
-        # A terminal breaks notes where it ends.
+        # Let the terminal wrap notes at its own width.
         soft_wrap = console.is_terminal and not isinstance(section, Table)
         console.print(section, soft_wrap=soft_wrap, highlight=False, markup=False)
 
 
 def _sections(part: str, document: dict[str, Any]) -> list[RenderableType]:
-    """Returns what is to be printed of a part: a table with its notes, or why there is none."""
+    """Returns the sections of a part: a table with its notes, or why it was not measured."""
     measured = document[part]
     if isinstance(measured, dict) and "not_measured" in measured:
         return [f"{part}: not measured, {measured['not_measured']}\n"]
@@ -92,9 +92,9 @@ def _ladder(measured: list[dict[str, Any]], document: dict[str, Any]) -> list[Re
         )
     samples = sorted({rung["step_seconds"]["samples"] for rung in measured if rung["step_seconds"] is not None})
     notes.append(
-        "MFLOP: of training an image, forward and gradient, counted from the architecture. of peak: GFLOP/s by those "
-        f"of the float32 product. Medians of {' or '.join(map(str, samples))} samples; fewer where they are predicted "
-        "to take long. cold, warm: compiling training and evaluation without and with JAX's cache on disk."
+        "MFLOP: to train one image, forward and gradient, counted from the architecture. of peak: share of the GFLOP/s "
+        f"of the float32 product. Medians of {' or '.join(map(str, samples))} samples; fewer if they are predicted to "
+        "take long. cold, warm: compiling training and evaluation without and with JAX's cache on disk."
     )
     return [table, *notes]
 
@@ -116,9 +116,9 @@ def _evolution(measured: dict[str, Any], document: dict[str, Any]) -> list[Rende
             table.add_row(label, _number(value.median), _range(value))
     note = (
         f"digits, seed {document['settings']['evolution']['seed']}, {_times(measured['wall_seconds']['samples'])}. "
-        "compile share: of compiling and training together. lanes idle: 1 - seconds of training by lanes x wall; they "
-        "wait for births, or for compiling, which runs beside them. host loop: processor time of its thread, with "
-        "journal and snapshots, without waiting."
+        "compile share: of compiling and training together. lanes idle: 1 - training seconds / (lanes x wall seconds); "
+        "idle lanes wait for births, or for compilations in other threads. host loop: processor time of its thread, "
+        "with journal and snapshots, without waiting."
     )
     return [table, note]
 
@@ -135,7 +135,7 @@ def _devices(measured: dict[str, Any], document: dict[str, Any]) -> list[Rendera
     table = _table(f"{kind} that share an individual", "network", "devices", "batch", "steps/s", "range", "ratio")
     for speed in measured["speeds"]:
         table.add_row(speed["name"], str(speed["devices"]), str(speed["batch_size"]), *_speed(speed))
-    note = "They have one thread pool, of a thread each: one of them alone may use more than one core."
+    note = "They share a pool of one thread per device: a single device may use more than one core."
     return [table, note] if measured["virtual"] else [table]
 
 
@@ -176,7 +176,7 @@ def _range(value: Spread, factor: float = 1.0, unit: str = "") -> str:
 
 
 def _number(value: float) -> str:
-    """Returns a number with three digits that count, or all of its whole ones."""
+    """Returns a number to three significant digits, without cutting integer digits."""
     if abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.3g}"

@@ -1,4 +1,4 @@
-"""What training each genotype of the ladder takes: a step, the share of the device's peak, compiling cold and warm."""
+"""Measure the training of each genotype of the ladder: steps, share of the device's peak, cold and warm compilation."""
 
 import dataclasses
 import functools
@@ -25,31 +25,31 @@ from jaxevo.spaces.large_scale.cost import cost
 from jaxevo.spaces.large_scale.genotype import Activation, Genotype, Layer
 from jaxevo.spaces.large_scale.layer_types import Identity
 
-# Of the peak, for predictions: what a network of this ladder reached at least, where a step was not all overhead.
+# Share of the peak for predictions: the least that a network of this ladder reached, unless overhead dominated.
 _PREDICTED_SHARE = 0.25
 _FEWEST_SAMPLES = 2
 
 
 @dataclass(frozen=True)
 class Rung:
-    """What training one genotype takes. Times are those of a lane that has the machine for itself.
+    """The measurements of one genotype, on a lane that has the machine to itself.
 
     Attributes:
-        name: of the genotype.
-        convolutions: that it has.
-        parameters: trainable numbers.
+        name: name of the genotype.
+        convolutions: number of convolutions.
+        parameters: number of trainable parameters.
         forward_flops_per_image: FLOPs of a forward pass of one image, counted from the architecture
             (`jaxevo.spaces.large_scale.cost`).
-        training_flops_per_image: FLOPs of a forward pass and its gradient, counted so too.
-        predicted_step_seconds: what a step was expected to take, from its FLOPs and the measured peak.
-        not_measured: why the rest is None; None where it was measured.
-        step_seconds: of one training step: drawing the batch, gradient, update.
-        images_per_second: that are trained.
-        flops_per_second: training FLOPs by seconds.
-        peak_share: `flops_per_second` by the measured float32 peak.
-        evaluated_images_per_second: in batches of validation or test.
-        compile_cold_seconds: to trace and compile the programs of training and evaluation, no cache having them.
-        compile_warm_seconds: the same, with both in JAX's cache on disk.
+        training_flops_per_image: FLOPs of a forward pass and its gradient, counted likewise.
+        predicted_step_seconds: seconds per step as predicted from its FLOPs and the measured peak.
+        not_measured: why the rest is None; None if it was measured.
+        step_seconds: seconds per training step: drawing the batch, gradient, update.
+        images_per_second: training images per second.
+        flops_per_second: training FLOPs per second.
+        peak_share: `flops_per_second` divided by the measured float32 peak.
+        evaluated_images_per_second: images per second in evaluation.
+        compile_cold_seconds: seconds to trace and compile the programs of training and evaluation without a cache.
+        compile_warm_seconds: the same with both in JAX's cache on disk.
     """
 
     name: str
@@ -72,14 +72,14 @@ def measure_ladder(extent: Extent, peak_flops: float, cache: Path, say: Callable
     """Measures the rungs of an extent on the first device.
 
     Args:
-        extent: which rungs, how often.
-        peak_flops: of a lane, a second, float32.
-        cache: folder for executables, where they are left.
-        say: told what is being measured.
+        extent: extent of the benchmark.
+        peak_flops: peak float32 FLOPs per second of a lane.
+        cache: folder of the cache of executables, which is kept.
+        say: called with the current step.
     """
     trainer = Trainer(ladder.settings(), ladder.images(), Devices(jax.local_devices()[:1]))
     genotypes = ladder.ladder()
-    # What only the first compilation of a process pays belongs to none of the rungs.
+    # Compile something first, so that no rung pays for the startup of the compiler.
     trainer.programs(Genotype(0.1, (Layer(1, Identity(), Activation.BATCH_NORM_RELU),)))
     rungs = []
     for number, name in enumerate(extent.rungs, start=1):
@@ -139,7 +139,7 @@ def _measure(
 
 
 def _evaluate(trainer: Trainer, programs: Programs, training: Training, batches: int) -> None:
-    """Evaluates so many batches of images, and waits until the device has done them."""
+    """Evaluates `batches` batches of images and waits for the device."""
     images, variables = trainer.devices.on_first(trainer.images), training.variables
     correct: Any = np.int32(0)
     for _ in range(batches):
@@ -148,12 +148,12 @@ def _evaluate(trainer: Trainer, programs: Programs, training: Training, batches:
 
 
 def _repeats(extent: Extent, predicted_seconds: float) -> int:
-    """Returns the samples to take of something that is predicted to take so long."""
+    """Returns the number of samples to take, given the predicted seconds of one."""
     return max(_FEWEST_SAMPLES, min(extent.repeats, int(extent.rung_seconds / predicted_seconds)))
 
 
 def cost_of(genotype: Genotype, trainer: Trainer) -> Cost:
-    """Returns what a genotype costs in training."""
+    """Returns the cost of training a genotype."""
     compiled = architecture(genotype, trainer.dataset.image_shape)
     return cost(compiled, trainer.dataset.num_classes, trainer.settings.batch_size)
 
@@ -161,9 +161,9 @@ def cost_of(genotype: Genotype, trainer: Trainer) -> Cost:
 def _compile_seconds(
     extent: Extent, trainer: Trainer, genotype: Genotype, cache: Path, say: Callable[[str], None]
 ) -> tuple[Spread, Spread]:
-    """Returns the seconds of compiling for empty caches, and for one that has everything, which is left in use.
+    """Returns the compile seconds with empty caches, and with a full cache, which stays in use.
 
-    The first empty one is that of this bench, where no other rung's programs are those of this one.
+    The first cold sample uses the cache of this benchmark, which has no programs of this rung yet.
     """
     cold: list[float] = []
     while len(cold) < extent.compile_repeats and sum(cold) < extent.compile_seconds:
@@ -179,8 +179,8 @@ def _compile_seconds(
 
 
 def _compile(trainer: Trainer, genotype: Genotype, cache: Path) -> float:
-    """Returns the seconds that a compiler takes which knows nothing but what a folder holds."""
-    reset_cache()  # JAX would keep to the folder that it used first.
+    """Returns the compile seconds of a new compiler that has only the cache in a folder."""
+    reset_cache()  # Otherwise JAX keeps using its first folder.
     use_persistent_cache(cache)
     compiler = Compiler(trainer.settings, trainer.dataset, trainer.devices)
     return compiler.programs(architecture(genotype, trainer.dataset.image_shape)).compile_seconds

@@ -1,4 +1,4 @@
-"""How training scales: over lanes, each with an individual of its own, and over devices that share one individual."""
+"""Measure the scaling of training: over lanes with an individual each, and over devices that share one individual."""
 
 import threading
 import time
@@ -18,21 +18,21 @@ from jaxevo.settings import Execution
 from jaxevo.spaces.large_scale.genotype import Genotype
 
 DEVICES_BATCH = 48
-"""Images of a batch that devices share: unlike the default's 50, most numbers of devices divide it."""
-# Calls that a lane makes in a window.
+"""Batch size of devices that share an individual. Unlike the default of 50, most numbers of devices divide it."""
+# Calls of a lane per window.
 _CALLS = 8
 
 
 @dataclass(frozen=True)
 class LanesSpeed:
-    """What some lanes train together.
+    """The speed of several lanes together.
 
     Attributes:
-        name: of the genotype, of which each lane trains an individual.
-        lanes: that train at once.
-        devices: that they have together.
-        steps_per_second: of all lanes.
-        ratio: of the median to that of one lane.
+        name: name of the genotype, of which each lane trains an individual.
+        lanes: number of lanes.
+        devices: number of their devices.
+        steps_per_second: steps per second of all lanes together.
+        ratio: its median divided by that of one lane.
     """
 
     name: str
@@ -44,14 +44,14 @@ class LanesSpeed:
 
 @dataclass(frozen=True)
 class DevicesSpeed:
-    """What some devices that share every batch train.
+    """The speed of several devices that share every batch.
 
     Attributes:
-        name: of the genotype.
-        devices: that train one individual.
-        batch_size: images of a batch, of all devices.
-        steps_per_second: of the one individual.
-        ratio: of the median to that of one device.
+        name: name of the genotype.
+        devices: number of devices that train one individual.
+        batch_size: images per batch, over all devices.
+        steps_per_second: steps per second of the individual.
+        ratio: its median divided by that of one device.
     """
 
     name: str
@@ -62,13 +62,13 @@ class DevicesSpeed:
 
 
 def measure_lanes(extent: Extent, lanes: int | None, say: Callable[[str], None]) -> list[LanesSpeed]:
-    """Measures one lane, two, four, and so on.
+    """Measures 1, 2, 4, ... lanes.
 
     Args:
-        extent: which genotypes, how often.
-        lanes: the most to measure; None for one a core on CPU, for two a device on accelerators, where a second lane
-            fills what the first leaves.
-        say: told what is being measured.
+        extent: extent of the benchmark.
+        lanes: most lanes to measure. None for one per core on CPU, and two per device on accelerators, where a second
+            lane uses the time that the first leaves idle.
+        say: called with the current step.
     """
     groups = lane_devices(Execution())
     shared = number_of_lanes(Execution(), groups) if groups[0].first.platform == "cpu" else 2 * len(groups)
@@ -84,14 +84,14 @@ def measure_lanes(extent: Extent, lanes: int | None, say: Callable[[str], None])
         for count in counts:
             say(f"{name}: {count} lane{'' if count == 1 else 's'}")
             samples = [_together(trainings[:count], steps, extent.window_seconds) for _ in range(extent.repeats + 1)]
-            speed = spread(samples[1:])  # The first one warms up lanes that have not trained yet.
+            speed = spread(samples[1:])  # The first sample warms up new lanes.
             alone = speed.median if alone is None else alone
             speeds.append(LanesSpeed(name, count, min(count, len(trainers)), speed, speed.median / alone))
     return speeds
 
 
 def measure_devices(extent: Extent, say: Callable[[str], None]) -> list[DevicesSpeed]:
-    """Measures one local device, two, four, and so on, as far as they divide the batch."""
+    """Measures 1, 2, 4, ... local devices, as far as they divide the batch."""
     counts = [count for count in powers_of_two(jax.local_device_count()) if DEVICES_BATCH % count == 0]
     settings, dataset = ladder.settings(DEVICES_BATCH), ladder.images()
     speeds: list[DevicesSpeed] = []
@@ -110,7 +110,7 @@ def measure_devices(extent: Extent, say: Callable[[str], None]) -> list[DevicesS
 
 
 def powers_of_two(most: int) -> list[int]:
-    """Returns 1, 2, 4, ... up to `most`, which is the last one even if it is none."""
+    """Returns 1, 2, 4, ... up to `most`, which comes last even if it is no power of two."""
     counts = [1]
     while 2 * counts[-1] <= most:
         counts.append(2 * counts[-1])
@@ -118,18 +118,18 @@ def powers_of_two(most: int) -> list[int]:
 
 
 def _trainings(trainers: Sequence[Trainer], genotype: Genotype, count: int) -> list[Training]:
-    """Returns so many individuals of a genotype, on the trainers in turn, as lanes are."""
+    """Returns `count` trainings of a genotype, assigned to the trainers in turn, as lanes are."""
     turns = [trainers[number % len(trainers)] for number in range(count)]
     return [trainer.begin(number, genotype, trainer.programs(genotype)) for number, trainer in enumerate(turns)]
 
 
 def _together(trainings: Sequence[Training], steps: int, seconds: float) -> float:
-    """Returns the steps that lanes make together in a second, all of them training for some seconds.
+    """Returns the steps per second of all lanes together.
 
     Args:
-        trainings: one a lane.
-        steps: of a call.
-        seconds: after which no lane begins another call.
+        trainings: one training per lane.
+        steps: steps per call.
+        seconds: seconds after which no lane begins another call.
     """
     barrier = threading.Barrier(len(trainings))
 

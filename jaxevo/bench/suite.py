@@ -1,6 +1,7 @@
-"""All parts, one after the other, each measured by a process of its own; what they measured, in one document.
+"""Measure all parts in turn, each in a process of its own, and collect the results in one document.
 
-This process does not load JAX, so that a device is never held by two, and interrupting it waits for no compilation.
+This process does not load JAX, so that no device is held by two processes, and an interrupt need not wait for a
+compilation.
 """
 
 import contextlib
@@ -25,33 +26,33 @@ from jaxevo.bench.timing import spread
 from jaxevo.signals import wish_to_stop
 
 SCHEMA_VERSION = 1
-"""Of the document; it changes with the name, unit or meaning of anything in it."""
+"""The version of the document; it changes with the name, unit or meaning of any field."""
 
 _POLL_SECONDS = 0.1
-# Of what a part that ended without an answer wrote to standard error.
+# Lines of standard error to show of a part that ended without an answer.
 _LAST_LINES = 3
 
 
 class Listener(Protocol):
-    """Whoever watches."""
+    """A receiver of progress."""
 
     def said(self, part: str, text: str) -> None:
-        """Takes what is being measured."""
+        """Receives the current step of a part."""
 
     def measured(self, part: str, document: dict[str, Any]) -> None:
-        """Takes the document, to which the part was added."""
+        """Receives the document after a part was added."""
 
 
 class Suite:
-    """Measures an extent."""
+    """A benchmark of all parts."""
 
     def __init__(self, extent: Extent, lanes: int | None, listener: Listener) -> None:
-        """Measures nothing yet.
+        """Prepares a benchmark; measures nothing yet.
 
         Args:
-            extent: how much to measure.
-            lanes: that evolve, and the most to measure; None for as many as a run would have.
-            listener: is told how far it is.
+            extent: extent of the benchmark.
+            lanes: lanes of the evolution, and most lanes to measure; None for the defaults.
+            listener: receives the progress.
         """
         self._extent = extent
         self._lanes = lanes
@@ -59,11 +60,13 @@ class Suite:
         self._failed: list[str] = []
 
     def run(self) -> dict[str, Any]:
-        """Returns the document: JSON values by part. One that failed is named in `failed`, and says why itself.
+        """Measures all parts and returns the document of JSON values by part.
+
+        Parts that failed are listed in `failed`, and give the reason themselves.
 
         Raises:
-            KeyboardInterrupt: when a signal came.
-            RuntimeError: if not even the device could be measured.
+            KeyboardInterrupt: after a signal.
+            RuntimeError: if the device could not be measured.
         """
         began = time.monotonic()
         document: dict[str, Any] = {
@@ -82,7 +85,7 @@ class Suite:
             peak = device["speed"]["products"][0]["flops_per_second"]["median"]
             self._add(document, "ladder", self._measure("ladder", "executables", peak_flops=peak))
             self._add(document, "evolution", self._evolution(document["settings"]))
-            # Programs of the ladder are there already.
+            # With the programs of the ladder in the cache.
             self._add(document, "lanes", self._measure("lanes", "executables"))
             self._add(document, "devices", self._measure("devices", "executables"))
         document["failed"] = self._failed
@@ -94,7 +97,7 @@ class Suite:
         self._listener.measured(part, document)
 
     def _evolution(self, settings: dict[str, Any]) -> Any:
-        """Evolves several times, each time with an empty cache, and joins what was measured; notes the settings."""
+        """Evolves several times, each time with an empty cache, and joins the results; adds to the settings."""
         evolved = []
         for number in range(1, self._extent.evolution_repeats + 1):
             before = f"{number} of {self._extent.evolution_repeats}: "
@@ -104,20 +107,20 @@ class Suite:
             settings["evolution"] = measured["settings"]
             evolved.append(measured["evolved"])
         joined = {name: [one[name] for one in evolved] for name in evolved[0]}
-        # Counts are the same every time.
+        # Counts are equal every time.
         return {
             name: values[0] if isinstance(values[0], int) else dataclasses.asdict(spread(values))
             for name, values in joined.items()
         }
 
     def _measure(self, part: str, cache: str, before: str = "", peak_flops: float | None = None) -> Any:
-        """Returns what a process of its own measured, or why it could not.
+        """Measures a part in a process of its own; returns the result, or why it was not measured.
 
         Args:
-            part: to be measured.
-            cache: name of the folder of its executables.
-            before: put before everything that it says.
-            peak_flops: of the device, where it is known.
+            part: name of the part.
+            cache: name of the folder of its cache of executables.
+            before: prefix of its progress texts.
+            peak_flops: peak FLOPs per second of the device, if known.
         """
         request = Request(part, self._extent, self._lanes, peak_flops)
         self._listener.said(part, f"{before}starting")
@@ -136,10 +139,10 @@ class Suite:
         return {"not_measured": sentence}
 
     def _messages(self, lines: "queue.SimpleQueue[str | None]") -> Iterator[dict[str, Any]]:
-        """Yields what a process says until its output ends; raises `KeyboardInterrupt` when a signal comes."""
+        """Yields the messages of a process until its output ends; raises `KeyboardInterrupt` after a signal."""
         line: str | None = ""
         while line is not None:
-            # Before a message is believed: from a terminal, the process may have got the signal too.
+            # Check before using a message: the terminal may have sent the signal to that process too.
             if self._interrupted():
                 raise KeyboardInterrupt
             if line:
@@ -154,15 +157,15 @@ class Suite:
 
 @contextlib.contextmanager
 def _lines(request: Request, cache: Path, errors: TextIO) -> Iterator["queue.SimpleQueue[str | None]"]:
-    """Starts the process of a request, and kills it in the end: there is nothing that it would have to keep.
+    """Starts the process of a request, and kills it in the end, because it has nothing to save.
 
     Args:
-        request: what it is to measure.
-        cache: folder that it has for its caches.
-        errors: takes its standard error.
+        request: the request.
+        cache: folder for its caches.
+        errors: file for its standard error.
 
     Yields:
-        The lines that it writes, as they come, and None after the last one.
+        A queue of the lines that it writes, and None after the last one.
     """
     lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
     process = subprocess.Popen(
@@ -178,7 +181,7 @@ def _lines(request: Request, cache: Path, errors: TextIO) -> Iterator["queue.Sim
     reader = threading.Thread(target=_read_lines, args=(process.stdout, lines.put), daemon=True)
     reader.start()
     try:
-        with contextlib.suppress(BrokenPipeError):  # It has ended already, which its missing answer tells.
+        with contextlib.suppress(BrokenPipeError):  # It has ended already; the missing answer is handled later.
             process.stdin.write(json.dumps(dataclasses.asdict(request)) + "\n")
             process.stdin.flush()
         yield lines

@@ -1,4 +1,4 @@
-"""Times of repeated work: what is not steady is left out, and what is told is a median with its spread."""
+"""Measure repeated work: warm up first, then report a median with its spread."""
 
 import statistics
 import time
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Spread:
-    """What several samples of one quantity were, in the unit that the name of the quantity ends in.
+    """The spread of several samples of one quantity, in the unit that the name of the quantity ends with.
 
     Attributes:
-        median: of the samples.
-        min: the least of them.
-        max: the largest.
-        samples: how many they are.
+        median: median of the samples.
+        min: smallest sample.
+        max: largest sample.
+        samples: number of samples.
     """
 
     median: float
@@ -24,37 +24,37 @@ class Spread:
 
 
 def spread(samples: Sequence[float]) -> Spread:
-    """Returns the median and the range of one sample or more."""
+    """Returns the median and the range of one or more samples."""
     return Spread(statistics.median(samples), min(samples), max(samples), len(samples))
 
 
 def rates(amount: float, seconds: Spread) -> Spread:
-    """Returns how much is done in a second, where `amount` of it takes `seconds`."""
+    """Returns the rate per second of work of which `amount` takes `seconds`."""
     return Spread(amount / seconds.median, amount / seconds.max, amount / seconds.min, seconds.samples)
 
 
 def timed(work: Callable[[], object]) -> float:
-    """Returns the seconds that a piece of work takes."""
+    """Returns the seconds that `work` takes."""
     began = time.perf_counter()
     work()
     return time.perf_counter() - began
 
 
 def seconds_each(work: Callable[[int], object], window_seconds: float, repeats: int, most: int = 2**20) -> Spread:
-    """Returns the seconds of one unit of work, whose first and slower calls are not counted.
+    """Returns the seconds per unit of work, without the first calls, which are slower.
 
     Args:
-        work: does so many units, and returns when the device has done them.
-        window_seconds: that a sample should take; one unit at least is done.
-        repeats: samples to take.
-        most: units that a sample may have.
+        work: does the given number of units and waits for the device.
+        window_seconds: target duration of a sample, which has at least one unit.
+        repeats: number of samples.
+        most: most units of a sample.
     """
     count = units_in(work, window_seconds, most)
     return spread([timed(lambda: work(count)) / count for _ in range(repeats)])
 
 
 def units_in(work: Callable[[int], object], window_seconds: float, most: int) -> int:
-    """Returns how many units of work fill a window, 1 to `most`, having warmed up."""
+    """Returns the units of work, 1 to `most`, that fill a window after warming up."""
     work(1)
     count, taken = 1, timed(lambda: work(1))
     while taken < window_seconds / 4 and count < most:

@@ -1,4 +1,4 @@
-"""What a user sees while it is measured: one live line in a terminal, plain lines elsewhere, and each table at once."""
+"""Show the progress of a benchmark: one live line in a terminal, plain lines elsewhere, and each table at once."""
 
 import contextlib
 import time
@@ -14,7 +14,7 @@ _PARTS = ("device", "ladder", "evolution", "lanes", "devices")
 
 
 class _Report:
-    """Prints tables, and puts progress into words."""
+    """Prints tables and progress."""
 
     def __init__(self, console: Console, status: Status | None) -> None:
         self._console = console
@@ -36,7 +36,7 @@ class _Report:
 
 @contextlib.contextmanager
 def watch() -> Iterator[_Report]:
-    """Shows progress and tables on standard output for as long as it lasts."""
+    """Shows progress and tables on standard output while the context is open."""
     console = report_console()
     if not console.is_terminal:
         yield _Report(console, None)

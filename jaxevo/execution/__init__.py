@@ -1,1 +1,1 @@
-"""Where births are trained: lanes of this machine."""
+"""Execution: train births on the lanes of this machine or of a cluster."""

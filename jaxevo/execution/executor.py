@@ -1,4 +1,4 @@
-"""What the host loop needs of whoever trains."""
+"""The interface between the host loop and the lanes."""
 
 from collections.abc import Iterable
 from typing import Protocol
@@ -8,25 +8,25 @@ from jaxevo.storage.journal import Record
 
 
 class Executor(Protocol):
-    """Trains births on its lanes."""
+    """An executor: trains births on its lanes."""
 
     @property
     def lanes(self) -> int:
-        """Individuals trained at once."""
+        """Number of lanes."""
 
     @property
     def busy(self) -> bool:
-        """Whether a thread still compiles after `close`, which nothing can interrupt."""
+        """True if a thread still compiles after `close`, which nothing can interrupt."""
 
     def submit(self, births: Iterable[Birth]) -> None:
-        """Makes births available to the lanes, which take them in due order."""
+        """Queues births for the lanes, which take them in due order."""
 
     def finished(self, timeout: float) -> list[Record]:
-        """Returns the records of trainings that finished, waiting at most `timeout` seconds for the first.
+        """Returns the records of finished trainings, waiting at most `timeout` seconds for the first.
 
         Raises:
-            Exception: what ended a lane.
+            Exception: the error that ended a lane.
         """
 
     def close(self) -> list[Record]:
-        """Drops the running trainings, ends the lanes, and returns the records of those that finished meanwhile."""
+        """Drops the running trainings, stops the lanes, and returns the records of trainings that still finished."""

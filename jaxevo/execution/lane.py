@@ -1,7 +1,7 @@
-"""A lane trains one individual at a time on its devices.
+"""Train one individual at a time on the devices of a lane.
 
-What comes out is a function of the birth, its parent's weights, the data and the settings: which lane trains it, when,
-and how often it was tried before change nothing.
+The outcome is a function of the birth, its parent's weights, the data and the settings. It does not depend on the lane,
+the time, or earlier attempts.
 """
 
 import time
@@ -25,23 +25,23 @@ _SECONDS_WITHOUT_ASKING = 1.0
 
 
 class CancelledError(Exception):
-    """The run ends; a training was dropped."""
+    """The session ends and dropped a training."""
 
 
 class DivergedError(Exception):
-    """A training gave numbers that are not finite: the only way in which a training fails."""
+    """A training produced numbers that are not finite, the only way in which a training fails."""
 
 
 class Lane:
-    """Trains, validates, tests and saves, one individual after the other."""
+    """A lane: trains, validates, tests and saves one individual at a time."""
 
     def __init__(self, trainer: Trainer, workdir: Workdir, checkpoint_seconds: float) -> None:
         """Makes a lane.
 
         Args:
-            trainer: to train with; other lanes may share it.
-            workdir: where to keep weights and unfinished trainings.
-            checkpoint_seconds: between two checkpoints of a training.
+            trainer: trainer, which other lanes may share.
+            workdir: work folder for weights and training checkpoints.
+            checkpoint_seconds: seconds between two checkpoints of a training.
         """
         self.trainer = trainer
         self._store = WeightStore(workdir.weights, space_from(trainer.settings))
@@ -49,16 +49,16 @@ class Lane:
         self._checkpoint_seconds = checkpoint_seconds
 
     def train(self, birth: Birth, attempt: int, session: int, cancelled: Callable[[], bool]) -> Record:
-        """Trains an individual and returns its record; its weights are committed then.
+        """Trains an individual, commits its weights, and returns its record.
 
         Args:
-            birth: whom to train.
-            attempt: the number of this attempt, which names the folder of its weights.
-            session: the session that it belongs to.
-            cancelled: whether the training is to be dropped.
+            birth: birth to train.
+            attempt: number of this attempt, which names the folder of the weights.
+            session: number of the session.
+            cancelled: returns True if the training must be dropped.
 
         Raises:
-            CancelledError: soon after `cancelled()` became true.
+            CancelledError: soon after `cancelled()` is True.
             CheckpointError: if the parent's weights are missing or altered.
         """
         programs = self.trainer.compiler.programs(birth.architecture)
@@ -74,23 +74,23 @@ class Lane:
     def _outcome(
         self, programs: Programs, birth: Birth, attempt: int, cancelled: Callable[[], bool]
     ) -> tuple[Outcome, float | None]:
-        """Returns the outcome, and the test accuracy, which goes into the record only: selection never sees it."""
+        """Returns the outcome and the test accuracy, which only the record gets: selection never sees it."""
         variables = self._train(programs, birth, attempt, cancelled)
         trained = jax.device_get(variables)
-        # Gradients alone do not tell: where XLA's CPU backend fuses ReLU and mean, NaN becomes 0 on its way.
+        # A finite loss is not enough: XLA's CPU backend fuses ReLU and mean such that NaN becomes 0.
         if not all(np.isfinite(array).all() for array in jax.tree.leaves(trained)):
             raise DivergedError("a trained weight is not a finite number")
         fitness = self.trainer.validation_accuracy(programs, variables)
         if fitness is None:
             raise DivergedError("a logit is not a finite number")
-        # Logits of test images that are not finite leave a gap in the record; they must not fail the training.
+        # Test images must not affect the outcome: if their logits are not finite, the record has no test accuracy.
         test_accuracy = self.trainer.test_accuracy(programs, variables)
         name = weights_name(birth.id, attempt)
         sha256 = self._store.save(name, birth.genotype, trained)
         return Outcome(birth.id, fitness, name, sha256), test_accuracy
 
     def _train(self, programs: Programs, birth: Birth, attempt: int, cancelled: Callable[[], bool]) -> Any:
-        """Returns the trained variables on the first device; raises `DivergedError` where a loss was not finite."""
+        """Returns the trained variables on the first device; raises `DivergedError` if a loss is not finite."""
         training = self.trainer.begin(birth.id, birth.genotype, programs, self._parent(birth))
         checkpoint = self._trainings.load(birth.id)
         if checkpoint is not None:
@@ -103,7 +103,7 @@ class Lane:
             training.advance(calls * training.steps_a_call)
             if not training.finite:
                 raise DivergedError("the loss is not a finite number")
-            # How many calls are made at once decides only how soon a cancellation is seen.
+            # The number of calls affects only how soon a cancellation is noticed, not the result.
             calls = max(1, int(calls * min(2.0, _SECONDS_WITHOUT_ASKING / (time.perf_counter() - began))))
             if time.perf_counter() - saved >= self._checkpoint_seconds and not training.done:
                 self._trainings.save(birth.id, attempt, training.step, training.checkpoint())
@@ -111,7 +111,7 @@ class Lane:
         return training.variables
 
     def _parent(self, birth: Birth) -> tuple[Genotype, Variables] | None:
-        """Returns the genotype and the weights that a birth inherits, None where it inherits nothing."""
+        """Returns the genotype and weights that a birth inherits from, None if it inherits nothing."""
         inherited = birth.inherited
         if inherited is None:
             return None

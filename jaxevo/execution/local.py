@@ -1,8 +1,8 @@
-"""Lanes of this machine, as threads.
+"""Run the lanes of this machine as threads.
 
-On CPU all lanes share one device and one set of programs, and each step runs in the thread that asks for it. With
-accelerators every device has a lane of its own, or `lanes_per_device` that share its data and programs; a group of
-`devices_per_lane` devices has one. More threads compile ahead for each of these, in due order.
+On CPU all lanes share one device and one set of programs, and each step runs in the thread that calls it. On
+accelerators each device has one lane, or `lanes_per_device` lanes that share its data and programs; a group of
+`devices_per_lane` devices has one lane. Further threads compile ahead for each device or group, in due order.
 """
 
 import queue
@@ -22,19 +22,19 @@ from jaxevo.storage.attempts import AttemptKeeper
 from jaxevo.storage.journal import Record
 from jaxevo.storage.workdir import Workdir
 
-# A signal is to be answered within five seconds, and nothing can interrupt a compilation.
+# A signal must be answered within five seconds, and nothing can interrupt a compilation.
 _PATIENCE_SECONDS = 3.0
 
 
 class LaneError(RuntimeError):
-    """A training could not be carried out; the run stops, and what had finished is kept."""
+    """A training could not be carried out. The session stops; finished individuals are kept."""
 
 
 class LocalExecutor:
-    """Trains births on the lanes of this machine.
+    """An executor on the lanes of this machine.
 
     Attributes:
-        lanes: individuals trained at once.
+        lanes: number of lanes.
     """
 
     def __init__(
@@ -49,12 +49,12 @@ class LocalExecutor:
         """Puts the data on the devices and starts the lanes.
 
         Args:
-            settings: of the run.
-            dataset: to train on.
-            workdir: where to keep weights and unfinished trainings.
-            execution: how many lanes, of how many devices each, and how often to checkpoint long trainings.
-            session: what the records are to name.
-            attempts: to begin trainings with.
+            settings: settings of the run.
+            dataset: data set of the run.
+            workdir: work folder for weights and training checkpoints.
+            execution: number of lanes, devices per lane, and seconds between checkpoints.
+            session: number of the session, for the records.
+            attempts: makes attempts durable before trainings start.
 
         Raises:
             ValueError: if there are too few devices.
@@ -81,14 +81,14 @@ class LocalExecutor:
             thread.start()
 
     def submit(self, births: Iterable[Birth]) -> None:
-        """Makes births available to the lanes, which take them in due order."""
+        """Queues births for the lanes, which take them in due order."""
         self._queue.submit(births)
 
     def finished(self, timeout: float) -> list[Record]:
-        """Returns the records of trainings that finished, waiting at most `timeout` seconds for the first.
+        """Returns the records of finished trainings, waiting at most `timeout` seconds for the first.
 
         Raises:
-            Exception: what ended a lane.
+            Exception: the error that ended a lane.
         """
         records: list[Record] = []
         try:
@@ -101,13 +101,13 @@ class LocalExecutor:
         except queue.Empty:
             return records
         if records:
-            return records  # What had finished first is not lost: the error is raised by the next call.
+            return records  # Return these first, so that they are kept; the next call raises the error.
         raise self._error
 
     def close(self) -> list[Record]:
-        """Drops the running trainings, ends the lanes, and returns the records of those that finished meanwhile.
+        """Drops the running trainings, stops the lanes, and returns the records of trainings that still finished.
 
-        A thread that is still compiling after some seconds is left to itself: see `busy`.
+        It does not wait for a thread that still compiles after a few seconds; see `busy`.
         """
         self._queue.close()
         deadline = time.monotonic() + _PATIENCE_SECONDS
@@ -122,12 +122,12 @@ class LocalExecutor:
 
     @property
     def busy(self) -> bool:
-        """Whether a thread still compiles after `close`: the process must not wait for it to end."""
+        """True if a thread still compiles after `close`; the process must then exit without waiting for it."""
         return any(thread.is_alive() for thread in self._threads)
 
     @property
     def silent_seconds(self) -> float:
-        """Seconds since the last sign of life of the training that was silent for longest; 0 where none runs."""
+        """Seconds since the last sign of life of the most silent training; 0 if none runs."""
         return self._queue.silent_seconds
 
     def _work(self, lane: Lane) -> None:
@@ -143,11 +143,11 @@ class LocalExecutor:
                 self._queue.end(birth)
 
     def _attempt(self, lane: Lane, birth: Birth) -> Record:
-        """Trains a birth; an error that its training may have brought about counts as a death."""
+        """Trains a birth; counts an error that the training may have caused as a death."""
         [number] = self._attempts.begin([birth])
         try:
             return lane.train(birth, number, self._session, lambda: self._queue.cancelled(birth))
-        except (CancelledError, ValueError, OSError):  # Sentences already: missing or altered weights, a full disk.
+        except (CancelledError, ValueError, OSError):  # Not the training's fault: missing weights, a full disk.
             raise
         except Exception as error:
             self._attempts.lost(birth.id, number, str(error))
@@ -166,6 +166,6 @@ class LocalExecutor:
 
 
 def _explained(error: Exception, birth: Birth) -> LaneError:
-    """Returns an error that says which individual it ended, and what to do where memory ran out."""
+    """Returns an error that names the individual, and says what to do if memory ran out."""
     advice = "set --max-memory below what the device has" if "RESOURCE_EXHAUSTED" in str(error) else "see the cause"
-    return LaneError(f"training individual {birth.id} failed ({error}): {advice}. What had finished is kept")
+    return LaneError(f"training individual {birth.id} failed ({error}): {advice}. Finished individuals are kept")

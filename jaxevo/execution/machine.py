@@ -1,4 +1,4 @@
-"""Describes the machine of this process, as far as it may shape a result's last bits."""
+"""Describe the machine of this process, as far as it may affect the last bits of a result."""
 
 import os
 import platform
@@ -11,10 +11,10 @@ from jaxevo.storage.machine import Machine, software_versions
 
 
 def describe_machine(execution: Execution) -> Machine:
-    """Returns what may shape a result's last bits, beside settings and data.
+    """Returns the machine of this process.
 
     Raises:
-        ValueError: if JAX has taken other devices than this process was prepared for.
+        ValueError: if JAX runs on other devices than this process was prepared for.
     """
     device = jax.local_devices()[0]
     check_platform(device.platform)
@@ -32,7 +32,7 @@ def describe_machine(execution: Execution) -> Machine:
 
 
 def _vectors() -> tuple[str, ...]:
-    """Returns this processor's vector instruction sets, since XLA compiles for them."""
+    """Returns this processor's vector instruction sets, for which XLA compiles."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
             flags = next((line.split(":")[1].split() for line in file if line.startswith(("flags", "Features"))), [])
@@ -42,6 +42,6 @@ def _vectors() -> tuple[str, ...]:
 
 
 def _thread_pool() -> int:
-    """Returns how many threads XLA gives its pool: NPROC, else one a core that this process may use."""
+    """Returns the size of XLA's thread pool: NPROC, or the number of cores that this process may use."""
     given = os.environ.get("NPROC", "")
     return int(given) if given.isdecimal() else len(os.sched_getaffinity(0))

@@ -1,25 +1,25 @@
-"""The lanes of this machine: how many, and which devices each of them owns."""
+"""Placement of lanes on this machine: their number and their devices."""
 
 import os
 
 from jaxevo.networks.devices import Devices, device_groups
 from jaxevo.settings import Execution
 
-# More would wait: a lane has about four births in flight.
+# More threads would be idle: a lane has about four births in flight.
 _MOST_COMPILING_AHEAD = 4
-# A lane of an accelerator trains a small network faster than a core compiles it, and leaves its own core idle.
+# An accelerator trains a small network faster than a core compiles it, and its lane leaves its own core idle.
 _MOST_COMPILING_FOR_ACCELERATOR = 16
 
 
 def lane_devices(execution: Execution) -> list[Devices]:
-    """Returns this machine's devices in the groups that lanes own; lanes of one device may share it.
+    """Returns this machine's devices in groups of one lane each; lanes of a single device may share it.
 
     Raises:
-        ValueError: if there are too few devices for a lane, or for all lanes where each has several.
+        ValueError: if there are too few devices for one lane, or for all lanes if each has several.
     """
     groups = device_groups(execution.devices_per_lane)
-    # Two threads that send programs to the same devices may reach them in different orders, and each all-reduce would
-    # then wait for the other for ever.
+    # Lanes of several devices cannot share them: programs of two threads may reach the devices in different orders, and
+    # their all-reduces would then deadlock.
     if execution.devices_per_lane > 1 and execution.lanes is not None and execution.lanes > len(groups):
         raise ValueError(
             f"lanes is {execution.lanes}, but must be at most {len(groups)}: "
@@ -29,9 +29,10 @@ def lane_devices(execution: Execution) -> list[Devices]:
 
 
 def number_of_lanes(execution: Execution, groups: list[Devices]) -> int:
-    """Returns how many lanes there are: as many as asked for, in all or on each device.
+    """Returns the number of lanes, as set in total or per device.
 
-    By default each group of devices has one; on CPU, where lanes share a device, each core that this process may use.
+    The default is one lane per group of devices; on CPU, where lanes share a device, one per core that this process may
+    use.
     """
     if execution.lanes is not None:
         return execution.lanes
@@ -42,7 +43,7 @@ def number_of_lanes(execution: Execution, groups: list[Devices]) -> int:
 
 
 def threads_ahead(lanes: int, groups: list[Devices]) -> int:
-    """Returns how many threads compile ahead for a group of devices: on CPU they share the cores that lanes leave."""
+    """Returns the threads that compile ahead for each group of devices; on CPU they share the cores without a lane."""
     cores = len(os.sched_getaffinity(0))
     if groups[0].first.platform != "cpu":
         return max(1, min(cores // len(groups), _MOST_COMPILING_FOR_ACCELERATOR))

@@ -1,8 +1,8 @@
-"""The births that wait for a lane: which one is trained next, and which is compiled ahead.
+"""The queue of births that wait for a lane: choose the next one to train, and the next one to compile ahead.
 
-Both follow due order, so that the outcome that is told next comes first. A birth whose training killed its process
-before is trained alone, so that the next death blames no other; nothing is compiled ahead meanwhile, since it might
-be the compilation that killed.
+Both follow due order, so that the next outcome to be told comes first. A birth whose training killed its process before
+is trained alone, so that no other is blamed for the next death. Nothing is compiled ahead meanwhile, because the
+compilation may be what killed the process.
 """
 
 import threading
@@ -17,14 +17,14 @@ from jaxevo.storage.attempts import AttemptKeeper
 
 
 class BirthQueue:
-    """Births that wait or are in training. Threads share it."""
+    """The births that wait or are in training. Threads share it."""
 
     def __init__(self, attempts: AttemptKeeper) -> None:
-        """Begins empty; `attempts` knows which births have killed a process."""
+        """Makes an empty queue; `attempts` knows which births have killed a process."""
         self._attempts = attempts
         self._condition = threading.Condition()
         self._waiting: list[Birth] = []
-        # The births in training, each with the moment of its last sign of life.
+        # Births in training, with the time of the last sign of life.
         self._in_training: dict[int, float] = {}
         self._compiling_ahead: list[Architecture] = []
         self._closed = False
@@ -36,13 +36,13 @@ class BirthQueue:
             self._condition.notify_all()
 
     def close(self) -> None:
-        """Hands out nothing any more, and has trainings in progress dropped."""
+        """Closes the queue; lanes drop their trainings and get no other birth."""
         with self._condition:
             self._closed = True
             self._condition.notify_all()
 
     def take(self, compiler: Compiler) -> Birth | None:
-        """Waits for the next birth of a lane and returns it, None once the queue is closed."""
+        """Waits for the next birth for a lane and returns it, None once the queue is closed."""
         with self._condition:
             while not self._closed:
                 birth = self._next_waiting(compiler)
@@ -54,27 +54,27 @@ class BirthQueue:
             return None
 
     def end(self, birth: Birth) -> None:
-        """Notes that a birth is in training no more."""
+        """Notes that the training of a birth has ended."""
         with self._condition:
             del self._in_training[birth.id]
             self._condition.notify_all()
 
     def cancelled(self, birth: Birth) -> bool:
-        """Returns whether a lane is to drop its training; that it asks, between two calls, is a sign of life."""
+        """Returns True if a lane must drop its training. The call itself is a sign of life."""
         with self._condition:
             self._in_training[birth.id] = time.monotonic()
             return self._closed
 
     @property
     def silent_seconds(self) -> float:
-        """Seconds since the last sign of life of the training that was silent for longest; 0 where none runs."""
+        """Seconds since the last sign of life of the most silent training; 0 if none runs."""
         with self._condition:
             return time.monotonic() - min(self._in_training.values(), default=time.monotonic())
 
     def take_unknown(self, compilers: Sequence[Compiler]) -> tuple[Birth, Architecture] | None:
-        """Waits for a birth whose architecture nobody has compiled or compiles; returns both, None once closed.
+        """Waits for a birth whose architecture no thread has compiled or compiles, and returns both.
 
-        The architecture counts as being compiled until `compiled`.
+        The architecture counts as being compiled until `compiled` is called. Returns None once the queue is closed.
         """
         with self._condition:
             while not self._closed:
@@ -86,21 +86,21 @@ class BirthQueue:
             return None
 
     def compiled(self, compiled: Architecture) -> None:
-        """Notes that an architecture of `take_unknown` is compiled, or could not be."""
+        """Notes that the compilation of an architecture from `take_unknown` has ended, successfully or not."""
         with self._condition:
             self._compiling_ahead.remove(compiled)
 
     def _next_waiting(self, compiler: Compiler) -> Birth | None:
-        """Returns the birth that a lane is to train, None where it must wait."""
+        """Returns the next birth for a lane, None if it must wait."""
         if not self._waiting or any(map(self._attempts.suspicious, self._in_training)):
             return None
         birth = self._first_compiled(compiler)
         return None if self._in_training and self._attempts.suspicious(birth.id) else birth
 
     def _first_compiled(self, compiler: Compiler) -> Birth:
-        """Returns the first waiting birth in due order that is compiled, or else the first that nothing compiles yet.
+        """Returns the first waiting birth that is compiled, else the first that no thread compiles yet.
 
-        For a lane that compiles it keeps a core busy; one that waits for what another thread compiles does not.
+        A lane that compiles keeps a core busy, one that waits for another thread's compilation does not.
         """
         unknown = None
         for birth in self._waiting:

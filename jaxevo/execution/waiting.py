@@ -1,15 +1,15 @@
-"""What share of their time lanes wait for the outcome that is due next, measured with simulated lanes."""
+"""The share of time that lanes wait for the next outcome, as measured with simulated lanes."""
 
 import bisect
 
 import numpy as np
 
 BIRTHS_A_LANE = 4
-"""Births in flight a lane with which up to 1,000 lanes hardly wait."""
+"""Births in flight per lane with which up to 1,000 lanes hardly wait."""
 
 # Measured by `python -m experiments.benchmarks.scale` (experiments/README.md): CPU lanes, log-normal noise of sigma
-# 0.3, the default virtual clock. A row a number of lanes, a column a number of births in flight a lane; shares in [0,
-# 1].
+# 0.3, the default virtual clock. Each row is a number of lanes, each column a number of births in flight per lane, each
+# entry a share in [0, 1].
 _LANES = (1, 2, 10, 62, 250, 1_000, 10_000)
 _BIRTHS = (1, 2, 3, 4, 8)
 _SHARES = (
@@ -24,14 +24,14 @@ _SHARES = (
 
 
 def expected_idle_share(num_workers: int, lanes: int) -> float:
-    """Returns the share of lane time, in [0, 1], to expect that lanes wait on the virtual clock.
+    """Returns the share of time in [0, 1] that lanes are expected to wait on the virtual clock.
 
     Args:
         num_workers: births in flight, 1 or more.
-        lanes: individuals trained at once, 1 or more.
+        lanes: number of lanes, 1 or more.
     """
     shares = _SHARES[min(bisect.bisect_left(_LANES, lanes), len(_LANES) - 1)]
     births_a_lane = num_workers / lanes
-    if births_a_lane < 1:  # Lanes beyond the births in flight have nothing to train.
+    if births_a_lane < 1:  # The surplus lanes have nothing to train.
         return 1 - births_a_lane * (1 - shares[0])
     return float(np.interp(births_a_lane, _BIRTHS, shares))

@@ -1,7 +1,7 @@
-"""The process that holds the lanes of one host of a cluster.
+"""The worker: the process that holds the lanes of one host of a cluster.
 
-Births come in with the number of their attempt, records go out; weights travel through the work folder. Nothing is
-imported here that loads JAX before this process has made JAX's settings.
+It receives births with the numbers of their attempts and returns records; weights go through the work folder. The
+module imports nothing that loads JAX, because the process must set JAX up first.
 """
 
 import os
@@ -30,14 +30,14 @@ _POLL_SECONDS = 0.25
 
 @dataclass(frozen=True)
 class Assignment:
-    """What a worker must know of a session.
+    """The facts about a session that a worker needs.
 
     Attributes:
-        settings: of the run.
-        workdir: the run's folder, under the path that every node sees it by.
-        session: the session's number.
-        machine: where the run began; a worker must be like it.
-        data_fingerprint: of the run's data set; the worker's must be the same.
+        settings: settings of the run.
+        workdir: work folder, at the same path on every node.
+        session: number of the session.
+        machine: machine that began the run; the worker's must equal it.
+        data_fingerprint: fingerprint of the run's data set; the worker's must equal it.
     """
 
     settings: Settings
@@ -49,12 +49,12 @@ class Assignment:
 
 @dataclass(frozen=True)
 class Joined:
-    """What a worker answers to an assignment.
+    """A worker's answer to an assignment.
 
     Attributes:
-        name: of its host and process, for the user.
-        lanes: individuals it trains at once; 0 where it must not take part.
-        refusal: what of it is not like where the run began, in words; empty where it takes part.
+        name: its host and process, for the user.
+        lanes: number of lanes; 0 if it is refused.
+        refusal: its differences from the machine or data that began the run; empty if it joined.
     """
 
     name: str
@@ -64,11 +64,11 @@ class Joined:
 
 @dataclass(frozen=True)
 class Report:
-    """What a worker has to say.
+    """A worker's report.
 
     Attributes:
-        records: of trainings that finished since the last report.
-        silent_seconds: since the last sign of life of its most silent training, on its own clock.
+        records: records of trainings that finished since the last report.
+        silent_seconds: seconds since the last sign of life of its most silent training, on its own clock.
     """
 
     records: list[Record]
@@ -76,33 +76,33 @@ class Report:
 
 
 class Worker:
-    """Takes births from the host and trains them on the devices of this process. Its methods may run at once."""
+    """A worker: trains births from the host on the devices of this process. Its methods may run concurrently."""
 
     def __init__(self, execution: Execution) -> None:
-        """Makes JAX's settings; a TPU host of a slice is told to use its own chips only.
+        """Sets JAX up; a TPU host of a slice uses its own chips only.
 
         Args:
-            execution: of how many devices a lane is, how many lanes there are, how often to checkpoint.
+            execution: number of lanes, devices per lane, and seconds between checkpoints.
 
         Raises:
             RuntimeError: if JAX was loaded before.
         """
         os.environ.update(single_host_topology())
         if not prepare_process(execution):
-            raise RuntimeError("JAX was loaded before jaxevo could make its settings")
+            raise RuntimeError("JAX was loaded before jaxevo could set it up")
         self._execution = execution
         self._executor: LocalExecutor | None = None
         self._attempts = GivenAttempts()
         self._closing = False
 
     def describe(self) -> Machine:
-        """Returns what may shape a result's last bits here."""
+        """Returns the machine of this process."""
         from jaxevo.execution.machine import describe_machine
 
         return describe_machine(self._execution)
 
     def join(self, assignment: Assignment) -> Joined:
-        """Loads the data set and starts the lanes, unless this worker is not like where the run began."""
+        """Loads the data set and starts the lanes, unless machine or data differ from those that began the run."""
         from jaxevo.data import load
         from jaxevo.environment.folders import cache_dir
         from jaxevo.execution.local import LocalExecutor
@@ -127,15 +127,15 @@ class Worker:
         return Joined(name, self._executor.lanes)
 
     def submit(self, births: Sequence[tuple[Birth, int]]) -> None:
-        """Takes births with the numbers of their attempts, which the host has made durable."""
+        """Queues births with the numbers of their attempts, which the host has made durable."""
         self._attempts.add(births)
         self._lanes().submit([birth for birth, _ in births])
 
     def report(self, timeout: float) -> Report:
-        """Returns what has finished, as soon as anything has, else after `timeout` seconds: a sign of life.
+        """Returns a report as soon as a training has finished, or after `timeout` seconds as a sign of life.
 
         Raises:
-            Exception: what ended a lane.
+            Exception: the error that ended a lane.
         """
         executor, deadline = self._lanes(), time.monotonic() + timeout
         records: list[Record] = []
@@ -144,7 +144,7 @@ class Worker:
         return Report(records, executor.silent_seconds)
 
     def close(self) -> list[Record]:
-        """Drops the trainings and returns the records that no report has returned."""
+        """Drops the running trainings and returns the records that no report has returned."""
         self._closing = True
         return self._lanes().close()
 
@@ -155,15 +155,15 @@ class Worker:
 
 
 class GivenAttempts:
-    """Attempts that the host has begun: numbered, and durable before they came here."""
+    """The attempts that the host has made: numbered and durable before they reach the worker."""
 
     def __init__(self) -> None:
-        """Knows of none."""
+        """Begins without attempts."""
         self._numbers: dict[int, int] = {}
         self._lock = threading.Lock()
 
     def add(self, births: Sequence[tuple[Birth, int]]) -> None:
-        """Takes numbers of attempts."""
+        """Adds births with the numbers of their attempts."""
         with self._lock:
             self._numbers.update((birth.id, number) for birth, number in births)
 
@@ -173,8 +173,8 @@ class GivenAttempts:
             return [self._numbers.pop(birth.id) for birth in births]
 
     def lost(self, birth_id: int, number: int, reason: str) -> None:
-        """Leaves it to the host, which learns of the error by the next report."""
+        """Does nothing: the host notes it when the next report raises the error."""
 
     def suspicious(self, birth_id: int) -> bool:
-        """Returns False: the host sends a birth that is to be trained alone to a worker that trains nothing else."""
+        """Returns False: the host sends a birth that must be trained alone to a worker that is empty."""
         return False

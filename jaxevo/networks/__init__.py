@@ -1,1 +1,1 @@
-"""One individual grown: compiled programs, training, evaluation, devices."""
+"""Networks: compilation, training, evaluation, devices."""

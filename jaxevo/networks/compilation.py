@@ -1,6 +1,6 @@
-"""Executables by architecture: compiled once, kept in memory within a bound, and on disk across runs.
+"""Compile the programs of architectures and keep them, in memory within a bound and on disk across runs.
 
-An architecture needs two: training and evaluation. The learning rate, the weights, the plan and the data are
+An architecture has two programs: training and evaluation. The learning rate, the weights, the plan and the data are
 arguments, so that a child with a known architecture compiles nothing.
 """
 
@@ -49,16 +49,16 @@ _CACHE_BYTES = 512 * 2**20
 
 @dataclass(frozen=True)
 class Programs:
-    """What trains and evaluates one architecture on the devices of a lane.
+    """The compiled programs of one architecture on the devices of a lane.
 
     Attributes:
-        shapes: of what a training hands from step to step.
-        train: `(carry, images, plan, learning_rate, first, end) -> carry`, the steps from `first` up to `end`.
-        steps_a_call: steps that `train` makes at once; others take as long as the next multiple.
-        evaluate: `(variables, images, batch, correct_before) -> evaluation`: `make_evaluate` of a batch that is first
-            normalised as the training images are. On the first device alone, because it is a small part of what a
-            training takes.
-        compile_seconds: what making them took.
+        shapes: shapes of the training carry.
+        train: `(carry, images, plan, learning_rate, first, end) -> carry`. Runs the steps in `[first, end)`.
+        steps_a_call: steps that `train` runs at once. Any other number takes as long as the next multiple.
+        evaluate: `(variables, images, batch, correct_before) -> evaluation`. Normalises the batch with the statistics
+            of the training images, then evaluates it as `make_evaluate` does. Runs on the first device only, because
+            evaluation is a small part of a training.
+        compile_seconds: seconds that compiling took.
     """
 
     shapes: Carry
@@ -69,15 +69,15 @@ class Programs:
 
 
 class Compiler:
-    """Compiles for the devices of a lane, every architecture once, and remembers the last `capacity` architectures.
+    """A compiler for the devices of a lane: compiles each architecture once and keeps the last `capacity` of them.
 
-    Threads may share it: two that ask for one architecture wait for one compilation.
+    Threads may share it. Two that ask for the same architecture share one compilation.
     """
 
     def __init__(
         self, settings: Settings, dataset: Dataset, devices: Devices, capacity: int = Execution.programs_in_memory
     ) -> None:
-        """Prepares the programs that all architectures share."""
+        """Compiles the programs that all architectures share."""
         self._settings = settings
         self._dataset = dataset
         self._devices = devices
@@ -93,7 +93,7 @@ class Compiler:
         self._normalise = self._compile_normalise()
 
     def programs(self, architecture: Architecture) -> Programs:
-        """Returns an architecture's programs, compiling them where they are not known."""
+        """Returns an architecture's programs, compiling them if needed."""
         future, mine = self._entry(architecture)
         if not mine:
             return future.result()
@@ -111,23 +111,23 @@ class Compiler:
         return programs
 
     def bill(self, architecture: Architecture) -> float:
-        """Returns the seconds that compiling took, to the first that asks: they are counted once."""
+        """Returns the seconds that compiling took on the first call, then 0, so that they are counted once."""
         with self._lock:
             return self._unbilled.pop(architecture, 0.0)
 
     def knows(self, architecture: Architecture) -> bool:
-        """Returns whether the architecture is compiled, or being compiled."""
+        """Returns True if the architecture is compiled or being compiled."""
         with self._lock:
             return architecture in self._known
 
     def has(self, architecture: Architecture) -> bool:
-        """Returns whether the architecture is compiled, so that `programs` returns at once."""
+        """Returns True if the architecture is compiled, so that `programs` returns at once."""
         with self._lock:
             future = self._known.get(architecture)
             return future is not None and future.done()
 
     def _entry(self, architecture: Architecture) -> tuple[concurrent.futures.Future[Programs], bool]:
-        """Returns where an architecture's programs are, or are going to be, and whether the caller is to make them."""
+        """Returns a future of the architecture's programs, and True if the caller must compile them."""
         with self._lock:
             known = self._known.get(architecture)
             if known is not None:
@@ -139,7 +139,7 @@ class Compiler:
                 self._known.popitem(last=False)
                 self._dropped += 1
                 many_dropped = self._dropped % self._capacity == 0
-        # Not at every one: it takes a fifth of a second, which is little beside as many compilations as are held.
+        # Trimming takes 0.2 s, which is little once per `capacity` compilations but too much after each.
         if many_dropped:
             _give_back_memory()
         return mine, True
@@ -149,7 +149,7 @@ class Compiler:
         classes = len(self._dataset.class_names)
         phenotype = make_phenotype(architecture, classes, self._settings, self._devices.axis_name)
         shapes = carry_shapes(variable_shapes(phenotype), self._settings)
-        # Evaluation, which has no gradients and is short, would not make up for a longer compilation.
+        # Only training uses the custom operations: they compile longer, and evaluation is too short to make up for it.
         trained = phenotype.clone(
             convolve=convolve_on(self._devices.first.platform, self._settings), batch_norm=BatchNorm
         )
@@ -170,11 +170,11 @@ class Compiler:
         return Programs(shapes, train, steps_a_call, evaluate, time.perf_counter() - began)
 
     def _stepping(self, compiled_step: Callable[..., Carry]) -> Callable[..., Carry]:
-        """Returns a run of steps that calls a compiled program each step, as is best on CPU."""
+        """Returns a function that runs steps with one call of a compiled program each, the fastest way on CPU."""
         draw, everywhere = self._draw_batches, self._devices.everywhere
 
         def train(carry: Carry, images: Images, plan: Plan, learning_rate: Any, first: int, end: int) -> Carry:
-            rate = jax.device_put(learning_rate, everywhere)  # Once instead of at every step.
+            rate = jax.device_put(learning_rate, everywhere)  # Transfer once, not at every step.
             for step in range(first, end, BATCHES_DRAWN):
                 for batch in draw(images, plan, np.int32(step))[: end - step]:
                     carry = compiled_step(carry, batch, rate)
@@ -183,7 +183,7 @@ class Compiler:
         return train
 
     def _normalising(self, compiled_evaluate: Callable[..., Evaluation]) -> Callable[..., Evaluation]:
-        """Returns what evaluates a batch of uint8 images; normalising them is compiled once for all architectures."""
+        """Returns an evaluation of uint8 images. Normalisation is compiled once for all architectures."""
         normalise = self._normalise
 
         def evaluate(variables: Any, images: Images, batch: Batch, correct_before: Any) -> Evaluation:
@@ -220,7 +220,7 @@ class Compiler:
 
 
 def _chunk_by_chunk(compiled_chunk: Callable[..., Carry], length: int) -> Callable[..., Carry]:
-    """Returns a run of steps, however many, that calls a compiled chunk of so many steps as often as is needed."""
+    """Returns a function that runs any number of steps as repeated calls of a compiled chunk of `length` steps."""
 
     def train(carry: Carry, images: Images, plan: Plan, learning_rate: Any, first: int, end: int) -> Carry:
         for start in range(first, end, length):
@@ -231,20 +231,21 @@ def _chunk_by_chunk(compiled_chunk: Callable[..., Carry], length: int) -> Callab
 
 
 def _give_back_memory() -> None:
-    """Gives back to the system what dropped programs leave.
+    """Returns the memory of dropped programs to the system.
 
-    Python's collector reaches their cycles ever more seldom as a run's history grows; glibc keeps what was freed.
+    Dropped programs lie in reference cycles, which Python collects less and less often as a run's history grows. glibc
+    keeps the freed memory.
     """
     gc.collect()
     malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if malloc_trim is not None:  # Other C libraries have none.
+    if malloc_trim is not None:  # Only glibc has it.
         malloc_trim(0)
 
 
 def use_persistent_cache(folder: Path) -> None:
-    """Keeps every executable in a folder of bounded size, so that no later run compiles it again.
+    """Keeps all executables in a folder of bounded size, so that later runs need not compile them again.
 
-    JAX's defaults would store no program that compiles in under a second, and would never delete one.
+    By default JAX stores no program that compiles in under a second, and never deletes any.
     """
     folder.mkdir(parents=True, exist_ok=True)
     jax.config.update("jax_compilation_cache_dir", str(folder))

@@ -1,7 +1,7 @@
-"""The devices that a lane owns: what lies whole on each of them, what is split, and how a program runs on them all.
+"""The devices of a lane: replicate or split arrays over them, and compile programs for them.
 
-The one place that knows `pmap`, which JAX keeps but no longer develops: since 0.8 it is written with `jit` and
-`shard_map`, and a move to these ends here. With one device everything is plain `jit`.
+Only this module uses `pmap`, which JAX keeps but no longer develops. Since JAX 0.8 it is built on `jit` and
+`shard_map`; a move to these would change only this module. With one device everything is plain `jit`.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -11,44 +11,44 @@ import jax
 import numpy as np
 
 AXIS = "devices"
-"""What a program calls the axis of its devices."""
+"""The name of the device axis in a program."""
 
 
 class Devices:
     """Devices of one kind that run every program together, each on its part of the batch.
 
     Attributes:
-        axis_name: over which a program takes means; None for one device, where nothing is to be averaged.
-        first: the device that holds what is not shared.
-        everywhere: where an array is put that each of them needs whole.
+        axis_name: axis over which a program averages; None for one device.
+        first: device that holds what is not replicated, and that evaluates.
+        everywhere: device or sharding that replicates an array on all devices.
     """
 
     def __init__(self, devices: Sequence[jax.Device]) -> None:
-        """Takes one device or more, in the order of the parts of a batch."""
+        """Groups one or more devices, in the order of the parts of a batch."""
         self._devices = tuple(devices)
         several = len(self._devices) > 1
         self.first = self._devices[0]
         self.axis_name = AXIS if several else None
         self._mesh = jax.sharding.Mesh(np.array(self._devices), (AXIS,))
         self.everywhere: jax.Device | jax.sharding.Sharding = self._sharding() if several else self.first
-        # On virtual CPU devices steps that queue hang in the all-reduce, sooner or later; waited for one by one, none
-        # ever did. Accelerators keep the order of what they are sent.
+        # On virtual CPU devices, queued steps deadlock in the all-reduce sooner or later. Waiting for each step avoids
+        # it. Accelerators run programs in the order in which they are sent.
         self._wait = several and self.first.platform == "cpu"
 
     def __len__(self) -> int:
-        """Returns how many they are."""
+        """Returns the number of devices."""
         return len(self._devices)
 
     def __iter__(self) -> Iterator[jax.Device]:
-        """Iterates over them, in the order of the parts of a batch."""
+        """Iterates over the devices, in the order of the parts of a batch."""
         return iter(self._devices)
 
     def put_split(self, tree: Any, axis: int) -> Any:
-        """Puts arrays on the devices, split evenly along an axis; with one device, as they are.
+        """Puts arrays on the devices, split evenly along an axis; one device gets them unchanged.
 
         Args:
-            tree: of arrays whose `axis` the number of devices divides.
-            axis: to be split. With several devices it becomes two, [devices, part].
+            tree: tree of arrays. The number of devices must divide the size of `axis`.
+            axis: axis to split. With several devices it becomes two, [devices, part].
         """
         if len(self) == 1:
             return jax.device_put(tree, self.first)
@@ -56,7 +56,7 @@ class Devices:
         return jax.device_put(parts, self._sharding(*(None,) * axis, AXIS))
 
     def on_first(self, tree: Any) -> Any:
-        """Returns, of arrays that lie whole on each device, what lies on the first; nothing is copied."""
+        """Returns the first device's copy of replicated arrays, without copying."""
         return tree if len(self) == 1 else jax.tree.map(lambda array: array.addressable_data(0), tree)
 
     def compile(
@@ -70,14 +70,14 @@ class Devices:
         """Compiles a function that each device runs on its part.
 
         Args:
-            function: of arrays; with several devices it sees its part of those that are split.
-            arguments: trees of shapes, of the whole arrays.
-            axes: for each argument the axis along which it is split (`put_split`), None where it lies everywhere.
-            out_axis: the axis along which the results are split, or None where all devices have the same.
-            donate: which arguments are used up.
+            function: function of arrays. With several devices it sees only its part of split arrays.
+            arguments: trees of the shapes of the whole arrays.
+            axes: axis along which each argument is split (see `put_split`), None if it is replicated.
+            out_axis: axis along which the results are split, None if they are the same on all devices.
+            donate: indices of donated arguments.
 
         Returns:
-            The compiled function. It takes arrays where `arguments` and `axes` say, and numbers of NumPy.
+            The compiled function. It takes arrays placed as `axes` says, and NumPy scalars.
         """
         if len(self) == 1:
             return self.compile_on_first(function, arguments, donate)
@@ -91,7 +91,7 @@ class Devices:
     def compile_on_first(
         self, function: Callable[..., Any], arguments: Sequence[Any], donate: Sequence[int] = ()
     ) -> Callable[..., Any]:
-        """Compiles a function that the first device runs alone, as the only one; arguments as for `compile`."""
+        """Compiles a function for the first device only; takes the arguments of `compile`."""
         sharding = jax.sharding.SingleDeviceSharding(self.first)
         placed = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tuple(arguments))
         return jax.jit(function, donate_argnums=tuple(donate)).lower(*placed).compile()
@@ -109,10 +109,10 @@ class Devices:
 
 
 def device_groups(devices_per_lane: int) -> list[Devices]:
-    """Returns the devices of this machine in groups, for a lane each; what does not fill a group stays unused.
+    """Returns this machine's devices in groups of one lane each; devices that do not fill a group stay unused.
 
     Raises:
-        ValueError: if there are fewer than one group needs.
+        ValueError: if there are too few devices for one group.
     """
     devices = jax.local_devices()
     if devices_per_lane > len(devices):

@@ -1,4 +1,4 @@
-"""What trained networks say of a split: exact accuracies, and the majority vote of several."""
+"""Exact accuracies of trained networks, and majority votes of several."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,26 +16,26 @@ def accuracy(
     batches: EvaluationBatches,
     count: int,
 ) -> float | None:
-    """Returns the share of a split that is classified correctly, an exact count; None where logits are not finite.
+    """Returns the exact share of correctly classified images in [0, 1], None if a logit is not finite.
 
     Args:
-        evaluate: the compiled evaluation of the architecture.
+        evaluate: compiled evaluation of the architecture.
         variables: the network's arrays.
-        images: the training images, whose statistics normalise.
-        batches: the split.
-        count: images in the split.
+        images: training images, with the statistics to normalise by.
+        batches: batches of the split.
+        count: number of images in the split.
     """
     correct: Any = np.int32(0)
     for batch in batches:
         correct = evaluate(variables, images, batch, correct).correct
-    counted = int(correct)  # All that a split transfers from the device.
+    counted = int(correct)  # The only transfer from the device per split.
     return None if counted < 0 else counted / count
 
 
 def ensemble_members(living: Sequence[Individual], best: Individual, size: int) -> list[Individual]:
-    """Returns the fittest that have weights, the fittest first; among equals the earlier born.
+    """Returns the fittest individuals that have weights, the fittest first; ties go to the earlier born.
 
-    Picked by validation accuracy, as in Real et al. 2017; the best ever is one of them even if it lives no more.
+    They are chosen by validation accuracy, as in Real et al. 2017. The best individual is included even if it is dead.
     """
     candidates = {individual.id: individual for individual in (*living, best) if individual.weights is not None}
     ranked = sorted(candidates.values(), key=lambda individual: (-individual.fitness, individual.id))
@@ -45,11 +45,11 @@ def ensemble_members(living: Sequence[Individual], best: Individual, size: int) 
 def majority_vote(members: Sequence[np.ndarray], num_classes: int) -> np.ndarray:
     """Returns the class that most members predict for each image, int [images].
 
-    A tie goes to the class of the foremost member among the tied.
+    Ties go to the class that the fittest member of the tied predicts.
 
     Args:
-        members: predictions, int [images] each, the fittest member first.
-        num_classes: classes to tell apart.
+        members: predictions of each member, int [images], the fittest member first.
+        num_classes: number of classes.
     """
     rows = np.arange(len(members[0]))
     votes = np.zeros((len(rows), num_classes), int)

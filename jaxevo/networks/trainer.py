@@ -1,7 +1,7 @@
-"""A trainer: the devices of a lane with the data on them, and what compiles, trains and evaluates there.
+"""Train and evaluate individuals on the devices of a lane, which hold the data.
 
-What comes out of a training is a function of the individual, its first arrays, the data and the settings. How many
-steps a call makes, and which trainer of the same kind makes it, change nothing.
+The result of a training is a function of the individual, its initial arrays, the data and the settings. It depends
+neither on the number of steps per call nor on which trainer of the same kind runs it.
 """
 
 from collections.abc import Sequence
@@ -32,16 +32,16 @@ from jaxevo.spaces.large_scale.inheritance import Variables, first_variables
 
 
 class Trainer:
-    """Compiles, trains and evaluates individuals on its devices. Several lanes may share it.
+    """A trainer: compiles, trains and evaluates individuals on its devices. Several lanes may share it.
 
     Attributes:
-        settings: of the run.
-        dataset: of the run.
-        devices: that share each batch.
-        compiler: of the programs for these devices.
-        images: training images, whole on every device.
-        validation: batches on the first device, which evaluates.
-        test: batches on the first device.
+        settings: settings of the run.
+        dataset: data set of the run.
+        devices: devices that share each batch.
+        compiler: compiler for these devices.
+        images: training images, replicated on every device.
+        validation: validation batches on the first device, which evaluates.
+        test: test batches on the first device.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Trainer:
         self.test: EvaluationBatches = put_evaluation_batches(dataset.test, size, devices.first)
 
     def programs(self, genotype: Genotype) -> Programs:
-        """Returns what trains and evaluates a genotype, compiled once."""
+        """Returns the programs of a genotype, compiling them if needed."""
         return self.compiler.programs(architecture(genotype, self.dataset.image_shape))
 
     def begin(
@@ -75,20 +75,20 @@ class Trainer:
         """Returns the training of an individual, before its first step.
 
         Args:
-            individual_id: keys its fresh arrays, the order of its batches, and its augmentation.
-            genotype: to train.
-            programs: of its architecture.
-            parent: genotype and trained variables to inherit from, None for fresh arrays only.
+            individual_id: keys the random initial arrays, batch order and augmentation.
+            genotype: genotype to train.
+            programs: programs of its architecture.
+            parent: genotype and trained variables to inherit from, None to initialise all arrays at random.
         """
         variables = first_variables(self.settings.seed, individual_id, genotype, programs.shapes.variables, parent)
         return Training(self, programs, individual_id, genotype.learning_rate, start(variables, programs.shapes))
 
     def validation_accuracy(self, programs: Programs, variables: Any) -> float | None:
-        """Returns the exact validation accuracy in [0, 1], None where a logit is not finite."""
+        """Returns the exact validation accuracy in [0, 1], None if a logit is not finite."""
         return self._accuracy(programs, variables, self.validation, len(self.dataset.validation.labels))
 
     def test_accuracy(self, programs: Programs, variables: Any) -> float | None:
-        """Returns the exact test accuracy in [0, 1], None where a logit is not finite."""
+        """Returns the exact test accuracy in [0, 1], None if a logit is not finite."""
         return self._accuracy(programs, variables, self.test, len(self.dataset.test.labels))
 
     def _accuracy(self, programs: Programs, variables: Any, batches: EvaluationBatches, count: int) -> float | None:
@@ -96,17 +96,17 @@ class Trainer:
 
 
 class Training:
-    """One individual in training.
+    """The training of one individual.
 
     Attributes:
-        step: the next step to make.
-        steps_a_call: steps that cost as much as one; see `Programs`.
+        step: the next step to run.
+        steps_a_call: steps that one call runs; see `Programs`.
     """
 
     def __init__(
         self, trainer: Trainer, programs: Programs, individual_id: int, learning_rate: float, first: Carry
     ) -> None:
-        """Puts the first arrays and the plan on the devices; see `Trainer.begin`."""
+        """Puts the initial arrays and the plan on the devices; see `Trainer.begin`."""
         settings, devices = trainer.settings, trainer.devices
         self.step = 0
         self.steps_a_call = programs.steps_a_call
@@ -116,46 +116,46 @@ class Training:
         self._carry: Carry = jax.device_put(first, devices.everywhere)
         plan = plan_training(settings.seed, individual_id, settings, trainer.dataset)
         self._plan = devices.put_split(plan, PLAN_AXIS)
-        with np.errstate(over="ignore"):  # An infinite rate diverges, and so fails as it should.
+        with np.errstate(over="ignore"):  # An infinite rate diverges and fails, as it should.
             self._rate = np.float32(learning_rate)
 
     @property
     def done(self) -> bool:
-        """Whether all planned steps are made."""
+        """True if all planned steps have run."""
         return self.step >= self._trainer.settings.train_steps
 
     @property
     def finite(self) -> bool:
-        """Whether every loss so far was a finite number; waits for the devices."""
+        """True if every loss so far was finite. Waits for the devices."""
         return bool(self._carry.finite)
 
     @property
     def variables(self) -> Any:
-        """The arrays as they are now, on the first device."""
+        """The current arrays, on the first device."""
         return self._trainer.devices.on_first(self._carry.variables)
 
     def advance(self, steps: int) -> None:
-        """Makes some steps, no more than are left; does not wait for the devices."""
+        """Runs up to `steps` more steps, at most those that are left. Does not wait for the devices."""
         end = min(self.step + steps, self._trainer.settings.train_steps)
         self._run(self.step, end)
         self.step = end
 
     def repeat(self, steps: int) -> None:
-        """Makes the plan's first steps, whatever was made before, and waits; for measuring."""
+        """Runs the first `steps` steps of the plan again and waits for the devices, to measure them."""
         self._run(0, steps)
         jax.block_until_ready(self._carry)
 
     def checkpoint(self) -> list[np.ndarray]:
-        """Returns all that later steps depend on, on the host; `restore` takes it."""
+        """Returns the state of the training as host arrays, for `restore`."""
         leaves: list[np.ndarray] = jax.device_get(jax.tree.leaves(self._carry))
         return leaves
 
     def restore(self, step: int, arrays: Sequence[Any]) -> None:
-        """Goes on from a checkpoint.
+        """Restores the training from a checkpoint.
 
         Args:
-            step: the next step to make then.
-            arrays: as `checkpoint` returned them.
+            step: the next step to run.
+            arrays: the result of `checkpoint`.
         """
         carry = jax.tree.unflatten(self._structure, arrays)
         self._carry = jax.device_put(carry, self._trainer.devices.everywhere)

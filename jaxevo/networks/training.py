@@ -1,8 +1,8 @@
-"""Training and evaluation of one individual, as functions to be compiled.
+"""Training and evaluation of one individual, as functions to compile.
 
-What is random about a training, which image stands where in which batch and how it is cropped and flipped, is drawn on
-the host, for the whole training at once: its plan. So no compiled program holds a random generator, which on CPU would
-take a third of its compilation, and the same plan serves one device or many.
+All that is random in a training (the order of the images, their crops and flips) is drawn on the host for the whole
+training at once: its plan. So no compiled program contains a random generator, which would take a third of the
+compilation on CPU, and one plan serves any number of devices.
 """
 
 from collections.abc import Callable
@@ -26,8 +26,8 @@ class Images(NamedTuple):
     Attributes:
         pixels: uint8 [images, height, width, channels].
         labels: int32 [images].
-        mean: float32 [channels], of pixels in [0, 1].
-        deviation: float32 [channels].
+        mean: float32 [channels], mean of the pixels scaled to [0, 1].
+        deviation: float32 [channels], standard deviation of the same.
     """
 
     pixels: jax.Array
@@ -37,12 +37,12 @@ class Images(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """Which images a training sees, and how.
+    """The plan of a training: its images in order, with their crops and flips.
 
     Attributes:
         order: int32 [steps, batch], indices of images.
-        offsets: int32 [steps, batch, 2], rows and columns that a crop is moved by.
-        flips: bool [steps, batch], whether the image is flipped left to right.
+        offsets: int32 [steps, batch, 2], rows and columns by which the crop is moved.
+        flips: bool [steps, batch], True to flip the image left to right.
     """
 
     order: Any
@@ -51,21 +51,21 @@ class Plan(NamedTuple):
 
 
 BATCHES_DRAWN = 8
-"""Batches that one call draws where each step is a call. A call for each takes half as long as a step of the smallest
-network; more at once than these leave the processor's cache before they are used."""
+"""Batches drawn per call if each step is a call of its own. Drawing one per call takes half as long as a step of the
+smallest network; more than these fall out of the processor's cache before they are used."""
 _MOST_STEPS_A_CHUNK = 64
 PLAN_AXIS = 1
-"""The axis of a plan's arrays along which devices that share a batch split it."""
+"""The axis of a plan's arrays that is split over devices."""
 
 
 class Carry(NamedTuple):
-    """What a training hands from step to step.
+    """The state of a training between two steps.
 
     Attributes:
         params: trainable arrays.
         batch_stats: running statistics of batch normalisation.
-        optimiser: Optax's state, the momentum.
-        finite: bool [], whether the loss of every batch so far was a finite number.
+        optimiser: Optax state, the momentum.
+        finite: bool [], True while the loss of every batch was finite.
     """
 
     params: Any
@@ -75,7 +75,7 @@ class Carry(NamedTuple):
 
     @property
     def variables(self) -> dict[str, Any]:
-        """The network's arrays, as it is applied with."""
+        """The variables of the Flax module."""
         return {"params": self.params, "batch_stats": self.batch_stats}
 
 
@@ -83,11 +83,11 @@ Batch = tuple[jax.Array, jax.Array]
 """Normalised images, float32 [batch, height, width, channels], and labels, int32 [batch]."""
 TrainStep = Callable[[Carry, Batch, jax.Array], Carry]
 EvaluationBatches = list[Batch]
-"""uint8 images [batch, height, width, channels] and labels [batch], -1 where the last batch is filled up."""
+"""uint8 images [batch, height, width, channels] and int32 labels [batch]; the last batch is padded with label -1."""
 
 
 def plan_training(seed: int, individual_id: int, settings: Settings, dataset: Dataset) -> Plan:
-    """Returns an individual's plan, as NumPy arrays: each epoch is a shuffle of all training images."""
+    """Returns an individual's plan as NumPy arrays. Each epoch is a shuffle of all training images."""
     steps, size, count = settings.train_steps, settings.batch_size, len(dataset.train.labels)
     epochs = -(-steps * size // count)
     shuffles = [
@@ -102,13 +102,13 @@ def plan_training(seed: int, individual_id: int, settings: Settings, dataset: Da
 
 
 def augmentation(settings: Settings, dataset: Dataset) -> tuple[int, bool]:
-    """Returns the padding before the random crop, in pixels, and whether to flip: the settings' or the data set's."""
+    """Returns the padding of the random crop in pixels, and True to flip; the data set gives the defaults."""
     padding = dataset.crop_padding if settings.crop_padding is None else settings.crop_padding
     return padding, dataset.flip if settings.flip is None else settings.flip
 
 
 def draw_batch(images: Images, plan: Plan, step: jax.Array) -> Batch:
-    """Returns the batch of a step: picked, cropped, flipped and normalised in one gather."""
+    """Returns the batch of a step, cropped and flipped in one gather, then normalised."""
     height, width = images.pixels.shape[1:3]
     order, offsets = plan.order[step], plan.offsets[step]
     rows = jnp.arange(height) + offsets[:, 0, None]
@@ -120,21 +120,21 @@ def draw_batch(images: Images, plan: Plan, step: jax.Array) -> Batch:
         jnp.clip(rows, 0, height - 1)[:, :, None],
         jnp.clip(columns, 0, width - 1)[:, None, :],
     ]
-    # The padding is black, as in the images, before normalisation.
+    # Pad with black before normalisation, as if the images themselves were padded.
     pixels = jnp.where(inside[..., None], pixels, 0)
     return normalise(pixels, images.mean, images.deviation), images.labels[order]
 
 
 def draw_batches(images: Images, plan: Plan, first: jax.Array) -> list[Batch]:
-    """Returns the batches of `BATCHES_DRAWN` steps from `first` on; those beyond the plan's end are of no use."""
+    """Returns the batches of `BATCHES_DRAWN` steps from `first` on; those past the plan's end are meaningless."""
     pixels, labels = jax.vmap(lambda step: draw_batch(images, plan, step))(first + jnp.arange(BATCHES_DRAWN))
     return [(pixels[number], labels[number]) for number in range(BATCHES_DRAWN)]
 
 
 def optimiser(settings: Settings) -> optax.GradientTransformation:
-    """Returns SGD with momentum but for its learning rate, which is an argument of the compiled step.
+    """Returns SGD with momentum, without a learning rate, which is an argument of the compiled step.
 
-    Weight decay is on the convolutions' filters only.
+    Weight decay applies to filters only.
     """
     return optax.chain(
         optax.add_decayed_weights(settings.weight_decay, mask=_is_filter),
@@ -143,15 +143,15 @@ def optimiser(settings: Settings) -> optax.GradientTransformation:
 
 
 def carry_shapes(variables: Any, settings: Settings) -> Carry:
-    """Returns the shapes of what steps hand on, by those of the variables."""
+    """Returns the shapes of the carry, given the shapes of the variables."""
     momentum = jax.eval_shape(optimiser(settings).init, variables["params"])
     return Carry(variables["params"], variables["batch_stats"], momentum, jax.ShapeDtypeStruct((), bool))
 
 
 def start(variables: Any, shapes: Carry) -> Carry:
-    """Returns what the first step is handed: the first variables, momentum from zero; `shapes` are `carry_shapes`.
+    """Returns the carry of the first step: the initial variables and zero momentum; `shapes` are `carry_shapes`.
 
-    Zeros are made on the host: on the device they would compile a program for every shape.
+    The zeros are made on the host, because on the device they would compile a program for every shape.
     """
     zeros = jax.tree.map(lambda shape: np.zeros(shape.shape, shape.dtype), shapes.optimiser)
     return Carry(variables["params"], variables["batch_stats"], zeros, np.asarray(True))
@@ -160,8 +160,8 @@ def start(variables: Any, shapes: Carry) -> Carry:
 def make_train_step(phenotype: Phenotype, settings: Settings) -> TrainStep:
     """Returns one step of SGD on the mean cross-entropy of a batch, to be compiled.
 
-    The step is a function `(carry, batch, learning_rate) -> carry`. Where the phenotype names an axis, its batch is the
-    part of one device, and what it does is a step on the batch of all: each of them returns the same.
+    The step is a function `(carry, batch, learning_rate) -> carry`. If the phenotype has an axis name, the batch is one
+    device's part, gradients are averaged over all devices, and every device returns the same carry.
     """
     transformation = optimiser(settings)
 
@@ -187,40 +187,40 @@ def make_train_step(phenotype: Phenotype, settings: Settings) -> TrainStep:
 
 
 def cross_entropy_gradient(logits: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Returns the gradient of the mean cross-entropy: softmax less the one-hot labels, over the size of the batch.
+    """Returns the gradient of the mean cross-entropy: (softmax - one-hot labels) / batch size.
 
-    By hand, because of the loss itself nobody asks more than whether it is finite, and with the classes first, so that
-    the loops run over the batch: on CPU, where LLVM unrolls loops over few classes, the program of the smallest network
-    compiles in half the time.
+    It is written by hand because only the gradient is needed, and of the loss only if it is finite. The class axis
+    comes first, so that loops run over the batch: LLVM unrolls loops over few classes, and without them the program of
+    the smallest network compiles in half the time on CPU.
 
     Args:
         logits: float32 [batch, classes].
         labels: int32 [batch].
 
     Returns:
-        The gradient, float32 [batch, classes], and a number, float32 [], that is finite where the loss is: the sum of
-        the terms that the loss is made of.
+        The gradient, float32 [batch, classes], and a number, float32 [], that is finite if and only if the loss is: the
+        sum of the terms of the loss.
     """
-    by_class = jax.lax.optimization_barrier(logits.T)  # Else XLA would transpose later.
+    by_class = jax.lax.optimization_barrier(logits.T)  # Otherwise XLA moves the transpose after the loops.
     below = by_class.max(axis=0) - by_class
     powers = jnp.exp(-below)
     one_hot = jnp.arange(len(by_class))[:, None] == labels
     gradient = ((powers / powers.sum(axis=0) - one_hot) / len(labels)).T
-    # The loss of an image is the distance of its label's logit plus the logarithm of the sum of powers, from 1 up.
+    # The loss of an image is `below` at its label plus the logarithm of the sum of `powers`, which is at least 1.
     return gradient, jnp.where(one_hot, below, powers).sum()
 
 
 def steps_a_chunk(settings: Settings) -> int:
-    """Returns the length of the chunks that a training is cut into evenly, at most `_MOST_STEPS_A_CHUNK`."""
+    """Returns the steps per chunk, at most `_MOST_STEPS_A_CHUNK`, that divide a training evenly."""
     chunks = -(-settings.train_steps // _MOST_STEPS_A_CHUNK)
     return -(-settings.train_steps // chunks)
 
 
 def make_train_chunk(train_step: TrainStep, length: int) -> Callable[..., Carry]:
-    """Returns a run of steps as one program, `(carry, images, plan, learning_rate, first, end) -> carry`.
+    """Returns `length` steps as one function, `(carry, images, plan, learning_rate, first, end) -> carry`.
 
-    For accelerators: XLA's CPU backend runs the gradients of convolutions inside loops 10 to 20 times slower. The loop
-    has a fixed length, since a GPU would otherwise ask the host after each step whether another follows, which takes
+    It is meant for accelerators: on CPU, XLA runs the gradients of convolutions 10 to 20 times slower inside a loop.
+    The loop has a fixed length, because otherwise a GPU asks the host after each step if another follows, which takes
     as long as a step of the smallest network. Steps from `end` on change nothing.
     """
 
@@ -238,12 +238,12 @@ def make_train_chunk(train_step: TrainStep, length: int) -> Callable[..., Carry]
 
 
 class Evaluation(NamedTuple):
-    """What a network says of a batch; rows with a label of -1 only fill the batch up and count for nothing.
+    """The evaluation of a batch. Rows with label -1 are padding and do not count.
 
     Attributes:
-        predictions: int32 [batch], classes.
-        correct: int32 [], predictions that equal their label, of this batch and of those before; -1 once a logit of an
-            image was not a finite number. So one number says all of a split, however many batches it has.
+        predictions: int32 [batch], predicted classes.
+        correct: int32 [], number of correct predictions in this batch and those before; -1 once a logit was not finite.
+            So a split transfers a single number, however many batches it has.
     """
 
     predictions: jax.Array
@@ -251,10 +251,10 @@ class Evaluation(NamedTuple):
 
 
 def make_evaluate(phenotype: Phenotype) -> Callable[..., Evaluation]:
-    """Returns what evaluates a batch, to be compiled.
+    """Returns the evaluation of a batch, to be compiled.
 
-    It is a function `(variables, images, labels, correct_before) -> evaluation`, of normalised images, where the last
-    is `Evaluation.correct` of the batch before, 0 for the first.
+    It is a function `(variables, images, labels, correct_before) -> evaluation`. The images are normalised;
+    `correct_before` is `Evaluation.correct` of the previous batch, 0 for the first.
     """
 
     def evaluate(variables: Any, images: jax.Array, labels: jax.Array, correct_before: jax.Array) -> Evaluation:
@@ -268,17 +268,17 @@ def make_evaluate(phenotype: Phenotype) -> Callable[..., Evaluation]:
 
 
 def normalise(pixels: jax.Array, mean: jax.Array, deviation: jax.Array) -> jax.Array:
-    """Returns images as networks see them, float32, of uint8 pixels; mean and deviation are of pixels in [0, 1]."""
+    """Returns uint8 pixels as normalised float32; mean and deviation are of pixels scaled to [0, 1]."""
     return (pixels.astype(jnp.float32) / 255.0 - mean) / deviation
 
 
 def put_images(dataset: Dataset, where: jax.Device | jax.sharding.Sharding) -> Images:
-    """Puts the training images on a device or on several, as uint8."""
+    """Puts the training images on one or more devices, as uint8."""
     return Images(*jax.device_put((dataset.train.images, dataset.train.labels, dataset.mean, dataset.std), where))
 
 
 def put_evaluation_batches(split: Split, batch_size: int, device: jax.Device) -> EvaluationBatches:
-    """Puts a split on a device in batches of one shape, the last one filled up with images labelled -1."""
+    """Puts a split on a device in batches of one shape; the last one is padded with images of label -1."""
     batches = []
     for first in range(0, len(split.labels), batch_size):
         pixels, labels = split.images[first : first + batch_size], split.labels[first : first + batch_size]
@@ -290,7 +290,7 @@ def put_evaluation_batches(split: Split, batch_size: int, device: jax.Device) ->
 
 
 def evaluation_batch_size(settings: Settings, dataset: Dataset) -> int:
-    """Returns the one batch size of validation and test, no larger than the larger of the two."""
+    """Returns the batch size of validation and test, at most the size of the larger split."""
     return min(settings.evaluation_batch_size, max(len(dataset.validation.labels), len(dataset.test.labels)))
 
 

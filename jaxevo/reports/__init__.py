@@ -1,1 +1,1 @@
-"""What people look at and take away: results, networks, exports, verification."""
+"""Reports on runs: results, networks, exports, verification."""

@@ -1,6 +1,6 @@
-"""The keyword arguments of `evolve`, `resume` and `replay`, for type checkers: the fields of the settings.
+"""The keyword arguments of `evolve`, `resume` and `replay`, typed for type checkers.
 
-A test holds them equal to the fields of the dataclasses, which say what each means.
+They are the fields of `Settings`, `Limits` and `Execution`, which document them; a test keeps both equal.
 """
 
 import dataclasses
@@ -67,18 +67,18 @@ class ExecutionArguments(TypedDict, total=False):
 
 
 class EvolveArguments(SettingsArguments, LimitsArguments, ExecutionArguments, total=False):
-    """What `evolve` takes beside a preset."""
+    """The keyword arguments of `evolve` beside a preset."""
 
 
 class ResumeArguments(LimitsArguments, ExecutionArguments, total=False):
-    """What `Run.resume` takes."""
+    """The keyword arguments of `Run.resume`."""
 
 
 def split_arguments(arguments: Mapping[str, Any], *kinds: type[Settings | Limits | Execution]) -> list[dict[str, Any]]:
-    """Returns keyword arguments by the kind of settings that they are fields of.
+    """Returns the keyword arguments of each of the given dataclasses.
 
     Raises:
-        ValueError: for one that is a field of none, naming all that there are.
+        ValueError: if an argument is a field of none of them; the message names all fields.
     """
     names = [{field.name for field in dataclasses.fields(kind)} for kind in kinds]
     known = set().union(*names)

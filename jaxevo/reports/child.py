@@ -1,7 +1,7 @@
-"""Carries out a job: in this process, or in a child process if JAX runs here with other settings than a run needs.
+"""Carry out a job in this process, or in a child process if JAX already runs here with other settings.
 
-The child is started anew, never forked: JAX's threads do not survive a fork. It reads its job from a file and leaves
-its answer in another. What it prints is printed here, because a notebook does not show the output of a child.
+The child is a new process, never a fork, because JAX's threads do not survive a fork. It reads the job from a file and
+writes its answer to another. This process prints the child's output, because a notebook would not show it.
 """
 
 import json
@@ -19,16 +19,16 @@ from jaxevo.reports.jobs import Job, Stopped, job_from_json, job_to_json
 from jaxevo.signals import INTERRUPTED_STATUS, stoppable
 
 _ERRORS: dict[str, type[Exception]] = {"ValueError": ValueError, "OSError": OSError, "RuntimeError": RuntimeError}
-"""What a child's error is raised as."""
+"""The exception types that a child's answer may name."""
 
 
 def carry_out(job: Job) -> Any:
     """Carries out a job and returns what it returns.
 
     Raises:
-        ValueError: with a sentence, for a user's error.
+        ValueError: if a setting, folder or data set is not valid.
         RuntimeError: if a training could not be carried out.
-        Stopped: if a signal stopped it.
+        Stopped: if a signal stopped the job.
     """
     try:
         if prepare_process(job.execution):
@@ -36,7 +36,7 @@ def carry_out(job: Job) -> Any:
         return _in_child(job)
     except Stopped:
         raise
-    except KeyboardInterrupt as error:  # Before the first training, or of a user who does not wait for a clean end.
+    except KeyboardInterrupt as error:  # Before the first training, or a second one that cuts the clean end short.
         raise job.stopped() from error
 
 
@@ -47,7 +47,7 @@ def _in_child(job: Job) -> Any:
         status = _run([sys.executable, "-m", "jaxevo.reports.child", str(request), str(answer)])
         found = json.loads(answer.read_text()) if answer.exists() else None
     if found is None:
-        raise RuntimeError(f"the process that trained ended without an answer ({_reason(status)}): see what it printed")
+        raise RuntimeError(f"the process that trained ended without an answer ({_reason(status)}): see its output")
     if "stopped" in found:
         raise Stopped(found["stopped"])
     if "error" in found:
@@ -56,7 +56,7 @@ def _in_child(job: Job) -> Any:
 
 
 def _run(command: list[str]) -> int:
-    """Runs a command, prints its output as it comes, and returns its status. A signal is handed on to it."""
+    """Runs a command, prints its output as it arrives, and returns its exit status. Passes an interrupt on to it."""
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as child:
         assert child.stdout is not None
         try:
@@ -73,7 +73,7 @@ def _reason(status: int) -> str:
 
 
 def _answer(job: Job) -> tuple[dict[str, Any], bool]:
-    """Carries out a job; returns its answer, and whether a thread still compiles."""
+    """Carries out a job; returns its answer, and True if a thread still compiles."""
     try:
         return {"value": carry_out(job)}, False
     except Stopped as stopped:
@@ -87,14 +87,14 @@ def _answer(job: Job) -> tuple[dict[str, Any], bool]:
 
 
 def main() -> int:
-    """Carries out the job in the file that is the first argument, and writes the answer into the second."""
+    """Carries out the job in the file of the first argument and writes the answer to the second."""
     request, answer = map(Path, sys.argv[1:])
     with stoppable():
         found, busy = _answer(job_from_json(json.loads(request.read_text())))
         answer.write_text(json.dumps(found))
     if busy:
         sys.stdout.flush()
-        os._exit(INTERRUPTED_STATUS)  # Nothing can interrupt a compilation, and a signal is not to wait for it.
+        os._exit(INTERRUPTED_STATUS)  # Nothing can interrupt a compilation, and the user must not wait for it.
     return 0
 
 

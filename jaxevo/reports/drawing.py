@@ -1,4 +1,4 @@
-"""Drawings as text."""
+"""Draw networks as text."""
 
 from jaxevo.search.space import Drawing
 
@@ -6,7 +6,7 @@ _TITLE, _WIDTH = 9, 42
 
 
 def drawing_text(drawing: Drawing) -> str:
-    """Returns one line for each box: its name, what it computes, its shape, and what enters beside the box before."""
+    """Returns one line per box: its name, operation, shape, and its inputs other than the previous box."""
     lines = []
     for place, (title, detail, shape) in enumerate(drawing.boxes):
         entering = [

@@ -1,6 +1,6 @@
-"""What needs JAX with a run's settings: begin, resume, replay and verify a run. `jaxevo.reports.child` carries it out.
+"""The jobs that need JAX with a run's settings: begin, resume, replay and verify a run.
 
-A job is data, so that it can be handed to another process as JSON.
+A job is data, so that it can be sent to another process as JSON; `jaxevo.reports.child` carries it out.
 """
 
 import dataclasses
@@ -20,25 +20,25 @@ if TYPE_CHECKING:
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal stopped a job; the message says how to go on.
+    """A signal stopped a job; the message says how to resume.
 
     Attributes:
-        busy: whether a thread still compiles, which nothing can interrupt.
+        busy: True if a thread still compiles, which nothing can interrupt.
     """
 
     def __init__(self, sentence: str, busy: bool = False) -> None:
-        """Takes the message."""
+        """Makes the exception from its message."""
         super().__init__(sentence)
         self.busy = busy
 
 
 @dataclass(frozen=True)
 class Job(ABC):
-    """Something to carry out in a work folder.
+    """A job on a work folder.
 
     Attributes:
         path: the work folder.
-        execution: on what it is executed.
+        execution: the execution settings.
     """
 
     path: Path
@@ -46,19 +46,19 @@ class Job(ABC):
 
     @abstractmethod
     def carry_out(self) -> Any:
-        """Does it, in this process; returns JSON values."""
+        """Carries out the job in this process and returns JSON values."""
 
     def stopped(self, busy: bool = False) -> Stopped:
-        """Returns what is raised when a signal stopped it."""
+        """Returns the exception to raise after a signal."""
         return Stopped("Stopped.", busy)
 
 
 @dataclass(frozen=True)
 class SessionJob(Job):
-    """A session of a run, up to its result."""
+    """A session of a run, with its result."""
 
     def carry_out(self) -> None:
-        """Evolves until a limit is met, showing the progress, and writes the result."""
+        """Evolves until a limit is reached, shows the progress, and writes the result."""
         from jaxevo.reports.progress import watch
         from jaxevo.reports.result import write_result
         from jaxevo.session.progress import INTERRUPTED
@@ -71,25 +71,25 @@ class SessionJob(Job):
 
     @abstractmethod
     def evolve(self, watcher: "Watcher") -> "Ended":
-        """Evolves until a limit is met or a signal comes."""
+        """Evolves until a limit is reached or a signal arrives."""
 
     def stopped(self, busy: bool = False) -> Stopped:
-        """Returns what is raised when a signal stopped it."""
+        """Returns the exception to raise after a signal."""
         if not (self.path / "manifest.json").exists():
             return Stopped("Stopped before the run began.", busy)
         again = f"jaxevo resume {shlex.quote(str(self.path))}"
-        return Stopped(f"Stopped; nothing that had finished is lost. To go on with: {again}", busy)
+        return Stopped(f"Stopped; finished individuals are kept. To resume: {again}", busy)
 
 
 @dataclass(frozen=True)
 class Begin(SessionJob):
-    """Begins a run in a new folder."""
+    """A job that begins a run in a new folder."""
 
     settings: Settings
     limits: Limits
 
     def evolve(self, watcher: "Watcher") -> "Ended":
-        """Evolves until a limit is met or a signal comes."""
+        """Evolves until a limit is reached or a signal arrives."""
         from jaxevo.session.run import start_run
 
         return start_run(self.path, self.settings, self.limits, self.execution, watcher)
@@ -97,13 +97,13 @@ class Begin(SessionJob):
 
 @dataclass(frozen=True)
 class Resume(SessionJob):
-    """Goes on with a run."""
+    """A job that resumes a run."""
 
     limits: Limits
     skip: tuple[int, ...] = ()
 
     def evolve(self, watcher: "Watcher") -> "Ended":
-        """Evolves until a limit is met or a signal comes."""
+        """Evolves until a limit is reached or a signal arrives."""
         from jaxevo.session.run import resume_run
 
         return resume_run(self.path, self.limits, self.execution, watcher, self.skip)
@@ -111,12 +111,12 @@ class Resume(SessionJob):
 
 @dataclass(frozen=True)
 class Replay(SessionJob):
-    """Trains all individuals of a run again, in a new folder."""
+    """A job that replays a run in a new folder."""
 
     source: Path
 
     def evolve(self, watcher: "Watcher") -> "Ended":
-        """Evolves until everyone is trained or a signal comes."""
+        """Evolves until all individuals are trained or a signal arrives."""
         from jaxevo.session.run import replay_run
 
         return replay_run(self.source, self.path, self.execution, watcher)
@@ -124,12 +124,12 @@ class Replay(SessionJob):
 
 @dataclass(frozen=True)
 class Verify(Job):
-    """Recomputes a run's decisions, hashes its weights, and trains lineages again."""
+    """A job that verifies a run: recomputes its decisions, hashes its weights, and retrains lineages."""
 
     retrain: Literal["best"] | int | None = None
 
     def carry_out(self) -> list[str]:
-        """Returns a sentence for everything that is not what it must be, and prints what was checked."""
+        """Returns a sentence for each difference, and prints what was checked."""
         from jaxevo.reports.verify import verify_run
 
         return verify_run(self.path, self.retrain, lambda sentence: print(sentence, flush=True))
@@ -152,7 +152,7 @@ def job_to_json(job: Job) -> dict[str, Any]:
 
 
 def job_from_json(fields: dict[str, Any]) -> Job:
-    """Returns the job that `job_to_json` wrote."""
+    """Returns the job that `job_to_json` serialised."""
     kind = _KINDS[fields.pop("job")]
     hints = typing.get_type_hints(kind)
     return kind(**{name: _READERS.get(hints[name], lambda same: same)(value) for name, value in fields.items()})

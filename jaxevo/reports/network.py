@@ -1,7 +1,7 @@
-"""Trained networks of a run, one by one or as an ensemble: they classify images as they are.
+"""Trained networks of a run, one by one or as an ensemble.
 
-Images are uint8 [images, height, width, channels]; those with one channel may leave it out. They are normalised here,
-so whatever is no pixel of 0 to 255 is refused: a network classifies wrongly normalised images without a sign.
+They take uint8 images [images, height, width, channels], or [images, height, width] for one channel, and normalise
+them. They refuse all but pixels of 0 to 255, because a network classifies wrongly normalised images without an error.
 """
 
 import functools
@@ -29,18 +29,18 @@ if TYPE_CHECKING:
     from jaxevo.spaces.large_scale.network import Phenotype
 
 ENSEMBLE_SIZE = 5
-"""Members of an ensemble unless another number is asked for."""
+"""Default number of members of an ensemble."""
 
 _PROGRAMS = 64
-"""Architectures whose compiled predictions are kept."""
+"""Number of architectures whose compiled predictions are kept."""
 
 
 class Classifier(ABC):
-    """Classifies images, as a network or an ensemble does.
+    """An image classifier: a network or an ensemble.
 
     Attributes:
-        image_shape: height, width, channels of the images it takes.
-        class_names: by label.
+        image_shape: height, width, channels of its images.
+        class_names: names of the classes, by label.
     """
 
     image_shape: ImageShape
@@ -51,25 +51,25 @@ class Classifier(ABC):
         """Returns the label of each image's class, int32 [images].
 
         Args:
-            images: uint8 [images, height, width, channels], or [images, height, width] for grey ones.
+            images: uint8 [images, height, width, channels], or [images, height, width] for one channel.
 
         Raises:
-            ValueError: for images of another type or shape, naming what was given and what would do.
+            ValueError: if the images have another type or shape.
         """
 
     @abstractmethod
     def predict_proba(self, images: ArrayLike) -> np.ndarray:
-        """Returns the probability of each class, float32 [images, classes]; takes and refuses what `predict` does."""
+        """Returns the probability of each class, float32 [images, classes]; takes images and raises as `predict`."""
 
     def evaluate(self, images: ArrayLike, labels: ArrayLike) -> float:
-        """Returns the share of images that are classified correctly, in [0, 1].
+        """Returns the share of correctly classified images, in [0, 1].
 
         Args:
-            images: as for `predict`.
-            labels: integers [images], each in [0, classes).
+            images: images as for `predict`.
+            labels: integers [images] in [0, classes).
 
         Raises:
-            ValueError: for images or labels of another type, shape or range.
+            ValueError: if images or labels have another type, shape or range.
         """
         images = self._checked(images)
         labels = check_labels("labels", np.asarray(labels), len(images), len(self.class_names))
@@ -92,12 +92,12 @@ class Network(Classifier):
     """A trained individual of a run.
 
     Attributes:
-        individual: its genotype, fitness and lineage.
-        test_accuracy: in [0, 1], as measured after its training; not a number if that failed. Selection never saw it.
+        individual: the individual.
+        test_accuracy: test accuracy in [0, 1] as measured after training, NaN if there is none. Selection never saw it.
     """
 
     def __init__(self, manifest: Manifest, workdir: Workdir, individual: Individual, test_accuracy: float) -> None:
-        """Names the individual; its weights are read when they are first needed."""
+        """Makes a network of an individual; reads its weights on first use."""
         self.individual = individual
         self.test_accuracy = test_accuracy
         self.image_shape = manifest.image_shape
@@ -106,7 +106,7 @@ class Network(Classifier):
         self._workdir = workdir
 
     def __repr__(self) -> str:
-        """Returns who it is, and how accurate."""
+        """Returns its id and accuracies."""
         accuracies = f"validation {self.validation_accuracy:.1%}, test {self.test_accuracy:.1%}"
         return f"<Network: individual {self.individual.id}, {accuracies}>"
 
@@ -132,10 +132,10 @@ class Network(Classifier):
 
     @cached_property
     def module(self) -> "Phenotype":
-        """The Flax module: `module.apply(variables, images, train=False)` gives logits.
+        """The Flax module: `module.apply(variables, images, train=False)` returns logits.
 
-        It takes normalised images, float32 [batch, height, width, channels]: `(pixels / 255 - mean) / deviation`, and
-        cannot tell whether they are. `predict` takes pixels.
+        It takes normalised images, float32 [batch, height, width, channels]: `(pixels / 255 - mean) / deviation`. It
+        cannot detect images that are not normalised; `predict` takes pixels.
         """
         prepare_process()
         from jaxevo.spaces.large_scale.network import make_phenotype
@@ -145,10 +145,11 @@ class Network(Classifier):
 
     @cached_property
     def variables(self) -> dict[str, Any]:
-        """The trained arrays, {"params": ..., "batch_stats": ...}, NumPy.
+        """The trained variables, {"params": ..., "batch_stats": ...}, as NumPy arrays.
 
         Raises:
-            ValueError: if its training failed, it is dead and its weights are gone, or they are missing or altered.
+            ValueError: if the training failed, the individual is dead and its weights were removed, or they are missing
+                or altered.
         """
         prepare_process()
         from jaxevo.storage.checkpoint import WeightStore
@@ -158,29 +159,29 @@ class Network(Classifier):
             raise ValueError(f"individual {one.id} has no weights: its training failed")
         if not (self._workdir.weights / one.weights).exists() and not self._kept():
             raise ValueError(
-                f"individual {one.id} lives no more, and only the weights of the living and of the best ever are kept: "
-                f"choose one that 'jaxevo show {self._workdir.path}' lists in the population"
+                f"individual {one.id} is dead, and only the weights of the population and of the best individual are "
+                f"kept: choose one of the population that 'jaxevo show {self._workdir.path}' lists"
             )
         store = WeightStore(self._workdir.weights, space_from(self._manifest.settings))
         return store.load(one.weights, one.weights_sha256, one.genotype)
 
     def describe(self) -> str:
-        """Returns the network as text, one line a layer, shapes included."""
+        """Returns the network as text, one line per layer with its shape."""
         space = space_from(self._manifest.settings)
         return drawing_text(space.drawing(self.genotype, task_of_manifest(self._manifest)))
 
     def export(self, folder: str | Path, facts: Mapping[str, float | str] | None = None) -> Path:
-        """Writes a folder that works without jaxevo: Flax source with weights, StableHLO, and a README.
+        """Exports the network to a folder that works without jaxevo: Flax source, weights, StableHLO, and a README.
 
         Args:
-            folder: where to write; must not exist or be empty.
-            facts: what the README is to say beside the accuracies.
+            folder: target folder; must not exist or must be empty.
+            facts: facts for the README beside the accuracies.
 
         Returns:
             The folder.
 
         Raises:
-            ValueError: if the folder cannot be written, or the weights are gone.
+            ValueError: if the folder cannot be written, or the weights are not available; see `variables`.
         """
         prepare_process()
         from jaxevo.reports.export import export_network
@@ -195,7 +196,7 @@ class Network(Classifier):
         return path
 
     def _kept(self) -> bool:
-        """Returns whether the run, as it stands now, must have the weights."""
+        """Returns True if the run must still have the weights, after all its events so far."""
         history = History(self._workdir)
         life = history.lives.get(self.individual.id)
         return life is not None and (life.death is None or life.individual == history.best)
@@ -211,7 +212,7 @@ class Network(Classifier):
 
     @cached_property
     def _placed(self) -> Any:
-        """The variables on the device that predicts, so that they are sent once."""
+        """The variables on the device that predicts, to transfer them only once."""
         variables = self.variables
         import jax
 
@@ -219,20 +220,20 @@ class Network(Classifier):
 
 
 class Ensemble(Classifier):
-    """Several networks of a run that decide by majority vote; a tie goes to the fittest among the tied.
+    """An ensemble of networks of a run, which decides by majority vote; ties go to the fittest of the tied.
 
     Attributes:
-        members: the fittest first.
+        members: networks, the fittest first.
     """
 
     def __init__(self, members: Sequence[Network]) -> None:
-        """Takes one network or more, of one run."""
+        """Makes an ensemble of one or more networks of one run."""
         self.members = tuple(members)
         self.image_shape = members[0].image_shape
         self.class_names = members[0].class_names
 
     def __repr__(self) -> str:
-        """Returns how many networks it has, and which."""
+        """Returns the number and the ids of its members."""
         ids = ", ".join(str(member.individual.id) for member in self.members)
         return f"<Ensemble of {len(self.members)}: individuals {ids}>"
 
@@ -265,7 +266,7 @@ def ensemble_of(history: History, workdir: Workdir, size: int) -> Ensemble:
     """Returns the fittest networks of a run as an ensemble, fewer than `size` if fewer have weights.
 
     Raises:
-        ValueError: if `size` is no number from 1, or no training has succeeded.
+        ValueError: if `size` is not a whole number, 1 or more, or no training has succeeded.
     """
     if type(size) is not int or size < 1:
         raise ValueError(f"ensemble_size is {size!r}, but must be a whole number, 1 or more")
@@ -280,7 +281,7 @@ def ensemble_of(history: History, workdir: Workdir, size: int) -> Ensemble:
 
 
 def _batches(images: np.ndarray, size: int) -> Iterator[np.ndarray]:
-    """Yields images in batches of one shape, the last one filled up; fewer than `size` are one batch as they are."""
+    """Yields images in batches of one shape, the last one padded. Fewer than `size` images are one smaller batch."""
     size = min(size, len(images))
     for first in range(0, len(images), size):
         batch = images[first : first + size]
@@ -289,10 +290,10 @@ def _batches(images: np.ndarray, size: int) -> Iterator[np.ndarray]:
 
 @functools.lru_cache(_PROGRAMS)
 def _compiled(module: "Phenotype") -> Callable[..., Any]:
-    """Returns `(variables, uint8 images, mean, deviation) -> logits`, compiled once for every shape of a batch.
+    """Returns `(variables, uint8 images, mean, deviation) -> logits`, compiled once per batch shape.
 
-    Networks of one architecture share it. Normalising is a program of its own, as it is in a run: fused with the
-    network it rounds otherwise.
+    Networks of one architecture share it. Normalisation is a separate program, as in a run, because fused with the
+    network it would round differently.
     """
     import jax
 

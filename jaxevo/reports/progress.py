@@ -1,4 +1,4 @@
-"""What a user sees while a run evolves: one live line in a terminal, plain lines elsewhere, and every new best."""
+"""Show the progress of a run: one live line in a terminal, plain lines elsewhere, and every new best individual."""
 
 import collections
 import contextlib
@@ -16,11 +16,11 @@ from jaxevo.session.progress import Progress, Watcher
 _LINE_SECONDS = 5.0
 _RATE_SECONDS = 60.0
 _FACTS = 3
-"""Of the summary of a new best's genotype."""
+"""Number of facts about the genotype of a new best individual."""
 
 
 class _Report:
-    """Puts progress into words, with the rate of the last minute for the time left."""
+    """Formats progress; estimates the time left from the rate of the last minute."""
 
     def __init__(self) -> None:
         self._events: collections.deque[tuple[float, int]] = collections.deque()
@@ -29,7 +29,7 @@ class _Report:
     def line(self, progress: Progress) -> str:
         state, limit = progress.state, progress.limits.max_individuals
         parts = [f"{state.events}{'' if limit is None else f'/{limit}'} individuals"]
-        # What matters most first: a narrow terminal cuts the line.
+        # The most important comes first, because a narrow terminal truncates the line.
         left = self._seconds_left(progress)
         if left is not None:
             parts.append(f"{_clock(left)} left")
@@ -40,7 +40,7 @@ class _Report:
         return ", ".join(parts)
 
     def new_best(self, progress: Progress) -> str | None:
-        """Returns a line about the best individual when it is a new one."""
+        """Returns a line about the best individual if it is new."""
         best = progress.state.best
         if best is None or best == self._best:
             return None
@@ -102,7 +102,7 @@ class _Lines(Watcher):
 
 @contextlib.contextmanager
 def watch() -> Iterator[Watcher]:
-    """Shows a run's progress on standard output for as long as it lasts."""
+    """Shows a run's progress on standard output while the context is open."""
     console = Console()
     if not console.is_terminal:
         yield _Lines()

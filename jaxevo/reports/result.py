@@ -1,4 +1,4 @@
-"""What a run has come to: its result, as written to result.json."""
+"""The result of a run, as written to result.json."""
 
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,9 @@ from jaxevo.storage.workdir import Workdir, read_manifest, write_json, writing_e
 
 
 def summarise(workdir: Workdir, dataset: Dataset, ensemble_size: int = ENSEMBLE_SIZE) -> dict[str, Any]:
-    """Returns the result of a stopped run; what is said of the best is None where no training succeeded.
+    """Returns the result of a stopped run; values of the best individual are None if no training succeeded.
 
-    The best is the fittest by validation; its test accuracy is the one that was measured after its training.
+    The best individual is chosen by validation accuracy; its test accuracy was measured after its training.
     """
     history = History(workdir)
     state = history.state
@@ -41,7 +41,7 @@ def summarise(workdir: Workdir, dataset: Dataset, ensemble_size: int = ENSEMBLE_
 
 
 def write_result(path: Path, ensemble_size: int = ENSEMBLE_SIZE) -> dict[str, Any]:
-    """Writes `result.json` of a run that has stopped, and returns what it holds."""
+    """Writes `result.json` of a stopped run and returns its content."""
     workdir = Workdir(path)
     result = summarise(workdir, load(read_manifest(workdir).settings.dataset), ensemble_size)
     with writing_explained(path):
@@ -50,7 +50,7 @@ def write_result(path: Path, ensemble_size: int = ENSEMBLE_SIZE) -> dict[str, An
 
 
 def wall_clock_seconds(journal: JournalContent) -> float:
-    """Returns the seconds that all sessions took; a killed session counts up to its last record."""
+    """Returns the total seconds of all sessions; a killed session counts up to its last record."""
     seconds = sum(stop.seconds for stop in journal.stops)
     for session in journal.sessions:
         finished = [record.finished for record in journal.records.values() if record.session == session.number]

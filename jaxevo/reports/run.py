@@ -1,4 +1,4 @@
-"""A run that a work folder holds: look at it, go on with it, verify it, replay it, take its networks away."""
+"""A run in a work folder: read, resume, verify and replay it, and export its networks."""
 
 import json
 from functools import cached_property
@@ -23,8 +23,8 @@ class Scores(NamedTuple):
     """Test accuracies of a run, in [0, 1].
 
     Attributes:
-        best: of the best network by validation.
-        ensemble: of the majority vote.
+        best: accuracy of the best network by validation.
+        ensemble: accuracy of the majority vote.
         members: ids of the ensemble's individuals, the fittest first.
     """
 
@@ -34,23 +34,23 @@ class Scores(NamedTuple):
 
 
 class Run:
-    """A run up to its last told event, or up to an earlier one.
+    """A run up to its last event, or up to an earlier one.
 
-    It is what the folder held when it was opened: a session that goes on with the run does not change it.
+    It shows the run as it was when it was opened; later sessions do not change it.
 
     Attributes:
         path: the work folder.
-        settings: that shaped the run.
+        settings: settings of the run.
     """
 
     def __init__(self, path: str | Path, max_events: int | None = None) -> None:
         """Reads a run, or its first `max_events` events, without training anything.
 
-        Weights of earlier individuals are kept only while these live, or are the best ever.
+        Weights are kept only of individuals that are alive after the last event, and of the best individual.
 
         Raises:
-            ValueError: if the folder holds no run, is damaged, or holds other decisions than this version of jaxevo
-                comes to; or if `max_events` is no whole number, 0 or more.
+            ValueError: if the folder holds no run or is damaged, its decisions differ from those of this version of
+                jaxevo, or `max_events` is not a whole number, 0 or more.
         """
         if max_events is not None and (type(max_events) is not int or max_events < 0):
             raise ValueError(f"max_events is {max_events!r}, but must be a whole number, 0 or more")
@@ -60,44 +60,44 @@ class Run:
         self.settings: Settings = self._history.manifest.settings
 
     def __repr__(self) -> str:
-        """Returns where it is, on which data, and how far it has come."""
+        """Returns its folder, data set, number of individuals, and best validation accuracy."""
         best = self._history.state.best
         accuracy = "" if best is None else f", best validation {best.fitness:.1%}"
         return f"<Run in {self.path}: {self.settings.dataset}, {self.events} individuals{accuracy}>"
 
     @property
     def manifest(self) -> Manifest:
-        """Settings, versions, device, data."""
+        """The manifest: settings, limits, data and machine."""
         return self._history.manifest
 
     @property
     def events(self) -> int:
-        """Individuals trained and told."""
+        """Number of events: individuals that were trained and told."""
         return self._history.state.events
 
     @property
     def fingerprint(self) -> str:
-        """Sha256 over the whole history up to `events`: every individual, fitness bit, death and weights hash."""
+        """Sha256 of the whole history up to `events`: every individual, fitness bit, death and weights hash."""
         return self._history.state.fingerprint
 
     @property
     def population(self) -> Population:
-        """The living."""
+        """The individuals that are alive."""
         return self._history.state.population
 
     @cached_property
     def history(self) -> "pandas.DataFrame":
-        """One row an individual, in the order of events."""
+        """A DataFrame with one row per individual, in the order of events."""
         return self._history.frame()
 
     @property
     def skipped(self) -> list[int]:
-        """Individuals that the user had skipped; unless there are none, the seed alone does not give the run again."""
+        """Ids of individuals that the user skipped. If there are any, the seed alone does not reproduce the run."""
         return self._history.skipped
 
     @property
     def result(self) -> dict[str, Any]:
-        """What `result.json` holds; empty unless the last session came to one of its limits."""
+        """The content of `result.json`; empty unless the last session reached one of its limits."""
         path = self._workdir.result
         return json.loads(path.read_text()) if path.exists() else {}
 
@@ -106,19 +106,19 @@ class Run:
         """The images and labels of the run: `dataset.test.images`, `dataset.test.labels`, ...
 
         Raises:
-            ValueError: if the data set is gone, or is another one by now.
+            ValueError: if the data set is missing or has changed.
         """
         dataset = load(self.settings.dataset)
         if dataset.fingerprint != self.manifest.data_fingerprint:
             raise WorkdirError(
-                f"the data set {self.settings.dataset!r} is not the one that the run in {self.path} was begun with: "
-                "bring that one back"
+                f"the data set {self.settings.dataset!r} is not the one that the run in {self.path} began with: "
+                "restore that one"
             )
         return dataset
 
     @property
     def best(self) -> Network:
-        """The fittest network ever by validation accuracy, the earliest among equals.
+        """The fittest network ever by validation accuracy; ties go to the earliest.
 
         Raises:
             ValueError: if no individual has finished yet.
@@ -127,14 +127,14 @@ class Run:
 
     @property
     def ensemble(self) -> Ensemble:
-        """The five fittest networks, see `ensemble_of`."""
+        """The five fittest networks; see `ensemble_of`."""
         return self.ensemble_of()
 
     def ensemble_of(self, size: int = ENSEMBLE_SIZE) -> Ensemble:
-        """Returns the fittest networks of the population, and the best ever, as an ensemble.
+        """Returns an ensemble of the fittest networks of the population and the best individual.
 
         Args:
-            size: members, 1 or more; there are fewer if fewer have weights.
+            size: number of members, 1 or more; fewer if fewer individuals have weights.
 
         Raises:
             ValueError: if no training has succeeded yet.
@@ -142,13 +142,13 @@ class Run:
         return ensemble_of(self._history, self._workdir, size)
 
     def individual(self, individual_id: int) -> Individual:
-        """Returns an individual, dead or alive; raises `ValueError` if there is none with that id."""
+        """Returns an individual, dead or alive; raises `ValueError` for an unknown id."""
         if individual_id not in self._history.lives:
             raise ValueError(f"individual is {individual_id}, but the run has {self.events} finished ones so far")
         return self._history.lives[individual_id].individual
 
     def network(self, individual: Individual | int) -> Network:
-        """Returns an individual, or that of an id, as a network; of the dead only the best ever has weights.
+        """Returns the network of an individual or an id; of dead individuals only the best has weights.
 
         Raises:
             ValueError: if the run has no such individual.
@@ -157,18 +157,18 @@ class Run:
         return network_of(self._history, self._workdir, self.individual(individual_id))
 
     def lineage(self, individual_id: int) -> list[Individual]:
-        """Returns an individual's ancestors, the first one first, and itself; raises `ValueError` for an unknown id."""
+        """Returns an individual's ancestors, oldest first, and itself; raises `ValueError` for an unknown id."""
         return self._history.lineage(self.individual(individual_id).id)
 
     def test_accuracy(self, individual_id: int) -> float | None:
-        """Returns an individual's test accuracy, which evolution never saw; None when its training failed."""
+        """Returns an individual's test accuracy in [0, 1], which selection never saw; None if there is none."""
         return self._history.lives[self.individual(individual_id).id].record.test_accuracy
 
     def test(self, ensemble_size: int = ENSEMBLE_SIZE) -> Scores:
-        """Measures the test accuracy of the best by validation, and of an ensemble by majority vote.
+        """Measures the test accuracy of the best network by validation, and of an ensemble by majority vote.
 
         Raises:
-            ValueError: if no training has succeeded, or the data set is another one by now.
+            ValueError: if no training has succeeded, or the data set is missing or has changed.
         """
         ensemble = self.ensemble_of(ensemble_size)
         split = self.dataset.test
@@ -177,32 +177,32 @@ class Run:
         return Scores(best, ensemble.evaluate(split.images, split.labels), members)
 
     def export(self, folder: str | Path, individual: Individual | int | None = None) -> Path:
-        """Writes the best network, or another one, as a folder that works without jaxevo; see `Network.export`."""
+        """Exports the best network, or another one, to a folder that works without jaxevo; see `Network.export`."""
         network = self.best if individual is None else self.network(individual)
         return network.export(folder, {"run fingerprint": f"{self.fingerprint} after {self.events} events"})
 
     def resume(self, *, skip_birth: tuple[int, ...] = (), **changes: Unpack[ResumeArguments]) -> "Run":
-        """Goes on with the run from its end, whichever moment was opened, and returns it as it stands then.
+        """Resumes the run from its last event, even if it was opened at an earlier one, and returns the new run.
 
         Args:
             skip_birth: births in training to count as failed, because they keep killing the process.
-            **changes: fields of `Limits`, which otherwise stay those of the last session but for the one that ended
-                it, and of `Execution`, such as `max_individuals=200`, `lanes=1`.
+            **changes: fields of `Limits` and `Execution`, such as `max_individuals=200` or `lanes=1`. Other limits stay
+                as in the last session, but for the one that ended it.
 
         Raises:
-            ValueError: with a sentence, for a setting, folder or data set that will not do.
+            ValueError: if a setting, folder or data set is not valid.
             RuntimeError: if a training could not be carried out.
-            KeyboardInterrupt: if a signal stopped it; `resume` goes on.
+            KeyboardInterrupt: if a signal stopped the session; `resume` again to continue.
         """
         limits, execution = split_arguments(changes, Limits, Execution)
         carry_out(Resume(self.path, Execution(**execution), Limits(**limits), tuple(skip_birth)))
         return Run(self.path)
 
     def replay(self, path: str | Path, **changes: Unpack[ExecutionArguments]) -> "Run":
-        """Trains everyone again in a new folder, told in the same order; the fingerprints are equal if all is right.
+        """Trains all individuals again in a new folder, in the same order; equal fingerprints reproduce the run.
 
         Args:
-            path: the new folder.
+            path: new work folder.
             **changes: fields of `Execution`, such as `lanes=1`.
 
         Returns:
@@ -217,21 +217,21 @@ class Run:
         return Run(new)
 
     def verify(self, retrain: Literal["best"] | int | None = None) -> list[str]:
-        """Returns a sentence for everything that is not what it must be; see `verify`."""
+        """Returns a sentence for each difference; see `verify`."""
         return verify(self.path, retrain)
 
 
 def verify(path: str | Path, retrain: Literal["best"] | int | None = None) -> list[str]:
-    """Recomputes every decision of a run, hashes its weights, and returns a sentence for every difference.
+    """Verifies a run: recomputes its decisions, hashes its weights, and returns a sentence for each difference.
 
-    It prints what it has checked, changes nothing, and also reads a folder that `open` refuses.
+    It prints what it has checked, changes nothing, and also reads folders that `open` refuses.
 
     Args:
         path: the work folder.
-        retrain: whose lineages to train again from the first ancestor: "best", or so many random individuals.
+        retrain: lineages to train again from the first ancestor: "best", or a number of random individuals.
 
     Raises:
-        ValueError: if there is no run, or `retrain` is something else.
+        ValueError: if there is no run, or `retrain` is not valid.
     """
     if not (retrain is None or retrain == "best" or (type(retrain) is int and retrain >= 1)):
         raise ValueError(f"retrain is {retrain!r}, but must be best, or a number from 1")

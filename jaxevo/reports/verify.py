@@ -1,7 +1,7 @@
-"""Whether a run is what its seed, its settings and its recorded outcomes make it.
+"""Verify that a run follows from its seed, its settings and its recorded outcomes.
 
-Every decision is computed again and compared with what the journal, the snapshots and the result hold; all weights
-that were kept are hashed again. What is recorded consistently but was never trained is found by training again.
+All decisions are recomputed and compared with the journal, the snapshots and the result, and all kept weights are
+hashed. Only retraining finds outcomes that are consistent but were never trained.
 """
 
 import dataclasses
@@ -30,27 +30,27 @@ from jaxevo.storage.journal import JournalContent, Record
 from jaxevo.storage.workdir import Manifest, Workdir, recorded_execution
 
 Retrain = Literal["best"] | int
-"""Whose lineage to train again: the best's, or those of so many random individuals."""
+"""The lineages to train again: that of the best individual, or those of a number of random individuals."""
 
 _TOLERANCE = 0.05
-"""How far a fitness may be off on another machine, whose last bits differ and drift apart in training."""
+"""Tolerance of a fitness on another machine: its last bits differ, and training amplifies the difference."""
 
 
 def verify_run(path: Path, retrain: Retrain | None, report: Callable[[str], None]) -> list[str]:
-    """Returns a sentence for everything in a run's folder that is not what it must be; nothing is changed.
+    """Returns a sentence for each difference in a work folder; changes nothing.
 
     Args:
-        path: the run's folder.
-        retrain: whose lineage to train again, from its first ancestor; None to train nobody.
-        report: takes a sentence about what was checked.
+        path: the work folder.
+        retrain: lineages to train again from their first ancestor; None for none.
+        report: called with a sentence about each check.
 
     Raises:
-        ValueError: where there is no run.
+        ValueError: if there is no run.
     """
     workdir = Workdir(path)
     history = History(workdir, check_decisions=False)
     manifest, content = history.manifest, history.journal
-    # What dies for the next births may have been collected already.
+    # After `ask`, because weights of individuals that die for the next births may already be removed.
     asked, _ = evolution(manifest.settings, space_from(manifest.settings), task_of_manifest(manifest)).ask(
         history.state
     )
@@ -65,19 +65,19 @@ def verify_run(path: Path, retrain: Retrain | None, report: Callable[[str], None
     )
     if history.skipped:
         names = ", ".join(map(str, history.skipped))
-        report(f"the user had individuals {names} skipped: the run is not reproducible from its seed alone")
+        report(f"the user skipped individuals {names}: the run is not reproducible from its seed alone")
     if manifest.settings.wall_clock:
-        report("the run was told in wall-clock order: its journal gives it again, its seed alone does not")
+        report("the run was told in wall-clock order: its journal reproduces it, its seed alone does not")
     dataset = load(manifest.settings.dataset)
     if dataset.fingerprint != manifest.data_fingerprint:
-        return [*findings, f"the data set {manifest.settings.dataset!r} is not the one that the run was begun with"]
+        return [*findings, f"the data set {manifest.settings.dataset!r} is not the one that the run began with"]
     if retrain is not None:
         findings += _retrain(history, dataset, retrain, report)
     return findings
 
 
 def _decisions(history: History, asked: EvolutionState) -> list[str]:
-    """Compares what the journal holds of every birth with what evolution decides."""
+    """Compares the births in the journal with the evolution's decisions."""
     births = {birth.id: birth for birth in (*(life.birth for life in history.lives.values()), *asked.in_flight)}
     attempted = set()
     findings = []
@@ -85,20 +85,20 @@ def _decisions(history: History, asked: EvolutionState) -> list[str]:
         attempted.add((attempt.id, attempt.number))
         birth = births.get(attempt.id)
         if birth is None:
-            findings.append(f"journal: individual {attempt.id} was trained, but evolution has not decided its birth")
+            findings.append(f"journal: individual {attempt.id} was trained, but the evolution never decided its birth")
         elif birth_sha256(birth) != attempt.birth_sha256:
             findings.append(
-                f"journal: individual {attempt.id} is not what evolution decides (a child of {birth.parent_id} by "
-                f"{birth.mutation}), so an outcome before it was altered, or the settings were"
+                f"journal: individual {attempt.id} is not what the evolution decides (a child of {birth.parent_id} by "
+                f"{birth.mutation}), so an earlier outcome or the settings were altered"
             )
     for record in history.journal.records.values():
         if not record.skipped and (record.outcome.id, record.attempt) not in attempted:
-            findings.append(f"journal: individual {record.outcome.id} has a record, but no attempt at its training")
+            findings.append(f"journal: individual {record.outcome.id} has a record, but no attempt")
     return findings
 
 
 def _states(manifest: Manifest, content: JournalContent, workdir: Workdir) -> list[str]:
-    """Compares the states that sessions, snapshots and the result left with those that evolution comes to."""
+    """Compares the states that sessions, snapshots and the result left with those recomputed."""
     try:
         snapshots = load_snapshots(workdir.snapshots, manifest)
         findings = []
@@ -113,11 +113,11 @@ def _states(manifest: Manifest, content: JournalContent, workdir: Workdir) -> li
             findings += _result(result, state)
         if last not in ends and last not in snapshots:
             continue
-        # A signal may come before or after evolution was asked for the births that follow the event.
+        # A signal may arrive before or after `ask`.
         states = (state, asked)
         fingerprints = [one.fingerprint for one in states]
         if last in ends and ends[last] not in fingerprints:
-            findings.append(f"journal: the fingerprint at the end of the session after {last} events is another")
+            findings.append(f"journal: the fingerprint at the end of the session after {last} events differs")
         if last in snapshots and snapshots[last] not in states:
             findings.append(f"snapshot {last}: it is not the state after {last} events")
     left: dict[str, Iterable[int]] = {
@@ -147,7 +147,7 @@ def _result(result: dict[str, object], state: EvolutionState) -> list[str]:
 
 
 def _weights(state: EvolutionState, records: Mapping[int, Record], store: WeightStore) -> list[str]:
-    """Hashes all weights that a run in this state must have kept."""
+    """Hashes all weights that a run must have kept in this state."""
     kept = {one.id: (one.weights, one.weights_sha256, one.genotype) for one in state.population}
     if state.best is not None:
         kept[state.best.id] = (state.best.weights, state.best.weights_sha256, state.best.genotype)
@@ -170,11 +170,11 @@ def _weights(state: EvolutionState, records: Mapping[int, Record], store: Weight
 
 
 def _retrain(history: History, dataset: Dataset, retrain: Retrain, report: Callable[[str], None]) -> list[str]:
-    """Trains lineages again, each from its first ancestor, and compares fitness and weights."""
+    """Trains lineages again from their first ancestors, and compares fitness and weights."""
     execution = recorded_execution(history.manifest)
     differences = machine_differences(history.manifest, execution)
     for difference in differences:
-        report(f"{difference} when the run began: bits may differ, fitness is compared within {_TOLERANCE}")
+        report(f"{difference} when the run began: bits may differ, so fitness is compared within {_TOLERANCE}")
     chosen = [history.best.id] if retrain == "best" else _random_individuals(history, retrain)
     use_persistent_cache(cache_dir() / "executables")
     findings: list[str] = []
@@ -191,14 +191,14 @@ def _retrain(history: History, dataset: Dataset, retrain: Retrain, report: Calla
 
 
 def _random_individuals(history: History, count: int) -> list[int]:
-    """Returns individuals drawn by the run's fingerprint, so that a second verification draws the same."""
+    """Returns ids of individuals drawn with the fingerprint as seed, so that another verification draws the same."""
     generator = np.random.default_rng(int(history.state.fingerprint, 16))
     ids = np.array(list(history.lives))
     return [int(one) for one in generator.choice(ids, size=min(count, len(ids)), replace=False)]
 
 
 class _Retrainer:
-    """Trains individuals again in a folder of its own, everyone once."""
+    """Trains individuals again in a folder of its own, each one once."""
 
     def __init__(
         self,
@@ -216,7 +216,7 @@ class _Retrainer:
         self._outcomes: dict[int, Outcome] = {}
 
     def retrain(self, lineage: Iterable[Life]) -> str | None:
-        """Trains a lineage again; returns a sentence about the first of it that comes out otherwise."""
+        """Trains a lineage again; returns a sentence about the first individual that differs, None if none does."""
         for life in lineage:
             individual_id, recorded = life.individual.id, life.record.outcome
             if life.record.skipped:

@@ -1,1 +1,1 @@
-"""One process's part of a run."""
+"""Sessions: begin, resume and replay runs in one process."""

@@ -1,4 +1,4 @@
-"""The host loop: asks the evolution for births, has them trained, keeps what comes back, and tells it in order."""
+"""The host loop: ask the evolution for births, have them trained, keep the records, and tell outcomes in order."""
 
 import dataclasses
 import time
@@ -19,36 +19,36 @@ _COLLECTIONS_A_POPULATION = 16
 
 
 class HostLoop:
-    """The state of the host loop and its steps."""
+    """The host loop of a session."""
 
     def __init__(self, run: StoredRun, limits: Limits, writer: RunWriter, executor: Executor, watcher: Watcher) -> None:
-        """Takes up a run where its folder left it.
+        """Restores the state of a run.
 
         Args:
-            run: as the sessions before left it.
-            limits: where this session is to end.
-            writer: of the run's folder.
+            run: the run as earlier sessions left it.
+            limits: limits of this session.
+            writer: writer of the work folder.
             executor: trains the births.
-            watcher: is told how far the run is.
+            watcher: receives the progress.
         """
         manifest, content = run.manifest, run.content
         self._settings = manifest.settings
         self._order = manifest.order
         self._limits = limits
         self._stopped = content.stopped
-        # Where the sessions before were to end; their clocks do not count.
+        # Limits on time are left out: the clocks of earlier sessions are gone.
         self._limits_before = [dataclasses.replace(one.limits, max_seconds=None) for one in content.sessions]
         self._space, self._task = run.space, task_of_manifest(manifest)
         self._evolution = evolution(manifest.settings, self._space, self._task)
         self._state = run.state if run.state is not None else self._evolution.init()
-        # The state at the last told event, before the deaths that make room for the next births. That is where a run
-        # stands when it stops; another session may kill the same individuals for the same births.
+        # The state at the last event, before deaths make room for the next births. A run stops in this state; the next
+        # session then decides the same deaths and births.
         self._told = self._state
         self._writer = writer
         self._executor = executor
         self._watcher = watcher
-        self._collect_at = 0  # Weights kept; what an earlier session left is looked through at once.
-        # Records of individuals that were not told yet; told ones are the journal's affair.
+        self._collect_at = 0  # Number of weights; 0 also collects what earlier sessions left.
+        # Records of individuals that were not told yet.
         waiting = {birth.id for birth in self._state.in_flight}
         self._records = {
             individual_id: record
@@ -62,7 +62,7 @@ class HostLoop:
         self._compile_seconds = self._train_seconds = 0.0
 
     def until_stopped(self, interrupted: Callable[[], bool]) -> str:
-        """Evolves until a limit is met or a signal comes; returns which."""
+        """Evolves until a limit is reached or a signal arrives, and returns the stop reason."""
         self._take(self._state.in_flight)
         self._catch_up()
         while (reason := self._reached(self._limits)) is None:
@@ -80,9 +80,9 @@ class HostLoop:
         return reason
 
     def _catch_up(self) -> None:
-        """Tells again what the sessions before have told since the snapshot, whatever this one is asked for.
+        """Tells again all that earlier sessions told since the snapshot, whatever the limits of this session.
 
-        At an earlier event the run must not be left: the weights that only it needs may be gone.
+        The run must not stop at an earlier event, because the weights needed there may have been removed.
         """
         while self._may_have_told_more():
             self._ask()
@@ -93,7 +93,7 @@ class HostLoop:
         self._first_event = self._state.events
 
     def _may_have_told_more(self) -> bool:
-        """Returns whether the sessions before may have come further; if the last was killed, nobody noted how far."""
+        """Returns True if earlier sessions may have told more; a killed session leaves no note of how far it came."""
         if self._stopped is not None:
             return self._state.events < self._stopped.events
         return any(self._reached(limits) is None for limits in self._limits_before)
@@ -106,13 +106,13 @@ class HostLoop:
         self._state = self._told = self._evolution.tell(self._state, record.outcome)
 
     def _take(self, births: Iterable[Birth]) -> None:
-        """Notes births to be trained, if they were not yet; raises `JournalError` for one once decided otherwise."""
+        """Notes births to train; raises `JournalError` if a birth differs from the one in the journal."""
         births = tuple(births)
         self._check.births(births)
         self._untrained += [birth for birth in births if birth.id not in self._records]
 
     def keep(self, records: list[Record]) -> None:
-        """Makes records durable, and takes them to be told when they are due."""
+        """Makes records durable, and keeps them until their outcomes are told."""
         self._writer.keep(records)
         for record in records:
             self._records[record.outcome.id] = record
@@ -120,7 +120,7 @@ class HostLoop:
             self._train_seconds += record.train_seconds
 
     def progress(self) -> Progress:
-        """Returns how far the run is."""
+        """Returns the progress of the run."""
         return Progress(
             state=self._told,
             limits=self._limits,
@@ -142,11 +142,11 @@ class HostLoop:
         )
 
     def _next_record(self, interrupted: Callable[[], bool]) -> Record | None:
-        """Waits for the record that is told next; None when a signal came."""
+        """Waits for the record that is told next and returns it, None after a signal."""
         while (told := next_told(self._state, self._records, self._settings.wall_clock, self._order)) is None:
             if interrupted():
                 return None
-            # What the told events had born goes to the lanes together: they make its attempts durable in one write.
+            # Submit all births since the last wait together: a cluster makes their attempts durable in one write.
             self._executor.submit(self._untrained)
             self._untrained = []
             self.keep(self._executor.finished(_POLL_SECONDS))
@@ -154,11 +154,11 @@ class HostLoop:
         return self._records.pop(told)
 
     def _collect(self) -> None:
-        """Removes the weights that nobody needs any more.
+        """Removes the weights that are no longer needed.
 
-        Needed are those of the living at the last told event, of the best ever, of the parents of births without a
-        durable record, and of finished individuals that were not told yet. Everything told is durable, so that a
-        restart needs no other.
+        It keeps the weights of the population at the last event, of the best individual, of the parents of births
+        without a durable record, and of finished individuals that were not told yet. Every told outcome is durable, so
+        that a resumed run needs no others.
         """
         state = self._state
         needed = {individual.weights for individual in self._told.population}
@@ -171,6 +171,6 @@ class HostLoop:
         if state.best is not None:
             needed.add(state.best.weights)
         self._writer.remove_all_but(needed)
-        # Looking through a whole population is too much for every event.
+        # Scanning the whole population at every event would be too slow.
         step = max(1, self._settings.population_size // _COLLECTIONS_A_POPULATION)
         self._collect_at = self._writer.weights_kept + step

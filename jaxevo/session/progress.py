@@ -1,4 +1,4 @@
-"""Progress events: how far a session is, and who is told."""
+"""Progress of a session, and the interface that receives it."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,24 +8,24 @@ from jaxevo.search.space import SearchSpace, Task
 from jaxevo.settings import Limits
 
 INTERRUPTED = "interrupted"
-"""The stop reason of a run that a signal ended."""
+"""Stop reason of a session that a signal ended."""
 FAILED = "failed"
-"""The stop reason of a run that an error ended."""
+"""Stop reason of a session that an error ended."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is, for whoever watches.
+    """The progress of a run.
 
     Attributes:
-        state: of the evolution.
-        limits: where this process is to end.
-        session_events: events told by this process.
-        session_seconds: since this process began to evolve.
-        compile_seconds: spent compiling, by this process.
-        train_seconds: spent training, by this process.
-        space: whose genotypes evolve.
-        task: what they are to do.
+        state: state of the evolution.
+        limits: limits of the session.
+        session_events: events of the session so far.
+        session_seconds: seconds since the session began to evolve.
+        compile_seconds: seconds of all lanes spent compiling in the session.
+        train_seconds: seconds of all lanes spent training in the session.
+        space: search space of the run.
+        task: task of the run.
     """
 
     state: EvolutionState
@@ -39,20 +39,20 @@ class Progress:
 
     @property
     def individuals_per_hour(self) -> float:
-        """Events told an hour, by this process."""
+        """Events per hour of the session."""
         return 3600 * self.session_events / max(self.session_seconds, 1e-9)
 
     @property
     def compile_share(self) -> float:
-        """Compiling's share of the lanes' time, in [0, 1]."""
+        """Share of compiling in the time of the lanes, in [0, 1]."""
         return self.compile_seconds / max(self.compile_seconds + self.train_seconds, 1e-9)
 
 
 class Watcher:
-    """Whoever watches a run; this one ignores all."""
+    """A receiver of progress. The default does nothing."""
 
     def notice(self, text: str) -> None:
-        """Takes a sentence for the user."""
+        """Receives a sentence for the user."""
 
     def progressed(self, progress: Progress) -> None:
-        """Takes the progress, after every event and several times a second."""
+        """Receives the progress, after every event and several times a second."""

@@ -1,4 +1,4 @@
-"""Runs are started, resumed and replayed here: a folder is checked, and a session evolves in it."""
+"""Start, resume and replay runs: check the work folder, then evolve in a session."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -29,17 +29,17 @@ from jaxevo.storage.workdir import (
 
 
 def start_run(path: Path, settings: Settings, limits: Limits, execution: Execution, watcher: Watcher) -> Ended:
-    """Begins a run in a new or empty folder and evolves until a limit is met or a signal comes.
+    """Starts a run in a new or empty folder and evolves until a limit is reached or a signal arrives.
 
     Raises:
-        ValueError: with a sentence, where settings, data or folder will not do; nothing was started then.
+        ValueError: if settings, data or folder are not valid; nothing was started then.
     """
     check_new(path)
     check_execution(settings, execution)
     dataset = load(settings.dataset)
-    # A run is resumed from any folder: a path must not depend on this one.
+    # A run may be resumed from another folder, so the path of the data set must be absolute.
     settings = dataclasses.replace(settings, dataset=absolute_name(settings.dataset))
-    evolution(settings, space_from(settings), _task_of(dataset))  # Checks the budgets before anything is written.
+    evolution(settings, space_from(settings), _task_of(dataset))  # Check the budgets before anything is written.
     machine = _machine(execution)
     with locked(path):
         check_new(path)
@@ -60,18 +60,18 @@ def start_run(path: Path, settings: Settings, limits: Limits, execution: Executi
 
 
 def resume_run(path: Path, changes: Limits, execution: Execution, watcher: Watcher, skip: Sequence[int] = ()) -> Ended:
-    """Goes on with a run, after a crash, an interruption or its end.
+    """Resumes a run after a crash, an interruption or its end.
 
     Args:
-        path: the run's folder.
-        changes: limits to set anew; the others stay as in the last session.
-        execution: on what to go on.
-        watcher: whoever watches.
-        skip: births in training to count as failed; the run is not reproducible from its seed alone then.
+        path: work folder.
+        changes: limits to change; the others stay as in the last session.
+        execution: execution of this session.
+        watcher: receives the progress.
+        skip: births in training to count as failed; the seed alone then no longer reproduces the run.
 
     Raises:
-        ValueError: with a sentence, where the folder or the data are not the run's, or the devices will not do; nothing
-            was changed then.
+        ValueError: if the folder or the data do not belong to the run, or the devices are not suitable; nothing was
+            changed then.
     """
     workdir = Workdir(path)
     manifest = read_manifest(workdir)
@@ -79,8 +79,8 @@ def resume_run(path: Path, changes: Limits, execution: Execution, watcher: Watch
     dataset = _same_dataset(path, manifest)
     for difference in _before_resuming(manifest, execution):
         watcher.notice(
-            f"{difference} when the run began: from here on its results may differ in their last bits from an "
-            "undisturbed run"
+            f"{difference} when the run began: from here on results may differ in their last bits from those of an "
+            "uninterrupted run"
         )
     with locked(path):
         run = read_stored_run(workdir, manifest)
@@ -88,19 +88,19 @@ def resume_run(path: Path, changes: Limits, execution: Execution, watcher: Watch
         if skip:
             watcher.notice(
                 f"counting as failed, without training: {', '.join(map(str, skip))}. The run is not reproducible from "
-                "its seed alone any more"
+                "its seed alone any longer"
             )
         limits = _limits_changed(run, changes)
         return Session(run, dataset, execution, watcher).evolve(limits, skip)
 
 
 def replay_run(source: Path, path: Path, execution: Execution, watcher: Watcher) -> Ended:
-    """Trains everyone of a run again, in a new folder, telling in the order in which that run told them.
+    """Replays a run: trains all its individuals again in a new folder and tells them in the recorded order.
 
-    What its user had skipped is skipped again.
+    Individuals that the user skipped are skipped again.
 
     Raises:
-        ValueError: with a sentence, where either folder or the data will not do; nothing was started then.
+        ValueError: if either folder or the data are not valid; nothing was started then.
     """
     check_new(path)
     history = History(Workdir(source))
@@ -111,7 +111,7 @@ def replay_run(source: Path, path: Path, execution: Execution, watcher: Watcher)
     dataset = _same_dataset(source, history.manifest)
     machine = _machine(execution)
     for difference in differences(machine, history.manifest.machine):
-        watcher.notice(f"{difference} when the run to replay began: the fingerprints may differ")
+        watcher.notice(f"{difference} when the replayed run began: the fingerprints may differ")
     limits = Limits(max_individuals=len(told))
     with locked(path):
         check_new(path)
@@ -123,9 +123,9 @@ def replay_run(source: Path, path: Path, execution: Execution, watcher: Watcher)
 
 
 def _limits_changed(run: StoredRun, changes: Limits) -> Limits:
-    """Returns the limits of the last session with those that are given in their place.
+    """Returns the limits of the last session with the given changes.
 
-    The limit that ended it gives way to another that is given: else the run could not be gone on with up to that one.
+    The limit that ended that session is dropped if another one is given: otherwise the run would stop at once.
     """
     content = run.content
     limits = content.sessions[-1].limits if content.sessions else run.manifest.limits
@@ -136,17 +136,17 @@ def _limits_changed(run: StoredRun, changes: Limits) -> Limits:
 
 
 def _task_of(dataset: Dataset) -> Task:
-    """Returns what evolution must know of a data set, as `task_of_manifest` does once there is a manifest."""
+    """Returns the task of a data set, as `task_of_manifest` does for a manifest."""
     return Task(dataset.image_shape, dataset.num_classes, len(dataset.validation.labels))
 
 
 def _same_dataset(path: Path, manifest: Manifest) -> Dataset:
-    """Returns a run's data set; raises `WorkdirError` where it is another by now."""
+    """Returns the data set of a run; raises `WorkdirError` if it has changed."""
     dataset = load(manifest.settings.dataset)
     if dataset.fingerprint != manifest.data_fingerprint:
         raise WorkdirError(
-            f"the data set {manifest.settings.dataset!r} is not the one that the run in {path} was begun with: "
-            "bring that one back, or begin a new run. Nothing was changed"
+            f"the data set {manifest.settings.dataset!r} is not the one that the run in {path} began with: restore "
+            "that one, or begin a new run. Nothing was changed"
         )
     return dataset
 
@@ -162,12 +162,12 @@ def _check_skipped(skip: Sequence[int], content: JournalContent) -> None:
 
 
 def machine_differences(manifest: Manifest, execution: Execution) -> list[str]:
-    """Returns the beginning of a sentence for all that differs here from where a run began."""
+    """Returns the beginning of a sentence for each difference between this machine and the one that began a run."""
     return differences(describe_machine(execution), manifest.machine)
 
 
 def _machine(execution: Execution) -> Machine:
-    """Returns what a new run is trained on: this machine, or a worker's; raises `ValueError` without a cluster."""
+    """Returns the machine that trains a new run, this one or a worker's; raises `ValueError` without a cluster."""
     if execution.executor == "local":
         return describe_machine(execution)
     from jaxevo.execution.ray.client import describe_cluster
@@ -176,7 +176,7 @@ def _machine(execution: Execution) -> Machine:
 
 
 def _before_resuming(manifest: Manifest, execution: Execution) -> list[str]:
-    """Returns how this machine differs from where a run began, or connects to the cluster: it compares each worker."""
+    """Returns the differences of this machine, or connects to the cluster, where each worker is compared on its own."""
     if execution.executor == "local":
         return machine_differences(manifest, execution)
     from jaxevo.execution.ray.client import connect
@@ -186,7 +186,7 @@ def _before_resuming(manifest: Manifest, execution: Execution) -> list[str]:
 
 
 def check_execution(settings: Settings, execution: Execution) -> None:
-    """Raises `ValueError` with a sentence where a run cannot be executed so on this machine."""
+    """Raises `ValueError` if this machine cannot execute a run in this way."""
     execution.check_batch_size(settings.batch_size)
     if execution.executor == "local":
         lane_devices(execution)

@@ -1,4 +1,4 @@
-"""A session: one process's part of a run, with all that it holds open."""
+"""A session: one process's part of a run."""
 
 import contextlib
 import dataclasses
@@ -25,18 +25,18 @@ from jaxevo.storage.journal import Record, Start, Stop
 from jaxevo.storage.stored_run import RunWriter, StoredRun
 from jaxevo.storage.workdir import manifest_sha256
 
-# Below it nobody would set num_workers otherwise.
+# A smaller share is not worth another num_workers.
 _IDLE_SHARE_TO_TELL = 0.02
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a session of a run ended.
+    """The end of a session.
 
     Attributes:
-        stop_reason: the limit that was met, or `INTERRUPTED`.
-        progress: at the end.
-        busy: whether a thread of the session still compiles, which nothing can interrupt.
+        stop_reason: the limit that was reached, or `INTERRUPTED`.
+        progress: progress at the end.
+        busy: True if a thread still compiles, which nothing can interrupt.
     """
 
     stop_reason: str
@@ -45,16 +45,16 @@ class Ended:
 
 
 class Session:
-    """Evolves a run from where its folder left it; the folder's lock must be held."""
+    """A session of a run; requires the lock of the work folder."""
 
     def __init__(self, run: StoredRun, dataset: Dataset, execution: Execution, watcher: Watcher) -> None:
-        """Names what a session needs; nothing is opened yet.
+        """Prepares a session; opens nothing yet.
 
         Args:
-            run: as the sessions before left it.
-            dataset: of the run.
-            execution: on what it is executed.
-            watcher: is told how far it is.
+            run: the run as earlier sessions left it.
+            dataset: data set of the run.
+            execution: execution of the session.
+            watcher: receives the progress.
         """
         self._run = run
         self._dataset = dataset
@@ -63,14 +63,14 @@ class Session:
         self._number = len(run.content.sessions) + 1
 
     def evolve(self, limits: Limits, skip: Sequence[int] = ()) -> Ended:
-        """Opens the folder, evolves until a limit is met or a signal comes, and closes it.
+        """Evolves until a limit is reached or a signal arrives.
 
         Args:
-            limits: where the session is to end.
+            limits: limits of the session.
             skip: births in training to count as failed.
 
         Raises:
-            Exception: what ended a lane; what had finished is kept.
+            Exception: the error that ended a lane; finished individuals are kept.
         """
         use_persistent_cache(cache_dir() / "executables")
         events_a_snapshot = self._execution.events_a_snapshot(self._run.manifest.settings.population_size)
@@ -82,7 +82,7 @@ class Session:
             try:
                 reason = loop.until_stopped(interrupted)
             except BaseException:
-                # What had finished is kept, and no training is taken for one that killed the process.
+                # Keep what has finished, and note a clean end, so that no training counts as a death.
                 with contextlib.suppress(OSError):
                     self._stop(FAILED, loop, executor, writer)
                 raise
@@ -91,7 +91,7 @@ class Session:
             return Ended(reason, progress, executor.busy)
 
     def _begin(self, writer: RunWriter, limits: Limits, skip: Sequence[int]) -> StoredRun:
-        """Notes in the journal that the session begins; returns the run with the records of skipped births."""
+        """Records the start of the session and the skipped births in the journal; returns the run with the latter."""
         start = Start(self._number, time.time(), limits, manifest_sha256(self._run.workdir))
         skipped = [_skipped(birth_id, self._number) for birth_id in skip]
         writer.journal.append([start, *skipped])
@@ -99,7 +99,7 @@ class Session:
         return dataclasses.replace(self._run, content=dataclasses.replace(self._run.content, records=records))
 
     def _executor(self, run: StoredRun, writer: RunWriter) -> Executor:
-        """Returns what trains the session's births."""
+        """Returns the executor of the session."""
         execution, manifest, dataset = self._execution, run.manifest, self._dataset
         attempts = Attempts(writer.journal, run.content, self._number, execution.max_deaths, writer.first_step)
         if execution.executor == "local":
@@ -116,21 +116,21 @@ class Session:
         return ClusterExecutor(assignment, execution, attempts, self._watcher.notice)
 
     def _say_what_to_expect(self, executor: Executor) -> None:
-        """Tells the user where lanes will wait, and what --fast costs."""
+        """Tells the user if lanes will wait, and what `fast` costs."""
         settings = self._run.manifest.settings
         few = settings.workers < BIRTHS_A_LANE * executor.lanes and not settings.wall_clock
         expected = expected_idle_share(settings.workers, executor.lanes) if few else 0.0
         if expected >= _IDLE_SHARE_TO_TELL:
             self._watcher.notice(
                 f"num_workers is {settings.workers} for {executor.lanes} lanes: with fewer than {BIRTHS_A_LANE} births "
-                f"in flight a lane, lanes wait for the outcome that is due next, here some {expected:.0%} of their "
-                "time; the result is the same"
+                f"in flight per lane, lanes wait for the next outcome, here some {expected:.0%} of their time; the "
+                "result is the same"
             )
         if self._execution.fast:
             self._watcher.notice(_what_fast_costs(self._execution))
 
     def _stop(self, reason: str, loop: HostLoop, executor: Executor, writer: RunWriter) -> Progress:
-        """Ends the lanes and notes in the journal how the session ended, even where a user does not wait."""
+        """Stops the lanes and records the end of the session, even if a second signal interrupts it."""
         try:
             loop.keep(executor.close())
         finally:
@@ -142,13 +142,13 @@ class Session:
 
 
 def _what_fast_costs(execution: Execution) -> str:
-    # What devices workers have, this process does not know.
+    # This process does not know the devices of workers.
     device = jax.local_devices()[0] if execution.executor == "local" else None
     if device is not None and device.platform != "gpu":
         return f"fast turns nothing off on {device.device_kind}: only GPUs have operations that are not deterministic"
     return (
-        "fast is on: operations are not deterministic and kernels are chosen by timing, so the same seed does not give "
-        "the same run again, and 'jaxevo verify --retrain' will find other bits"
+        "fast is on: operations are not deterministic and kernels are chosen by timing, so the same seed does not "
+        "reproduce the run, and 'jaxevo verify --retrain' will find other bits"
     )
 
 

@@ -1,1 +1,1 @@
-"""Everything a run keeps in its work folder."""
+"""The work folder of a run: read and write all that it holds."""

@@ -1,7 +1,7 @@
-"""Attempts at training a birth: numbered, durable before they start, counted where a process died in them.
+"""Attempts at training a birth: numbered, durable before they start, with a count of the processes that died in them.
 
-The death of a process is never an outcome. But a birth whose training kills its process each time, by taking more
-memory than there is, would stop the run for good: so the run names it and leaves the choice to the user.
+The death of a process is never an outcome. But a birth that kills its process each time, for lack of memory, would
+stop the run for good. So the run names that birth and leaves the choice to the user.
 """
 
 import collections
@@ -15,24 +15,24 @@ _SUSPICIOUS_DEATHS = 2
 
 
 class AttemptsError(RuntimeError):
-    """A birth whose training keeps killing its process; the message names it and says what to do."""
+    """A training keeps killing its process; the message names the birth and says what to do."""
 
 
 class AttemptKeeper(Protocol):
-    """Whoever numbers attempts, and knows which births have killed a process."""
+    """Numbers attempts, and knows which births have killed a process."""
 
     def begin(self, births: Sequence[Birth]) -> list[int]:
-        """Returns the number of a durable attempt at each birth."""
+        """Makes an attempt at each birth durable and returns their numbers."""
 
     def lost(self, birth_id: int, number: int, reason: str) -> None:
-        """Takes note of an attempt that ended without a record."""
+        """Notes that an attempt ended without a record."""
 
     def suspicious(self, birth_id: int) -> bool:
-        """Returns whether a birth is to be trained alone."""
+        """Returns True if a birth must be trained alone."""
 
 
 class Attempts:
-    """The attempts of a session, on top of those that the journal holds. Threads may share it."""
+    """The attempts of a session, after those in the journal. Threads may share it."""
 
     def __init__(
         self,
@@ -42,14 +42,14 @@ class Attempts:
         max_deaths: int,
         first_step: Callable[[int], int] = lambda _: 0,
     ) -> None:
-        """Counts what a journal holds.
+        """Counts the attempts and deaths in a journal.
 
         Args:
-            journal: to write to.
-            content: what it held when the session began.
-            session: the session's number.
-            max_deaths: after so many deaths in the training of one birth no other attempt is made.
-            first_step: `(birth id) -> step` that its training can go on from.
+            journal: journal to write to.
+            content: content of the journal when the session began.
+            session: number of the session.
+            max_deaths: number of deaths after which a birth gets no other attempt.
+            first_step: `(birth id) -> step`, the training step to continue from.
         """
         self._journal = journal
         self._session = session
@@ -59,10 +59,10 @@ class Attempts:
         self._steps, self._deaths = _progress(content)
 
     def begin(self, births: Sequence[Birth]) -> list[int]:
-        """Makes an attempt at each birth durable, and returns their numbers; only then may the trainings start.
+        """Makes an attempt at each birth durable and returns their numbers; only then may the trainings start.
 
         Raises:
-            AttemptsError: for a birth whose training has killed its process too often.
+            AttemptsError: if the training of a birth has killed its process too often.
         """
         entries = [
             Attempt(birth.id, self._made[birth.id] + 1, self._session, self._first_step(birth.id), birth_sha256(birth))
@@ -73,35 +73,35 @@ class Attempts:
             if self._deaths[attempt.id] >= self._max_deaths:
                 raise AttemptsError(
                     f"the process died {self._deaths[attempt.id]} times while it trained individual {attempt.id}, "
-                    "which probably takes more memory than there is: with more memory, resume with a larger "
-                    f"--max-deaths; else with --skip-birth {attempt.id}, which counts it as failed. What had finished "
-                    "is kept"
+                    "which probably needs more memory than there is: resume with more memory and a larger "
+                    f"--max-deaths, or with --skip-birth {attempt.id}, which counts it as failed. Finished individuals "
+                    "are kept"
                 )
         self._journal.append(entries)
         self._made.update(attempt.id for attempt in entries)
         return [attempt.number for attempt in entries]
 
     def lost(self, birth_id: int, number: int, reason: str) -> None:
-        """Notes that an attempt ended without a record; the birth may then be tried again."""
+        """Notes that an attempt ended without a record, so that the birth may be tried again."""
         self._journal.append([LostAttempt(birth_id, number, reason)])
         self._deaths[birth_id] = self._deaths.get(birth_id, 0) + 1
 
     def suspicious(self, birth_id: int) -> bool:
-        """Returns whether a birth is to be trained alone, so that no innocent one is blamed for the next death."""
+        """Returns True if a birth must be trained alone, so that no other is blamed for the next death."""
         return self._deaths.get(birth_id, 0) >= _SUSPICIOUS_DEATHS
 
 
 def deaths(content: JournalContent) -> dict[int, int]:
-    """Returns how often a process died in the training of each unfinished birth, since it last came further.
+    """Returns the number of deaths in the training of each unfinished birth since its last progress.
 
-    A session that ended cleanly dropped its trainings without any death. A training that goes on from a later step than
-    the one before has come further: preemption of long trainings is no fault of theirs.
+    A session that ended cleanly dropped its trainings without a death. An attempt that starts from a later step than
+    the one before has made progress, so that preemption is not held against long trainings.
     """
     return _progress(content)[1]
 
 
 def _progress(content: JournalContent) -> tuple[dict[int, int], dict[int, int]]:
-    """Returns the last step that an attempt at each unfinished birth went on from, and the deaths since then."""
+    """Returns the last step that each unfinished birth continued from, and its deaths since then."""
     clean = {stop.session for stop in content.stops}
     noticed = {(attempt.id, attempt.number) for attempt in content.lost}
     steps: dict[int, int] = {}
@@ -116,6 +116,6 @@ def _progress(content: JournalContent) -> tuple[dict[int, int], dict[int, int]]:
 
 
 def _begin(attempt: Attempt, steps: dict[int, int], counted: dict[int, int]) -> None:
-    """Has the deaths of a birth counted anew where an attempt goes on from a later step than those before."""
+    """Resets the deaths of a birth if an attempt continues from a later step than those before."""
     if attempt.first_step > steps.get(attempt.id, -1):
         steps[attempt.id], counted[attempt.id] = attempt.first_step, 0

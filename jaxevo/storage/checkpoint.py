@@ -1,7 +1,7 @@
-"""What a run keeps through Orbax: trained weights, unfinished trainings, and snapshots of the evolution state.
+"""Orbax checkpoints of a run: trained weights, unfinished trainings, and snapshots of the evolution state.
 
-Orbax restores part of a tree in silence, and most flipped bits too. So weights are hashed over everything that they
-are, and a snapshot carries a hash of its text; every load compares.
+Orbax restores an incomplete tree, and most flipped bits, without an error. So every checkpoint has a hash over its
+whole content, and every load compares it.
 """
 
 import contextlib
@@ -32,17 +32,17 @@ _TRAINING_NAME = re.compile(r"\d{6,}-\d+-\d+")
 
 
 class CheckpointError(ValueError):
-    """A checkpoint is missing or is not what was written; the message says which and what to do."""
+    """A checkpoint is missing or differs from what was written; the message names it and says what to do."""
 
 
 class WeightStore:
-    """The folder of trained weights: one folder an attempt, with its genotype beside them.
+    """The trained weights: one folder per attempt, with the genotype beside the weights.
 
-    Every thread needs a store of its own.
+    Each thread needs a store of its own.
     """
 
     def __init__(self, folder: Path, space: SearchSpace[Any]) -> None:
-        """Opens a folder of weights of a space's genotypes; it is created with the first ones."""
+        """Opens a folder of weights of genotypes of a space; the first save creates it."""
         self._folder = folder
         self._space = space
         self._checkpointer = ocp.Checkpointer(ocp.PyTreeCheckpointHandler())
@@ -50,14 +50,14 @@ class WeightStore:
     def save(self, name: str, genotype: Any, variables: Variables) -> str:
         """Saves an individual's trained variables (NumPy arrays) and returns their sha256.
 
-        They are on disk, whole, when this returns: a journal's record may name them.
+        They are completely on disk when this returns, so that a record may name them.
         """
         folder = self._folder / name
         folder.mkdir(parents=True)
         (folder / "genotype.json").write_text(json.dumps(self._space.to_json(genotype), indent=1) + "\n")
         kill_point("before weights commit")
         self._checkpointer.save(folder.absolute() / "variables", args=ocp.args.PyTreeSave(variables))
-        force_tree(folder)  # Orbax forces the arrays only.
+        force_tree(folder)  # Orbax syncs only the arrays to disk.
         kill_point("after weights commit")
         return variables_sha256(variables)
 
@@ -65,16 +65,16 @@ class WeightStore:
         """Returns an individual's variables as NumPy arrays.
 
         Raises:
-            CheckpointError: if they are missing, or they or the genotype beside them differ from what was saved.
+            CheckpointError: if the weights are missing, or they or the genotype beside them differ from what was saved.
         """
         folder = self._folder / name
-        remedy = "restore the folder from a copy; without it the run cannot go on"
+        remedy = "restore the folder from a copy; the run cannot be resumed without it"
         if not (folder / "variables").is_dir():
             raise CheckpointError(f"the weights {folder} are missing; {remedy}")
         try:
             beside = self._space.from_json(json.loads((folder / "genotype.json").read_text()))
             restored = self._checkpointer.restore(folder.absolute() / "variables", args=ocp.args.PyTreeRestore())
-        except Exception as error:  # Orbax and TensorStore raise many kinds for a damaged folder.
+        except Exception as error:  # Orbax and TensorStore raise many exception types for a damaged folder.
             raise CheckpointError(f"the weights {folder} cannot be read; {remedy} ({error})") from error
         # Orbax drops empty trees.
         variables = {"params": restored["params"], "batch_stats": restored.get("batch_stats") or {}}
@@ -84,12 +84,12 @@ class WeightStore:
 
 
 def variables_sha256(variables: Variables) -> str:
-    """Returns the hash of variables over sorted path, dtype, shape and bytes."""
+    """Returns the sha256 of variables over path, dtype, shape and bytes, sorted by path."""
     return _digest(sorted(_leaves(variables))).hex()
 
 
 def _digest(named: Iterable[tuple[str, Any]]) -> bytes:
-    """Returns the sha256 of arrays over name, dtype, shape and bytes."""
+    """Returns the sha256 of named arrays over name, dtype, shape and bytes, in their order."""
     digest = hashlib.sha256()
     for name, array in named:
         array = np.ascontiguousarray(array)
@@ -108,30 +108,30 @@ def _leaves(variables: Variables) -> list[tuple[str, Any]]:
 
 
 def remove_weights(folder: Path, names: list[str]) -> None:
-    """Removes weights that nobody needs."""
+    """Removes the weights of the given names."""
     if not names:
         return
     kill_point("before collection")
     for name in names:
-        # Not yet removed where a crash came in between: the next start removes what nobody names.
+        # After a crash halfway, the next session removes the rest, and some of these may be gone already.
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(folder / name)
     kill_point("after collection")
 
 
 class TrainingStore:
-    """The folder of unfinished trainings: what a long training has come to, so that it can go on after a crash.
+    """The checkpoints of unfinished trainings, from which a long training continues after a crash.
 
-    A training checkpoint is a folder `{id}-{attempt}-{step}`. Every thread needs a store of its own.
+    A training checkpoint is a folder `{id}-{attempt}-{step}`. Each thread needs a store of its own.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Opens a folder of training checkpoints; it is created with the first one."""
+        """Opens a folder of training checkpoints; the first save creates it."""
         self._folder = folder
         self._checkpointer = ocp.Checkpointer(ocp.PyTreeCheckpointHandler())
 
     def save(self, birth_id: int, attempt: int, step: int, arrays: Sequence[np.ndarray]) -> None:
-        """Saves what a training has come to after `step` steps, in place of what its attempt saved before."""
+        """Saves the state of a training after `step` steps, and removes what the attempt saved before."""
         self._folder.mkdir(parents=True, exist_ok=True)
         earlier = [name for name in self._names(birth_id) if _parts(name)[:2] == (birth_id, attempt)]
         content = {
@@ -147,13 +147,13 @@ class TrainingStore:
             shutil.rmtree(self._folder / name, ignore_errors=True)
 
     def last_step(self, birth_id: int) -> int:
-        """Returns the last step that any attempt saved, 0 where none did."""
+        """Returns the last step that any attempt saved, 0 if there is none."""
         return max((_parts(name)[2] for name in self._names(birth_id)), default=0)
 
     def load(self, birth_id: int) -> tuple[int, list[np.ndarray]] | None:
-        """Returns the last step that was saved, and its arrays; None where there is none to go on from.
+        """Returns the last saved step and its arrays, None if there is no usable checkpoint.
 
-        A damaged one is removed and passed over: then the training begins further back, and comes to the same.
+        A damaged checkpoint is removed and skipped; the training then starts from an earlier step, to the same result.
         """
         for name in sorted(self._names(birth_id), key=lambda name: _parts(name)[2], reverse=True):
             try:
@@ -161,7 +161,7 @@ class TrainingStore:
                 arrays = [content["arrays"][key] for key in sorted(content["arrays"], key=int)]
                 if content["sha256"].tobytes() == _digest(_numbered(arrays)):
                     return _parts(name)[2], arrays
-            except Exception as error:  # Orbax and TensorStore raise many kinds for a damaged folder.
+            except Exception as error:  # Orbax and TensorStore raise many exception types for a damaged folder.
                 logging.getLogger(__name__).debug("the training checkpoint %s cannot be read: %s", name, error)
             shutil.rmtree(self._folder / name, ignore_errors=True)
         return None
@@ -173,13 +173,13 @@ class TrainingStore:
                 shutil.rmtree(self._folder / name, ignore_errors=True)
 
     def keep_only(self, needed: Callable[[int], bool]) -> None:
-        """Removes all but those of births that are `needed(birth id)`, and what a crash left half written."""
+        """Removes incomplete checkpoints, and those of births for which `needed(birth id)` is False."""
         for path in sorted(self._folder.iterdir()) if self._folder.is_dir() else ():
             if not _TRAINING_NAME.fullmatch(path.name) or not needed(_parts(path.name)[0]):
                 shutil.rmtree(path, ignore_errors=True)
 
     def _names(self, birth_id: int) -> list[str]:
-        # Whole ones only: Orbax writes under another name first.
+        # Orbax writes under a temporary name first, so this finds complete checkpoints only.
         found = self._folder.glob(f"{birth_id:06d}-*") if self._folder.is_dir() else ()
         return sorted(path.name for path in found if _TRAINING_NAME.fullmatch(path.name))
 
@@ -194,10 +194,10 @@ def _numbered(arrays: Sequence[np.ndarray]) -> list[tuple[str, np.ndarray]]:
 
 
 class SnapshotStore:
-    """The folder of snapshots; the last two are kept."""
+    """The snapshots of the evolution state; the last two are kept."""
 
     def __init__(self, folder: Path, space: SearchSpace[Any]) -> None:
-        """Opens a folder of snapshots, creating it where there is none, and removes what a crash left half written."""
+        """Opens or creates a folder of snapshots, and removes incomplete ones."""
         options = ocp.CheckpointManagerOptions(
             max_to_keep=_KEPT_SNAPSHOTS, cleanup_tmp_directories=True, enable_async_checkpointing=False
         )
@@ -206,7 +206,7 @@ class SnapshotStore:
         self._manager = ocp.CheckpointManager(folder.absolute(), options=options)
 
     def save(self, state: EvolutionState) -> None:
-        """Saves a state under its number of events; one that is there already is kept."""
+        """Saves a state under its number of events; does nothing if there is one already."""
         if state.events in self._manager.all_steps():
             return
         text = json.dumps(state_to_json(state, self._space))
@@ -217,20 +217,20 @@ class SnapshotStore:
         kill_point("after snapshot")
 
     def close(self) -> None:
-        """Ends Orbax's threads."""
+        """Stops Orbax's threads."""
         self._manager.close()
 
 
 def load_snapshots(folder: Path, manifest: Manifest, last: int | None = None) -> dict[int, EvolutionState]:
-    """Returns the states that a folder of snapshots holds, by event, the latest last, and changes nothing in it.
+    """Returns the saved states by event, the latest last; changes nothing in the folder.
 
     Args:
-        folder: of the snapshots.
-        manifest: of the run, by which is derived what they leave out.
-        last: how many of the latest; None for all.
+        folder: folder of the snapshots.
+        manifest: manifest of the run, to derive what snapshots omit.
+        last: number of latest states to load; None for all.
 
     Raises:
-        CheckpointError: if one is not what was saved.
+        CheckpointError: if a snapshot differs from what was saved.
     """
     if not folder.is_dir():
         return {}
@@ -240,7 +240,7 @@ def load_snapshots(folder: Path, manifest: Manifest, last: int | None = None) ->
 
 
 def load_latest_snapshot(folder: Path, manifest: Manifest) -> EvolutionState | None:
-    """Returns the latest state, or None where none was saved, as `load_snapshots` does."""
+    """Returns the latest state, None if there is none; raises as `load_snapshots` does."""
     return next(iter(load_snapshots(folder, manifest, last=1).values()), None)
 
 
@@ -249,10 +249,10 @@ def _load_snapshot(manager: ocp.CheckpointManager, folder: Path, manifest: Manif
         content = manager.restore(step, args=ocp.args.JsonRestore())
         text = content["state"]
         if hashlib.sha256(text.encode()).hexdigest() != content["sha256"]:
-            raise ValueError("its checksum does not agree")
+            raise ValueError("its checksum does not match")
         settings = manifest.settings
         return state_from_json(json.loads(text), settings, space_from(settings), task_of_manifest(manifest))
-    except Exception as error:  # Orbax raises many kinds for a damaged folder.
+    except Exception as error:  # Orbax raises many exception types for a damaged folder.
         raise CheckpointError(
             f"the snapshot {folder / str(step)} is damaged ({error}); delete that folder: the journal still holds the "
             "whole run. Nothing was changed"
@@ -260,6 +260,6 @@ def _load_snapshot(manager: ocp.CheckpointManager, folder: Path, manifest: Manif
 
 
 def save_tree(path: Path, tree: Any) -> None:
-    """Saves a tree of arrays to a path where nothing is yet; it is committed when this returns."""
+    """Saves a tree of arrays to a new path; it is committed when this returns."""
     with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
         checkpointer.save(path.absolute(), args=ocp.args.PyTreeSave(tree))

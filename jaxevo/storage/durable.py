@@ -1,7 +1,7 @@
-"""Forcing to disk what a power cut must not take.
+"""Force files and folders to disk, so that a power cut cannot lose them.
 
-A file that was written, closed and renamed may still be lost or empty after one: its content, and the folder's entry
-that names it, each have to be forced.
+A file that was written, closed and renamed may still be lost or empty after a power cut. Its content and its entry in
+the folder must both be forced to disk.
 """
 
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def force(path: str | Path) -> None:
-    """Returns once the content of a file, or the entries of a folder, are on disk."""
+    """Forces the content of a file, or the entries of a folder, to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -18,7 +18,7 @@ def force(path: str | Path) -> None:
 
 
 def force_tree(path: Path) -> None:
-    """Returns once a folder is on disk with all that is in it, and its own entry."""
+    """Forces a folder to disk: everything in it, and its entry in the parent folder."""
     for folder, _, files in os.walk(path, topdown=False):
         for name in files:
             force(os.path.join(folder, name))

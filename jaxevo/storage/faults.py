@@ -1,7 +1,7 @@
-"""Named points at which a test kills the process, as a power cut would.
+"""Kill points, at which a test kills the process as a power cut would.
 
-Each write path passes one before and one after it. The environment variable `JAXEVO_KILL_POINT=NAME:COUNT` ends the
-process with SIGKILL when it passes the point for the COUNT-th time. Unset, a point costs a look-up.
+Every write has a kill point before and after it. The environment variable `JAXEVO_KILL_POINT=NAME:COUNT` kills the
+process with SIGKILL when it passes the point NAME for the COUNT-th time. If it is unset, a point costs one lookup.
 """
 
 import collections
@@ -18,7 +18,7 @@ _passed: collections.Counter[str] = collections.Counter()
 
 
 def kill_point(name: str) -> None:
-    """Ends the process here when a test asked for it."""
+    """Kills the process here if the environment asks for it."""
     wanted = os.environ.get("JAXEVO_KILL_POINT")
     if wanted is None:
         return

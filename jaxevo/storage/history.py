@@ -1,4 +1,4 @@
-"""What a run has been: every individual that ever lived, derived from manifest and journal."""
+"""The history of a run: every individual that ever lived, derived from manifest and journal."""
 
 import dataclasses
 from collections import OrderedDict
@@ -24,12 +24,12 @@ class Life:
     """An individual with its place in the run.
 
     Attributes:
-        individual: who.
-        event: the event that told its outcome, from 1.
-        virtual_seconds: the virtual clock at that event.
-        record: test accuracy, times.
-        death: the last event that it lived through, None while it lives.
-        birth: what evolution decided with its birth.
+        individual: the individual.
+        event: event that told its outcome, from 1.
+        virtual_seconds: virtual clock at that event.
+        record: record of its training.
+        death: last event at which it lived, None while it lives.
+        birth: its birth.
     """
 
     individual: Individual
@@ -41,7 +41,7 @@ class Life:
 
 
 class Row(NamedTuple):
-    """The columns of a frame that every search space has: see `Life` and `Record`; times are in seconds."""
+    """The columns of a history that all search spaces share; see `Life` and `Record`. Times are in seconds."""
 
     id: int
     event: int
@@ -61,19 +61,19 @@ class Row(NamedTuple):
 
 
 class History:
-    """The whole run up to its last told event, without any training."""
+    """The whole run up to its last event, computed without training."""
 
     def __init__(self, workdir: Workdir, max_events: int | None = None, check_decisions: bool = True) -> None:
-        """Derives a run's history, or that of its first `max_events` events.
+        """Computes the history of a run, or of its first `max_events` events.
 
         Args:
-            workdir: of the run.
-            max_events: None for all events.
-            check_decisions: compare every birth and fingerprint with the journal. Only a caller that reports each
-                difference by itself may leave it out.
+            workdir: work folder of the run.
+            max_events: number of events; None for all.
+            check_decisions: True to compare every birth and fingerprint with the journal. Only a caller that reports
+                each difference itself may pass False.
 
         Raises:
-            ValueError: if the folder holds no run, is damaged, or holds other decisions than evolution comes to.
+            ValueError: if the folder holds no run or is damaged, or its decisions differ from those computed.
         """
         self.manifest = read_manifest(workdir)
         self.lives: dict[int, Life] = {}
@@ -92,18 +92,18 @@ class History:
 
     @property
     def skipped(self) -> list[int]:
-        """Individuals that the user had skipped: the run is not reproducible from its seed alone."""
+        """Ids of individuals that the user skipped. If there are any, the seed alone does not reproduce the run."""
         return [individual_id for individual_id, life in self.lives.items() if life.record.skipped]
 
     @property
     def best(self) -> Individual:
-        """The fittest ever, the earliest among equals; raises `ValueError` if no individual has finished yet."""
+        """The fittest individual ever, ties to the earliest; raises `ValueError` if none has finished yet."""
         if self.state.best is None:
             raise ValueError("the run has no finished individual yet: resume it first")
         return self.state.best
 
     def lineage(self, individual_id: int) -> list[Individual]:
-        """Returns an individual's ancestors, the first one first, and itself."""
+        """Returns an individual's ancestors, oldest first, and itself."""
         line: list[Individual] = []
         current: int | None = individual_id
         while current is not None:
@@ -112,7 +112,7 @@ class History:
         return line[::-1]
 
     def frame(self) -> "pandas.DataFrame":
-        """Returns one row an individual, by event, as a pandas DataFrame: `Row`, and the summary of the genotype."""
+        """Returns a pandas DataFrame with one row per individual, by event: `Row` and the summary of the genotype."""
         import pandas
 
         space, task = space_from(self.manifest.settings), task_of_manifest(self.manifest)
@@ -146,30 +146,30 @@ def _row(life: Life, space: SearchSpace[Any]) -> Row:
 
 
 def task_of_manifest(manifest: Manifest) -> Task:
-    """Returns what the evolution of a run knew of its images."""
+    """Returns the task of a run: its image shape, classes and validation images."""
     return Task(manifest.image_shape, len(manifest.class_names), manifest.validation_images)
 
 
 def replay(
     manifest: Manifest, records: dict[int, Record], lives: dict[int, Life], check: DecisionCheck | None = None
 ) -> Iterator[tuple[EvolutionState, EvolutionState]]:
-    """Tells a run's outcomes again.
+    """Tells a run's outcomes to the evolution again.
 
     Args:
-        manifest: of the run.
-        records: by individual, in the order in which they finished.
-        lives: filled while the run is replayed, in the order of events.
+        manifest: manifest of the run.
+        records: records by individual, in the order in which they finished.
+        lives: filled with the lives, in the order of events.
         check: compares every birth and state with the journal.
 
     Yields:
-        The state before the first event and after each, and the same state asked for births.
+        The state before the first event and after each event, and the same state after `ask`.
 
     Raises:
         JournalError: if `check` finds a difference.
     """
     algorithm = evolution(manifest.settings, space_from(manifest.settings), task_of_manifest(manifest))
     state = algorithm.init()
-    pending = OrderedDict(records)  # Whose first entry is found at once, however many were taken out before it.
+    pending = OrderedDict(records)  # A dict would search past all removed entries for its first one.
     while True:
         asked, births = algorithm.ask(state)
         if check is not None:
@@ -187,5 +187,5 @@ def replay(
         state = algorithm.tell(state, record.outcome)
         individual = state.population.find(told)
         if birth is None or individual is None:
-            raise RuntimeError(f"individual {told} was told, but is not among the living")
+            raise RuntimeError(f"individual {told} was told, but is not in the population")
         lives[told] = Life(individual, state.events, state.clock, record, None, birth)

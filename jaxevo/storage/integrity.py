@@ -1,9 +1,9 @@
-"""Checks that the parts of a work folder belong to one run, and that its journal holds what evolution decides.
+"""Check that the parts of a work folder belong to one run, and that its journal agrees with the evolution's decisions.
 
-A part that was altered, lost, or put in from another copy would lead a resumed run astray, and have it remove weights
-that the right one needs. And evolution recomputes every birth from the journal's outcomes: with an altered outcome, or
-another version of the algorithm, it comes to genotypes that were never trained. So all that reads a run compares them.
-`jaxevo.reports.verify` names every difference; here the first one is refused.
+If a part was altered, lost, or copied from another run, a resumed run would go wrong and remove weights that are still
+needed. And the evolution recomputes every birth from the recorded outcomes: after an altered outcome, or with another
+version of the algorithm, it decides births that were never trained. So every reader of a run makes these checks and
+stops at the first difference; `jaxevo.reports.verify` names all of them.
 """
 
 from collections.abc import Iterable
@@ -16,50 +16,50 @@ from jaxevo.storage.workdir import Workdir, WorkdirError, attempted, manifest_sh
 
 _REMEDY = (
     "the journal was altered, or another version of jaxevo began the run. Restore the folder from a copy, or use that "
-    "version; 'jaxevo verify' names all that differs"
+    "version; 'jaxevo verify' lists all differences"
 )
 
 
 def check_manifest(workdir: Workdir, content: JournalContent) -> None:
-    """Raises `WorkdirError` if the manifest is not the one that the journal's sessions read."""
+    """Raises `WorkdirError` if the manifest is not the one that the run's sessions read."""
     found = manifest_sha256(workdir)
     if any(session.manifest_sha256 != found for session in content.sessions):
         raise WorkdirError(
-            f"{workdir.manifest} is not the one that the run was begun with: restore it from a copy; for other "
-            "settings begin another run. Nothing was changed"
+            f"{workdir.manifest} is not the one that the run began with: restore it from a copy, or begin another run "
+            "for other settings. Nothing was changed"
         )
 
 
 def check_journal(workdir: Workdir, content: JournalContent, state: EvolutionState | None) -> None:
-    """Raises `WorkdirError` if the journal lacks the origin of a snapshot or of any weights.
+    """Raises `WorkdirError` if the journal does not account for the last snapshot or for any weights.
 
     Args:
-        workdir: of the run.
-        content: of its journal.
-        state: of its last snapshot, None if there is none.
+        workdir: work folder of the run.
+        content: content of its journal.
+        state: state of the last snapshot, None if there is none.
     """
     told = {(snapshot.events, snapshot.fingerprint) for snapshot in content.snapshots}
     told |= {(stop.events, stop.fingerprint) for stop in content.stops}
     if state is not None and (state.events, state.fingerprint) not in told:
         raise WorkdirError(
-            f"the snapshot {workdir.snapshots / str(state.events)} is not of the run that {workdir.journal} holds, or "
-            "the journal lacks its end: restore the one that was replaced from a copy; where that is the snapshot, it "
-            f"is enough to delete {workdir.snapshots}. Nothing was changed"
+            f"the snapshot {workdir.snapshots / str(state.events)} does not belong to the run in {workdir.journal}, or "
+            "the end of the journal is missing: restore the one that was replaced from a copy; if it is the snapshot, "
+            f"deleting {workdir.snapshots} is enough. Nothing was changed"
         )
     known = {(attempt.id, attempt.number) for attempt in content.attempts} | {None}
     for name in weight_names(workdir.weights):
         if attempted(name) not in known:
             raise WorkdirError(
-                f"the weights {workdir.weights / name} are of a training that {workdir.journal} does not hold: the "
-                "journal lacks its end, or is of another run; restore it from a copy. Nothing was changed"
+                f"the weights {workdir.weights / name} are of a training that is not in {workdir.journal}: the end of "
+                "the journal is missing, or it is of another run; restore it from a copy. Nothing was changed"
             )
 
 
 class DecisionCheck:
-    """Compares what evolution decides with what the journal says it decided, while outcomes are told again."""
+    """Compares the evolution's decisions with the journal while outcomes are told again."""
 
     def __init__(self, journal: Path, content: JournalContent) -> None:
-        """Takes a journal's path, for messages, and its content."""
+        """Reads the decisions from a journal's content; `journal` is its path, for messages."""
         self._journal = journal
         self._births: dict[int, set[str]] = {}
         for attempt in content.attempts:
@@ -73,49 +73,49 @@ class DecisionCheck:
             self._fingerprints.setdefault(events, set()).add(fingerprint)
 
     def births(self, births: Iterable[Birth]) -> None:
-        """Raises `JournalError` for a birth that was trained as another one."""
+        """Raises `JournalError` if a birth differs from the one that was trained."""
         for birth in births:
             noted = self._births.get(birth.id)
             if noted is not None and noted != {birth_sha256(birth)}:
                 raise JournalError(
-                    f"{self._journal}: individual {birth.id} was trained as another one than evolution decides (a "
-                    f"child of {birth.parent_id} by {birth.mutation}): {_REMEDY}"
+                    f"{self._journal}: individual {birth.id} was trained as another birth than the evolution decides "
+                    f"(a child of {birth.parent_id} by {birth.mutation}): {_REMEDY}"
                 )
 
     def state(self, state: EvolutionState, asked: EvolutionState) -> None:
-        """Raises `JournalError` if the journal notes another fingerprint.
+        """Raises `JournalError` if the journal has another fingerprint for this event.
 
         Args:
-            state: after an event.
-            asked: the same state asked for births. A signal stops a session before that or after.
+            state: state after an event.
+            asked: the same state after `ask`. A signal may stop a session before or after it.
         """
         noted = self._fingerprints.get(state.events, set())
         if not noted <= {state.fingerprint, asked.fingerprint}:
             raise JournalError(
-                f"{self._journal}: the fingerprint after {state.events} events is {state.fingerprint}, but another "
-                f"is noted: {_REMEDY}"
+                f"{self._journal}: the fingerprint after {state.events} events is {state.fingerprint}, but another is "
+                f"recorded: {_REMEDY}"
             )
 
     def end(self, asked: EvolutionState) -> None:
-        """Raises `JournalError` if attempts, records and noted fingerprints do not fit together.
+        """Raises `JournalError` if attempts, records and fingerprints contradict each other.
 
         Args:
-            asked: the last state, asked for births.
+            asked: the last state after `ask`.
         """
         last = max(self._fingerprints, default=0)
         if last > asked.events:
             raise JournalError(
-                f"{self._journal} leads to {asked.events} events, but the run had {last}: the journal lacks records. "
+                f"{self._journal} leads to {asked.events} events, but the run had {last}: records are missing. "
                 "Restore it from a copy. Nothing was changed"
             )
         for individual_id, record in self._records.items():
             if not record.skipped and (individual_id, record.attempt) not in self._attempted:
                 raise JournalError(
-                    f"{self._journal}: individual {individual_id} has a record, but no attempt at its training: "
-                    f"{_REMEDY}"
+                    f"{self._journal}: individual {individual_id} has a record, but no attempt: {_REMEDY}"
                 )
         later = max(self._births, default=-1)
         if later >= asked.births:
             raise JournalError(
-                f"{self._journal}: individual {later} was trained, but evolution has not decided its birth: {_REMEDY}"
+                f"{self._journal}: individual {later} was trained, but the evolution has not decided its birth: "
+                f"{_REMEDY}"
             )

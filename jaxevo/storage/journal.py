@@ -1,7 +1,7 @@
-"""The append-only record of a run: a line of JSON for every session, its end, every attempt and finished individual.
+"""The journal: the append-only log of a run, in lines of JSON.
 
-Records stand in the order in which trainings finished, which is not the order of telling. A record is durable, its
-bytes forced to disk, before anything that follows from it happens. Every line carries a checksum.
+Records are in the order in which trainings finished, which is not the order of events. A record is forced to disk
+before anything that depends on it happens. Every line has a checksum.
 """
 
 import dataclasses
@@ -23,13 +23,13 @@ from jaxevo.storage.faults import kill_point
 
 @dataclass(frozen=True)
 class Start:
-    """One start of the host process on this run.
+    """The start of a session.
 
     Attributes:
-        number: from 1.
+        number: number of the session, from 1.
         started: Unix time in seconds.
-        limits: where the session is to end.
-        manifest_sha256: of the manifest that it read, so that one that was altered since is noticed.
+        limits: limits of the session.
+        manifest_sha256: hash of the manifest that it read, to detect a change.
     """
 
     number: int
@@ -43,11 +43,11 @@ class Attempt:
     """One start of a birth's training, durable before it begins.
 
     Attributes:
-        id: of the birth.
-        number: of the birth's attempts, from 1.
-        session: the session that made it.
-        first_step: the training step that it goes on from, 0 unless an earlier attempt left a training checkpoint.
-        birth_sha256: what evolution decided with the birth, so that a decision that comes out otherwise is noticed.
+        id: id of the birth.
+        number: number among the attempts at this birth, from 1.
+        session: number of the session.
+        first_step: training step that it continues from, 0 unless an earlier attempt left a training checkpoint.
+        birth_sha256: hash of the birth, to detect a different decision.
     """
 
     id: int
@@ -59,12 +59,12 @@ class Attempt:
 
 @dataclass(frozen=True)
 class LostAttempt:
-    """An attempt that its session saw end without a record: by an error, a dead worker, or one that hung.
+    """An attempt that ended without a record: by an error, or with a dead or hanging worker.
 
     Attributes:
-        id: of the birth.
-        number: of the attempt.
-        reason: in words.
+        id: id of the birth.
+        number: number of the attempt.
+        reason: the reason, for the user.
     """
 
     id: int
@@ -74,16 +74,16 @@ class LostAttempt:
 
 @dataclass(frozen=True)
 class Record:
-    """What is kept of a finished training. Evolution is told the outcome only.
+    """The record of a finished training. The evolution is told only the outcome.
 
     Attributes:
         outcome: fitness and weights.
-        test_accuracy: in [0, 1]; None when the training failed, or logits of test images are not finite.
-        compile_seconds: what compiling took for this individual, 0 where its programs were known.
-        train_seconds: what loading, training, evaluating and saving took.
+        test_accuracy: test accuracy in [0, 1]; None if the training failed or a logit of a test image is not finite.
+        compile_seconds: seconds spent compiling for this individual, 0 if its programs were known.
+        train_seconds: seconds spent loading, training, evaluating and saving.
         finished: Unix time in seconds.
-        session: the session that trained it.
-        attempt: the attempt that counts, 0 where the user had the birth skipped.
+        session: number of the session.
+        attempt: number of the attempt that finished, 0 if the user skipped the birth.
     """
 
     outcome: Outcome
@@ -96,7 +96,7 @@ class Record:
 
     @property
     def skipped(self) -> bool:
-        """Whether the user had the birth skipped instead of trained."""
+        """True if the user skipped the birth."""
         return self.attempt == 0
 
 
@@ -105,11 +105,11 @@ class Stop:
     """A clean end of a session.
 
     Attributes:
-        session: its number.
-        events: outcomes told until then; later records are of individuals that were not due yet.
-        reason: the limit that was met, "interrupted", or "failed" after an error.
-        fingerprint: of the history up to then.
-        seconds: what the session took.
+        session: number of the session.
+        events: number of events so far; further records are of individuals that were not due yet.
+        reason: the limit that was reached, "interrupted", or "failed" after an error.
+        fingerprint: fingerprint of the history so far.
+        seconds: duration of the session.
     """
 
     session: int
@@ -121,11 +121,11 @@ class Stop:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Announces a snapshot, durable before it is taken, so that one of another run or time is noticed.
+    """The announcement of a snapshot, durable before the snapshot is saved, to detect one of another run or time.
 
     Attributes:
-        events: outcomes told until then.
-        fingerprint: of the history up to then.
+        events: number of events so far.
+        fingerprint: fingerprint of the history so far.
     """
 
     events: int
@@ -140,16 +140,16 @@ _KINDS: dict[str, type[Attempt | LostAttempt | Stop | Snapshot]] = {
 
 @dataclass(frozen=True)
 class JournalContent:
-    """What a journal holds.
+    """The content of a journal.
 
     Attributes:
-        sessions: the start of each, in order.
-        stops: of the sessions that ended cleanly, in order.
-        attempts: in the order in which they began.
-        lost: attempts that ended without a record, in the order in which they were noticed.
-        snapshots: that were announced, in order.
-        records: by individual, in the order in which they finished.
-        stopped: how the run stands stopped; None while a session runs, or after one that was killed.
+        sessions: starts of sessions, in order.
+        stops: ends of the sessions that ended cleanly, in order.
+        attempts: attempts, in the order in which they began.
+        lost: attempts that ended without a record, in the order in which this was noticed.
+        snapshots: announced snapshots, in order.
+        records: records by individual, in the order in which they finished.
+        stopped: end of the last session; None while it runs, or if it was killed.
     """
 
     sessions: tuple[Start, ...] = ()
@@ -162,14 +162,14 @@ class JournalContent:
 
 
 class JournalError(ValueError):
-    """The journal is not what a run wrote; the message says where and what to do."""
+    """The journal differs from what the run wrote; the message says where and what to do."""
 
 
 class Journal:
-    """The journal open for writing; there is one writer, the holder of the work folder's lock."""
+    """A journal open for writing. Its only writer holds the lock of the work folder."""
 
     def __init__(self, path: Path) -> None:
-        """Opens a journal, creating it where there is none, and cuts a torn last line off."""
+        """Opens or creates a journal, and cuts off an incomplete last line."""
         _, intact = _read(path) if path.exists() else ([], 0)
         self._file = open(path, "ab", buffering=0)  # noqa: SIM115 - open as long as the run
         self._length = intact
@@ -177,14 +177,15 @@ class Journal:
         if self._file.tell() > intact:
             self._file.truncate(intact)
             os.fsync(self._file.fileno())
-        force(path.parent)  # Of a new file, its name.
+        force(path.parent)  # The entry of a new file must be durable too.
 
     def append(self, entries: Iterable[Entry]) -> None:
-        """Writes entries and returns when they are durable; several share one write to disk. Threads may call it.
+        """Appends entries in one write and returns when they are durable. Threads may share it.
+
+        If an error or a signal interrupts the write, the journal is as before.
 
         Raises:
-            OSError: if they cannot be written (a full disk, say); the journal is then as it was before, as it is where
-                a signal interrupts the writing.
+            OSError: if the entries cannot be written, for example on a full disk.
         """
         entries = list(entries)
         lines = b"".join(map(_line, entries))
@@ -198,7 +199,7 @@ class Journal:
                 os.fsync(self._file.fileno())
                 self._length += len(lines)
             except BaseException:
-                self._file.truncate(self._length)  # Nothing may ever follow a torn line.
+                self._file.truncate(self._length)  # No line may follow an incomplete one.
                 raise
             kill_point(f"after {write}")
 
@@ -216,12 +217,12 @@ class Journal:
 
 
 def read_journal(path: Path) -> JournalContent:
-    """Returns what a journal holds, nothing where there is none.
+    """Returns the content of a journal, empty if there is no file.
 
-    A torn last line, such as a live run or a crash may leave, is skipped.
+    An incomplete last line, as a running session or a crash may leave it, is ignored.
 
     Raises:
-        JournalError: if any other line is not what was written, or an individual stands twice.
+        JournalError: if another line differs from what was written, or an individual has two records.
     """
     entries, _ = _read(path) if path.exists() else ([], 0)
     records: dict[int, Record] = {}
@@ -244,16 +245,16 @@ def read_journal(path: Path) -> JournalContent:
 def next_told(
     state: EvolutionState, records: Mapping[int, Record], wall_clock: bool, order: Sequence[int] = ()
 ) -> int | None:
-    """Returns the individual whose outcome is told next, None while it has not finished.
+    """Returns the id of the individual whose outcome is told next, None if it has not finished yet.
 
-    On the virtual clock that is the birth due first; in wall-clock mode the first of the journal that was not told, so
-    that the journal replays the run; while a replay's order lasts, what stands in it.
+    On the virtual clock it is the birth due first. In wall-clock mode it is the first record that was not told, so that
+    the journal reproduces the run. In a replay, `order` decides first.
 
     Args:
-        state: of the evolution, asked for births.
-        records: of individuals that were not told, in the order in which they finished.
+        state: state of the evolution after `ask`.
+        records: records of individuals that were not told, in the order in which they finished.
         wall_clock: the run's setting.
-        order: individuals in the order in which the run that this one replays told them.
+        order: ids in the order of events of the run that is replayed; empty if this is no replay.
     """
     if state.events < len(order):
         told = order[state.events]
@@ -265,7 +266,7 @@ def next_told(
 
 
 def _read(path: Path) -> tuple[list[Entry], int]:
-    """Returns the entries, and the number of bytes up to the end of the last whole line."""
+    """Returns the entries, and the number of bytes up to the end of the last complete line."""
     data = path.read_bytes()
     intact = data.rfind(b"\n") + 1
     entries = []
@@ -282,21 +283,21 @@ def _read(path: Path) -> tuple[list[Entry], int]:
 _CHECKSUM = b', "checksum": '
 
 
-# What is nested is a dataclass as well. `dataclasses.asdict` would take a tenth of the host's time.
+# Encode nested dataclasses with `vars`: `dataclasses.asdict` would take a tenth of the host's time.
 _to_text = json.JSONEncoder(default=vars).encode
 
 
 def _line(entry: Entry) -> bytes:
-    """Returns an entry as a line, with the checksum of its text as the last field."""
+    """Returns an entry as a line of JSON whose last field is the checksum of the rest."""
     text = _to_text({"kind": type(entry).__name__.lower(), **vars(entry)}).encode()
     return b"%b%b%d}\n" % (text[:-1], _CHECKSUM, zlib.crc32(text))
 
 
 def _checked(line: bytes) -> dict[str, Any]:
-    """Returns the object of a line but for the checksum, with which its text must agree."""
+    """Returns the fields of a line without the checksum; raises `ValueError` if it does not match."""
     text, _, checksum = line.rpartition(_CHECKSUM)
     if checksum != b"%d}" % zlib.crc32(text + b"}"):
-        raise ValueError("its checksum does not agree")
+        raise ValueError("its checksum does not match")
     fields: dict[str, Any] = json.loads(text + b"}")
     return fields
 

@@ -1,4 +1,4 @@
-"""The machine that trains, as far as it may shape a result's last bits: a part of the manifest."""
+"""The machine that trains, as far as it may affect the last bits of a result. The manifest holds it."""
 
 import dataclasses
 import importlib.metadata
@@ -10,20 +10,20 @@ _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 @dataclass(frozen=True)
 class Machine:
-    """What may shape the last bits of a result, beside settings and data.
+    """All that may affect the last bits of a result, beside settings and data.
 
     Attributes:
-        packages: versions of the packages that compute, by name.
-        platform: of the devices: cpu, gpu, tpu.
-        device: the kind of the devices, in their maker's words.
-        runtime: version of what runs programs on the devices, the driver's included; JAX's own on CPU.
+        packages: versions of the numerical packages, by name.
+        platform: platform of the devices: cpu, gpu, tpu.
+        device: kind of the devices, as JAX names it.
+        runtime: version of the runtime on the devices, including the driver; JAX's own on CPU.
         devices_per_lane: devices that share the training of an individual.
         processor: architecture of the host's processor.
         vectors: the processor's vector instruction sets, sorted. XLA and NumPy compute with them.
-        xla_flags: in their order.
-        thread_pool: threads of XLA's pool on CPU, which share a single operation. That is all that the number of cores
-            can change: one thread if jaxevo prepared the process, whatever the number of cores and lanes. Virtual
-            devices add threads to the pool, which operations do not use. None on accelerators, which compute alone.
+        xla_flags: XLA flags, in order.
+        thread_pool: threads of XLA's pool on CPU, which share a single operation. Through it alone the number of cores
+            affects a result; it is one thread if jaxevo prepared the process, for any number of cores and lanes.
+            Virtual devices add threads to the pool, which operations do not use. None on accelerators.
     """
 
     packages: dict[str, str]
@@ -37,7 +37,7 @@ class Machine:
     thread_pool: int | None
 
     def facts(self) -> dict[str, str | int | None]:
-        """Returns each fact under the name that a user knows it by."""
+        """Returns all facts by the names that users read."""
         return {
             **self.packages,
             "platform": self.platform,
@@ -52,12 +52,12 @@ class Machine:
 
 
 def software_versions() -> dict[str, str]:
-    """Returns the versions of the packages that shape a result."""
+    """Returns the versions of the numerical packages, by name."""
     return {name: importlib.metadata.version(name) for name in _PACKAGES}
 
 
 def differences(here: Machine, began: Machine) -> list[str]:
-    """Returns, for each fact that differs from where a run began, the beginning of a sentence."""
+    """Returns the beginning of a sentence for each fact that differs from the machine that began a run."""
     facts, before = here.facts(), began.facts()
     return [
         f"{name} is {facts.get(name)!r}, but was {before.get(name)!r}"
@@ -67,7 +67,7 @@ def differences(here: Machine, began: Machine) -> list[str]:
 
 
 def machine_from_json(fields: Any) -> Machine:
-    """Returns the machine that `dataclasses.asdict` wrote.
+    """Returns the machine that `dataclasses.asdict` serialised.
 
     Raises:
         ValueError: if a field is missing, unknown, or of another type.

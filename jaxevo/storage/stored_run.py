@@ -1,4 +1,4 @@
-"""A run as its folder holds it, and the folder open for its one writer."""
+"""A run as stored in its work folder, and its only writer."""
 
 import contextlib
 from collections.abc import Iterable
@@ -16,13 +16,13 @@ from jaxevo.storage.workdir import Manifest, Workdir, weight_names
 
 @dataclass(frozen=True)
 class StoredRun:
-    """What sessions left in a work folder.
+    """A run as earlier sessions left it in its work folder.
 
     Attributes:
-        workdir: where it lies.
-        manifest: what the run is.
-        content: of the journal.
-        state: of the last snapshot, None where there is none.
+        workdir: the work folder.
+        manifest: the manifest.
+        content: content of the journal.
+        state: state of the last snapshot, None if there is none.
     """
 
     workdir: Workdir
@@ -32,16 +32,16 @@ class StoredRun:
 
     @property
     def space(self) -> SearchSpace[Any]:
-        """Whose genotypes evolve."""
+        """The search space of the run."""
         return space_from(self.manifest.settings)
 
 
 def read_stored_run(workdir: Workdir, manifest: Manifest) -> StoredRun:
-    """Reads a run that is to go on; changes nothing.
+    """Reads a run to resume; changes nothing.
 
     Raises:
-        WorkdirError: where the parts of the folder do not belong together.
-        JournalError: where the journal is damaged.
+        WorkdirError: if the parts of the folder do not belong together.
+        JournalError: if the journal is damaged.
     """
     content = read_journal(workdir.journal)
     state = load_latest_snapshot(workdir.snapshots, manifest)
@@ -51,21 +51,21 @@ def read_stored_run(workdir: Workdir, manifest: Manifest) -> StoredRun:
 
 
 class RunWriter:
-    """Writes a session's part of a run; its folder's lock must be held.
+    """The writer of a session; requires the lock of the work folder.
 
-    The order of writing makes a run survive a crash at any moment: weights are committed, then the journal's record is
-    forced to disk, and only then may an outcome be told and anything that follows from it be begun.
+    The order of writing lets a run survive a crash at any moment: first the weights are committed, then the record is
+    forced to disk, and only then may the outcome be told and anything that depends on it start.
 
     Attributes:
-        journal: open for writing.
+        journal: the journal, open for writing.
     """
 
     def __init__(self, run: StoredRun, events_a_snapshot: int) -> None:
-        """Opens journal and snapshots, and removes unfinished trainings that nothing can go on from.
+        """Opens journal and snapshots, and removes training checkpoints that are of no more use.
 
         Args:
-            run: whose folder it is.
-            events_a_snapshot: told events between two snapshots.
+            run: the stored run.
+            events_a_snapshot: events between two snapshots.
         """
         self.journal = Journal(run.workdir.journal)
         self._snapshots = SnapshotStore(run.workdir.snapshots, run.space)
@@ -75,19 +75,19 @@ class RunWriter:
         self._events_a_snapshot = events_a_snapshot
         self._weights = run.workdir.weights
         self._present = dict.fromkeys(weight_names(self._weights))
-        run.workdir.result.unlink(missing_ok=True)  # It will be of another event.
+        run.workdir.result.unlink(missing_ok=True)  # It would be out of date.
 
     @property
     def weights_kept(self) -> int:
-        """Number of weights in the folder, unfinished attempts left out."""
+        """Number of weights in the folder, without those of unfinished attempts."""
         return len(self._present)
 
     def first_step(self, birth_id: int) -> int:
-        """Returns the step that the training of a birth can go on from, 0 without a checkpoint."""
+        """Returns the step from which the training of a birth can continue, 0 without a checkpoint."""
         return self._trainings.last_step(birth_id)
 
     def keep(self, records: list[Record]) -> None:
-        """Makes records durable; only then may they be told."""
+        """Makes records durable; only then may their outcomes be told."""
         if not records:
             return
         self.journal.append(records)
@@ -99,19 +99,19 @@ class RunWriter:
     def told(self, state: EvolutionState) -> None:
         """Saves a snapshot of the state after an event, if one is due.
 
-        The journal holds its fingerprint first: a snapshot of another run is noticed by it.
+        The journal gets its fingerprint first, by which a snapshot of another run is detected.
         """
         if state.events % self._events_a_snapshot == 0:
             self.journal.append([Snapshot(state.events, state.fingerprint)])
             self.snapshot(state)
 
     def snapshot(self, state: EvolutionState) -> None:
-        """Saves a state whose fingerprint the journal holds; told events then need not be told again."""
+        """Saves a state whose fingerprint is in the journal, so that a resumed run need not tell its events again."""
         self._snapshots.save(state)
 
     def remove_all_but(self, needed: Iterable[str | None]) -> None:
-        """Removes the weights that nobody needs any more."""
-        # Weights of trainings that are just being saved are not among the present ones yet.
+        """Removes all weights but those in `needed`."""
+        # `_present` omits weights that a lane is still saving, so they are safe.
         kept = set(needed)
         unneeded = [name for name in self._present if name not in kept]
         remove_weights(self._weights, unneeded)
@@ -128,5 +128,5 @@ class RunWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Closes it."""
+        """Closes journal and snapshots."""
         self.close()

@@ -1,4 +1,4 @@
-"""The work folder of a run: where things lie, who may write, and the manifest that says what the run is."""
+"""The work folder of a run: its paths, its lock, and its manifest."""
 
 import contextlib
 import dataclasses
@@ -22,13 +22,13 @@ FORMAT = 4
 
 _WEIGHTS_NAME = re.compile(r"(\d{6,})-(\d+)")
 
-# What the system says where something cannot be written, and what helps.
+# Remedies by the error code of a failed write.
 _REMEDIES = {
     errno.ENOSPC: "free some space there",
     errno.EDQUOT: "free some space there, or have the quota raised",
     errno.EFBIG: "raise the limit on the size of files (ulimit -f)",
     errno.EROFS: "mount it for writing",
-    errno.EACCES: "see to its permissions",
+    errno.EACCES: "correct its permissions",
 }
 
 
@@ -38,56 +38,56 @@ class WorkdirError(ValueError):
 
 @dataclass(frozen=True)
 class Workdir:
-    """The paths of a run."""
+    """The paths in a work folder."""
 
     path: Path
 
     @property
     def manifest(self) -> Path:
-        """Settings, versions, device and data of the run."""
+        """The manifest: settings, limits, data and machine."""
         return self.path / "manifest.json"
 
     @property
     def journal(self) -> Path:
-        """Every finished individual."""
+        """The journal."""
         return self.path / "journal.jsonl"
 
     @property
     def snapshots(self) -> Path:
-        """The last evolution states."""
+        """The last snapshots."""
         return self.path / "snapshots"
 
     @property
     def weights(self) -> Path:
-        """Trained weights, one folder an attempt."""
+        """Trained weights, one folder per attempt."""
         return self.path / "weights"
 
     @property
     def training(self) -> Path:
-        """What long trainings that have not finished have come to."""
+        """Checkpoints of unfinished trainings."""
         return self.path / "training"
 
     @property
     def result(self) -> Path:
-        """The summary of the finished run."""
+        """The result of the stopped run."""
         return self.path / "result.json"
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a run is, written once.
+    """The manifest of a run, written once at its start.
 
     Attributes:
-        settings: all that shapes the result.
-        limits: where the run was to end when it began.
+        settings: settings, which determine the result.
+        limits: limits of the first session.
         data_fingerprint: sha256 of images, labels and class names.
         image_shape: height, width, channels.
-        class_names: of the classes, by label.
-        mean: of the training pixels in [0, 1], by channel; networks see normalised images.
-        deviation: their standard deviation, by channel.
-        validation_images: images in the validation split.
-        machine: what else may shape the last bits.
-        order: where this run replays another, the individuals in the order in which that one told them.
+        class_names: names of the classes, by label.
+        mean: mean of the training pixels scaled to [0, 1], by channel, to normalise images.
+        deviation: standard deviation of the same, by channel.
+        validation_images: number of images in the validation split.
+        machine: machine that began the run, which may affect the last bits.
+        order: in a replay, the individuals in the order of events of the replayed run; empty otherwise.
     """
 
     settings: Settings
@@ -103,57 +103,57 @@ class Manifest:
 
 
 def weights_name(birth_id: int, attempt: int) -> str:
-    """Returns the name of the weights that an attempt at a birth leaves."""
+    """Returns the name of the weights of an attempt at a birth."""
     return f"{birth_id:06d}-{attempt}"
 
 
 def attempted(name: str) -> tuple[int, int] | None:
-    """Returns the birth and the number of the attempt that weights are of, None where the name is no weights'."""
+    """Returns the birth id and attempt number in the name of weights, None if it is no such name."""
     found = _WEIGHTS_NAME.fullmatch(name)
     return (int(found[1]), int(found[2])) if found else None
 
 
 def weight_names(folder: Path) -> list[str]:
-    """Returns the names of all weights in a folder, whole or not, sorted."""
+    """Returns the sorted names of all weights in a folder, complete or not."""
     return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
 
 
 def check_path(text: str) -> Path:
-    """Returns a work folder's path; raises `WorkdirError` for what is no path of a POSIX file system."""
+    """Returns the path of a work folder; raises `WorkdirError` unless it is one of a POSIX file system."""
     if "://" in text:
         raise WorkdirError(
-            f"workdir is {text!r}, but must be a folder of a POSIX file system (a local or mounted one): the lock and "
-            "the durable journal need it"
+            f"workdir is {text!r}, but must be a folder in a POSIX file system, local or mounted: the lock and the "
+            "durable journal need it"
         )
     return Path(text)
 
 
 def check_new(path: Path) -> None:
-    """Raises `WorkdirError` where a new run cannot be put into a folder."""
+    """Raises `WorkdirError` if a folder cannot take a new run."""
     if (path / "manifest.json").exists():
         raise WorkdirError(
-            f"workdir {path} holds a run already: go on with it by 'jaxevo resume {path}', or choose another folder"
+            f"workdir {path} holds a run already: resume it with 'jaxevo resume {path}', or choose another folder"
         )
     if path.exists() and not path.is_dir():
         raise WorkdirError(f"workdir {path} is a file, but must be a folder: choose another path")
-    # What a run that was killed before it began may have left does not count.
+    # A run that was killed before it began may have left these.
     if path.exists() and {child.name for child in path.iterdir()} - {"lock", "manifest.tmp"}:
         raise WorkdirError(f"workdir {path} exists and is not empty, but holds no run: choose another folder")
 
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Holds the work folder for one writer.
+    """Locks the work folder for one writer.
 
     Raises:
-        WorkdirError: if another process holds it.
+        WorkdirError: if another process has locked the folder, or it cannot be written.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
         raise WorkdirError(
-            f"workdir {path} cannot be written ({error.strerror}): see to that, or choose another folder"
+            f"workdir {path} cannot be written ({error.strerror}): correct that, or choose another folder"
         ) from error
     try:
         try:
@@ -170,9 +170,9 @@ def locked(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def writing_explained(path: Path) -> Iterator[None]:
-    """Says what to do where a run cannot be written on: its disk is full, or became read-only.
+    """Explains why the work folder cannot be written, such as a full or read-only disk, and what to do.
 
-    Orbax and TensorStore raise errors of several kinds then; the system's own words are in all of them.
+    Orbax and TensorStore raise several types of errors; all of them contain the system's message.
 
     Raises:
         WorkdirError: in place of such an error.
@@ -184,24 +184,24 @@ def writing_explained(path: Path) -> Iterator[None]:
             words = os.strerror(number)
             if words in str(error):
                 begun = (path / "manifest.json").exists()
-                then = f"and go on with 'jaxevo resume {path}'" if begun else "or choose another folder"
+                then = f"and resume with 'jaxevo resume {path}'" if begun else "or choose another folder"
                 raise WorkdirError(
-                    f"workdir {path} cannot be written ({words}): {remedy}, {then}. What had finished is kept"
+                    f"workdir {path} cannot be written ({words}): {remedy}, {then}. Finished individuals are kept"
                 ) from error
         raise
 
 
 def write_manifest(workdir: Workdir, manifest: Manifest) -> None:
-    """Writes the manifest of a new run, in one rename."""
+    """Writes the manifest of a new run, atomically."""
     write_json(workdir.manifest, {"format": FORMAT, **dataclasses.asdict(manifest)})
-    force(workdir.path.absolute().parent)  # The run's folder may be as new.
+    force(workdir.path.absolute().parent)  # The work folder may be new too.
 
 
 def read_manifest(workdir: Workdir) -> Manifest:
-    """Returns the manifest.
+    """Returns the manifest of a work folder.
 
     Raises:
-        WorkdirError: if there is none, it is damaged, or of another format.
+        WorkdirError: if the manifest is missing, damaged, or of another format.
     """
     path = workdir.manifest
     if not path.exists():
@@ -220,7 +220,7 @@ def read_manifest(workdir: Workdir) -> Manifest:
         settings = settings_from_json(fields.pop("settings"))
         limits = Limits(**fields.pop("limits"))
         machine = machine_from_json(fields.pop("machine"))
-        # JSON knows no tuples.
+        # JSON has no tuples.
         facts: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
         }
@@ -230,17 +230,17 @@ def read_manifest(workdir: Workdir) -> Manifest:
 
 
 def manifest_sha256(workdir: Workdir) -> str:
-    """Returns the hash of the manifest, as it stands in its file."""
+    """Returns the sha256 of the manifest file."""
     return hashlib.sha256(workdir.manifest.read_bytes()).hexdigest()
 
 
 def recorded_execution(manifest: Manifest) -> Execution:
-    """Returns what trains one individual after the other with the bits that a run began with."""
+    """Returns an execution that trains one individual at a time, bit for bit as the run did."""
     return Execution(lanes=1, devices_per_lane=manifest.machine.devices_per_lane)
 
 
 def write_json(path: Path, fields: dict[str, Any]) -> None:
-    """Writes a JSON file so that a reader finds either the old one or the whole new one."""
+    """Writes a JSON file atomically: a reader sees either the old file or the complete new one."""
     temporary = path.with_suffix(".tmp")
     with open(temporary, "w", encoding="utf-8") as file:
         json.dump(fields, file, indent=2)

@@ -166,7 +166,7 @@ def test_of_the_dead_nothing_can_be_exported(run_path, tmp_path, capsys):
     dead = next(number for number in run.history["id"] if number not in kept)
     assert main(["export", str(run_path), str(tmp_path / "network"), "--individual", str(dead)]) == 2
     error = capsys.readouterr().err
-    assert f"individual {dead} lives no more" in error
+    assert f"individual {dead} is dead" in error
     assert "missing" not in error
     assert list(tmp_path.iterdir()) == []
 

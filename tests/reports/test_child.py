@@ -78,7 +78,7 @@ def test_what_the_child_prints_is_seen(ended):
 
 def test_errors_are_the_sentence_and_nothing_else(ended):
     folder, _, said = ended
-    assert said["value"].startswith(f"workdir {folder / 'run'} holds a run already: go on with it by")
+    assert said["value"].startswith(f"workdir {folder / 'run'} holds a run already: resume it with")
     assert said["data"].startswith("dataset: 'cifra10' is neither an embedded set")
     assert said["limit"].startswith("max_individual: no such setting; there are checkpoint_seconds, ")
 
@@ -86,7 +86,7 @@ def test_errors_are_the_sentence_and_nothing_else(ended):
 def test_a_signal_is_handed_on_and_the_message_says_how_to_go_on(ended):
     folder, _, said = ended
     assert said["stopped"] == (
-        f"Stopped; nothing that had finished is lost. To go on with: jaxevo resume {folder / 'run'}"
+        f"Stopped; finished individuals are kept. To resume: jaxevo resume {folder / 'run'}"
     )
 
 

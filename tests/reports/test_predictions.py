@@ -140,7 +140,7 @@ def test_weights_that_went_after_the_run_was_opened_are_said_to_be_gone(run, tmp
     after = jaxevo.open(path)
     kept = {one.id for one in (*after.population, after.best.individual)}
     gone = next(one for one in before.population if one.id not in kept)
-    with pytest.raises(ValueError, match=f"individual {gone.id} lives no more"):
+    with pytest.raises(ValueError, match=f"individual {gone.id} is dead"):
         before.network(gone).predict(np.zeros((1, 8, 8, 1), np.uint8))
     living = next(one for one in after.population if one.weights is not None)
     shutil.rmtree(path / "weights" / living.weights)

@@ -127,7 +127,7 @@ def test_a_cut_journal_is_found(copied):
 
 def test_an_altered_setting_is_found(copied):
     rewrite_manifest(copied, lambda fields: fields["settings"].update(seed=fields["settings"]["seed"] + 1))
-    assert any("is not what evolution decides" in finding for finding in verify(copied))
+    assert any("is not what the evolution decides" in finding for finding in verify(copied))
 
 
 def test_a_consistent_forgery_is_found_by_training_again(tmp_path):

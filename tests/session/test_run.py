@@ -146,7 +146,7 @@ def test_wall_clock_mode_tells_in_the_journals_order_and_resumes(tmp_path):
 
 
 def test_a_run_in_a_folder_that_holds_one_is_refused(finished):
-    with pytest.raises(WorkdirError, match=r"holds a run already: go on with it by 'jaxevo resume"):
+    with pytest.raises(WorkdirError, match=r"holds a run already: resume it with 'jaxevo resume"):
         start(finished, EVENTS)
 
 

@@ -165,7 +165,7 @@ def test_a_signal_while_a_run_is_taken_up_again_says_how_to_go_on(tmp_path):
     assert begun.returncode == 0, begun.stderr
     ended = script(LOADING, "resume", path, "--max-individuals", 5)
     assert (ended.returncode, ended.stderr) == (130, "")
-    assert ended.stdout.splitlines()[-1].endswith(f"To go on with: jaxevo resume '{path}'")
+    assert ended.stdout.splitlines()[-1].endswith(f"To resume: jaxevo resume '{path}'")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
@@ -178,7 +178,7 @@ def test_a_run_stops_cleanly_and_says_how_to_go_on(tmp_path, number):
         process.send_signal(number)
         output, errors = process.communicate(timeout=30)
     assert (process.returncode, errors) == (130, "")
-    assert output.splitlines()[-1].endswith(f"To go on with: jaxevo resume {path}")
+    assert output.splitlines()[-1].endswith(f"To resume: jaxevo resume {path}")
     (stop,) = journal_lines(path, "stop")
     assert stop["reason"] == "interrupted"
     run = package.open(path)

@@ -58,7 +58,8 @@ def test_the_untouched_run_goes_on(copied):
 
 def test_a_lost_journal_is_refused(copied):
     (copied / "journal.jsonl").unlink()
-    refused(copied, r"the snapshot .*14 is not of the run that .*journal.jsonl holds, or the journal lacks its end")
+    sentence = r"the snapshot .*14 does not belong to the run in .*journal.jsonl, or the end of the journal is missing"
+    refused(copied, sentence)
 
 
 def test_a_lost_journal_is_refused_where_the_snapshots_are_lost_too(copied):
@@ -71,7 +72,7 @@ def test_a_lost_journal_is_refused_where_the_snapshots_are_lost_too(copied):
 def test_a_journal_that_lacks_its_end_is_refused(copied, kept):
     journal = copied / "journal.jsonl"
     journal.write_text("".join(journal.read_text().splitlines(keepends=True)[:kept]))
-    refused(copied, "the journal lacks its end")
+    refused(copied, "the end of the journal is missing")
 
 
 @pytest.mark.parametrize("part", ["snapshots", "journal.jsonl", "weights"])
@@ -103,8 +104,8 @@ def test_an_altered_manifest_is_refused(copied, change):
     fields = json.loads((copied / "manifest.json").read_text())
     change(fields)
     (copied / "manifest.json").write_text(json.dumps(fields))
-    refused(copied, r"manifest.json is not the one that the run was begun with")
-    with pytest.raises(WorkdirError, match="is not the one that the run was begun with"):
+    refused(copied, r"manifest.json is not the one that the run began with")
+    with pytest.raises(WorkdirError, match="is not the one that the run began with"):
         package.open(copied)
 
 
@@ -176,7 +177,7 @@ def test_an_altered_fitness_that_no_birth_follows_from_is_refused_too(copied, tm
     last = list(package.open(copied).history["id"])[-1]
     place = [line["outcome"]["id"] for line in journal_lines(copied, "record")].index(last)
     alter_fitness(copied, place)
-    read_by_all(copied, tmp_path, f"the fingerprint after {EVENTS} events is .*, but another is noted")
+    read_by_all(copied, tmp_path, f"the fingerprint after {EVENTS} events is .*, but another is recorded")
 
 
 def test_a_run_is_not_read_by_another_algorithm(copied, tmp_path, monkeypatch):
@@ -186,12 +187,13 @@ def test_a_run_is_not_read_by_another_algorithm(copied, tmp_path, monkeypatch):
     monkeypatch.setattr(
         evolution, "keyed_generator", lambda seed, birth, purpose: drawn(seed + shift.get(purpose, 0), birth, purpose)
     )
-    read_by_all(copied, tmp_path, r"individual \d+ was trained as another one than evolution decides \(a child of")
+    sentence = r"individual \d+ was trained as another birth than the evolution decides \(a child of"
+    read_by_all(copied, tmp_path, sentence)
 
 
 def test_a_journal_without_one_of_its_records_is_not_read(copied, tmp_path):
     rewrite_journal(copied, lambda lines: lines.remove(journal_record(lines, 5)))
-    read_by_all(copied, tmp_path, "leads to .* events, but the run had 14: the journal lacks records")
+    read_by_all(copied, tmp_path, "leads to .* events, but the run had 14: records are missing")
 
 
 def journal_record(lines, place):
@@ -200,7 +202,7 @@ def journal_record(lines, place):
 
 def test_a_record_of_no_attempt_is_not_read(copied, tmp_path):
     rewrite_journal(copied, lambda lines: journal_record(lines, 5).update(attempt=9))
-    read_by_all(copied, tmp_path, r"individual \d+ has a record, but no attempt at its training")
+    read_by_all(copied, tmp_path, r"individual \d+ has a record, but no attempt: ")
 
 
 def test_an_earlier_moment_before_the_difference_is_read(copied):

@@ -1,1 +1,1 @@
-"""Training on the workers of a Ray cluster."""
+"""Execution on the workers of a Ray cluster."""

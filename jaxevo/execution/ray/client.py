@@ -1,6 +1,6 @@
-"""All that jaxevo asks of Ray: a cluster to connect to, its nodes, workers on them, and what these answer.
+"""Connect to a Ray cluster, list its nodes, start workers on them, and receive their answers.
 
-The one file that knows Ray. Ray starts processes and carries births and records; its own retries are off.
+Only this module uses Ray. Ray starts processes and transfers births and records; its own retries are off.
 """
 
 import contextlib
@@ -26,27 +26,27 @@ except ImportError as missing:
 
 _CONNECT_SECONDS = 2.0
 _FIRST_WORKER_SECONDS = 300.0
-# Nothing travels through Ray's object store; this is little more than the least that Ray takes.
+# Nothing goes through Ray's object store; this is little more than Ray's minimum.
 _OBJECT_STORE_BYTES = 100 * 2**20
 _ACCELERATORS = ("GPU", "TPU")
-# A worker takes births while another call waits for something to report.
+# A worker must receive births while another call waits for its report.
 _CALLS_AT_ONCE = 4
 
 _connected_here = False
 
 
 class WorkerLostError(Exception):
-    """A worker does not answer any more; the message says why."""
+    """A worker no longer answers; the message says why."""
 
 
 @dataclass(frozen=True)
 class Node:
-    """A machine of the cluster.
+    """A node of the cluster.
 
     Attributes:
-        id: Ray's name for it.
-        address: of its network interface.
-        resources: all that it has, used or not.
+        id: Ray's id of the node.
+        address: its network address.
+        resources: its total resources, used or not.
     """
 
     id: str
@@ -55,13 +55,13 @@ class Node:
 
 
 def connect(execution: Execution) -> None:
-    """Connects this process to the cluster, or starts a Ray on this machine; does nothing where Ray is on already.
+    """Connects this process to the cluster, or starts Ray on this machine; does nothing if already connected.
 
     Raises:
         ValueError: if no cluster answers.
     """
     global _connected_here
-    # The workers own the accelerators, be they of this machine; what the host computes itself, it does on CPU.
+    # The host computes on CPU and leaves accelerators, even those of this machine, to the workers.
     jax.config.update("jax_platforms", "cpu")
     if ray.is_initialized():
         return
@@ -77,13 +77,13 @@ def connect(execution: Execution) -> None:
             except (ConnectionError, ValueError, RuntimeError) as error:
                 raise ValueError(
                     f"ray_address is {execution.ray_address!r}, but no Ray cluster answers there ({error}): start one "
-                    "by 'ray start --head' on this machine, or leave the address out"
+                    "with 'ray start --head' on this machine, or omit the address"
                 ) from error
     _connected_here = True
 
 
 def disconnect() -> None:
-    """Leaves the cluster, and ends the Ray that `connect` started; leaves a connection that it found alone."""
+    """Disconnects from the cluster and stops a Ray that `connect` started; keeps an earlier connection."""
     global _connected_here
     if _connected_here:
         ray.shutdown()
@@ -91,10 +91,10 @@ def disconnect() -> None:
 
 
 def describe_cluster(execution: Execution) -> Machine:
-    """Returns the machine that a new run's manifest is to hold: that of a worker, on a node with most accelerators.
+    """Returns the machine for the manifest of a new run: that of a worker on the node with the most accelerators.
 
     Raises:
-        ValueError: if no node has what a worker asks for, or none is free.
+        ValueError: if no node has the resources of a worker, or none is free.
     """
     connect(execution)
     nodes = [node for node in living_nodes() if most_workers(node, execution) > 0]
@@ -108,15 +108,15 @@ def describe_cluster(execution: Execution) -> Machine:
         return ray.get(actor.describe.remote(), timeout=_FIRST_WORKER_SECONDS)
     except ray.exceptions.GetTimeoutError as error:
         raise ValueError(
-            f"no worker started on {node.address} within {_FIRST_WORKER_SECONDS:.0f} seconds, probably since what it "
-            "asks for is in use: see 'ray status'"
+            f"no worker started on {node.address} within {_FIRST_WORKER_SECONDS:.0f} seconds, probably because its "
+            "resources are in use: see 'ray status'"
         ) from error
     finally:
         ray.kill(actor)
 
 
 def head_answers() -> bool:
-    """Returns whether the cluster's head is there. Ray's own calls would wait for it, and then end this process."""
+    """Returns True if the cluster's head answers. Ray's own calls would wait for it and then end this process."""
     if not ray.is_initialized():
         return False
     host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
@@ -128,14 +128,14 @@ def head_answers() -> bool:
 
 
 def living_nodes() -> list[Node]:
-    """Returns the nodes that the cluster has now."""
+    """Returns the current nodes of the cluster."""
     return [
         Node(node["NodeID"], node["NodeManagerAddress"], node["Resources"]) for node in ray.nodes() if node["Alive"]
     ]
 
 
 def most_workers(node: Node, execution: Execution) -> int:
-    """Returns how many workers a node has room for."""
+    """Returns the number of workers that fit on a node."""
     return int(min(node.resources.get(name, 0.0) / amount for name, amount in _wanted(node, execution).items()))
 
 
@@ -158,14 +158,14 @@ def start_worker(node: Node, execution: Execution) -> Any:
 
 
 def ready(answers: Sequence[Any], timeout: float, at_least: int = 1) -> list[Any]:
-    """Returns those of the answers that are there, once `at_least` so many are, or after `timeout` seconds."""
+    """Waits for `at_least` answers, or `timeout` seconds, and returns those that have arrived."""
     ray.wait(list(answers), num_returns=at_least, timeout=timeout)
     there, _ = ray.wait(list(answers), num_returns=len(answers), timeout=0)
     return list(there)
 
 
 def answer_of(answer: Any) -> Any:
-    """Returns what a worker has answered; raises `WorkerLostError` where it failed, died, or cannot be reached."""
+    """Returns a worker's answer; raises `WorkerLostError` if the worker failed, died, or cannot be reached."""
     try:
         return ray.get(answer)
     except ray.exceptions.RayTaskError as error:
@@ -175,13 +175,13 @@ def answer_of(answer: Any) -> Any:
 
 
 def end_worker(actor: Any) -> None:
-    """Ends a worker's process; does nothing where the head is gone, for which Ray would wait."""
+    """Kills a worker; does nothing if the head is gone, because Ray would wait for it."""
     if head_answers():
         ray.kill(actor)
 
 
 def _wanted(node: Node, execution: Execution) -> dict[str, float]:
-    """Returns what a worker on a node asks for."""
+    """Returns the resources that a worker on a node asks for."""
     given = execution.resources()
     if given is None:
         given = {name: node.resources[name] for name in _ACCELERATORS if node.resources.get(name, 0.0) > 0}
@@ -190,9 +190,9 @@ def _wanted(node: Node, execution: Execution) -> dict[str, float]:
 
 @contextlib.contextmanager
 def _loopback_only() -> Iterator[None]:
-    """Keeps a Ray that starts meanwhile on the loopback interface: whoever reaches a Ray may run code with it.
+    """Restricts a Ray started inside to the loopback interface, because anyone who can reach Ray can run code.
 
-    The environment variable for that is read when Ray is imported, which may have been before.
+    Ray reads the environment variable for this on import, which may have happened before.
     """
     constants = ray._private.ray_constants
     before = constants.ENABLE_RAY_CLUSTER
@@ -205,7 +205,7 @@ def _loopback_only() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _own_signals() -> Iterator[None]:
-    """Keeps this process's handlers of signals: Ray would end it on SIGTERM."""
+    """Restores this process's signal handlers, because Ray's would end it on SIGTERM."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,8 +1,7 @@
-"""The workers of a cluster, as the host sees them.
+"""Train births on the workers of a cluster.
 
-The host decides everything: which birth goes to which worker, when one is given up, when another takes its place. A
-birth has one attempt alive at a time, and a worker that was given up is never listened to again: so no late answer can
-reach the run.
+The host decides everything: the worker of each birth, when to give a worker up, when to replace it. A birth has one
+live attempt at a time, and a worker that was given up is never heard again, so that no late answer reaches the run.
 """
 
 import contextlib
@@ -33,41 +32,41 @@ from jaxevo.spaces.large_scale.architecture import Architecture
 from jaxevo.storage.attempts import Attempts
 from jaxevo.storage.journal import Record
 
-# A worker compiles ahead what it holds, and its lanes do not wait for the host: two births a lane.
+# With two births per lane a worker compiles ahead, and its lanes need not wait for the host.
 _BIRTHS_A_LANE = 2
-# How often the nodes of the cluster are asked for.
+# Seconds between two queries for the nodes of the cluster.
 _NODES_SECONDS = 2.0
-# Ray ends the host's process, unasked, when its head was away for 60 seconds: before that the run ends by itself.
+# Ray kills the host's process after 60 seconds without a head, so the session must end earlier.
 _HEAD_SECONDS = 20.0
-# How often a worker that has nothing else to say gives a sign of life.
+# Seconds between two reports of a worker if no training finishes.
 _REPORT_SECONDS = 5.0
-# A node whose workers keep failing gets the next one after 1, 2, 4, ... seconds, at most so many.
+# A node whose workers keep failing gets the next one after 1, 2, 4, ... seconds, at most these.
 _LONGEST_PAUSE_SECONDS = 60.0
-# A worker that has not joined by then hangs, or waits for what others use: it is started anew.
+# A worker that has not joined by then hangs or waits for resources; it is replaced.
 _JOIN_SECONDS = 900.0
-# When the user is told that no worker has joined yet.
+# Seconds until the user is told that no worker has joined yet.
 _NOTICE_SECONDS = 60.0
-# A signal is to be answered within five seconds, of which a worker may take three (see LocalExecutor).
+# A signal must be answered within five seconds, of which a worker may take three (see `LocalExecutor`).
 _PATIENCE_SECONDS = 3.5
 
 
 class ClusterError(RuntimeError):
-    """The cluster cannot carry the run out; the message says why and what to do."""
+    """The cluster cannot carry out the run; the message says why and what to do."""
 
 
 @dataclasses.dataclass(eq=False)
 class _Hired:
-    """A worker that was started.
+    """A worker that the host started.
 
     Attributes:
         actor: Ray's handle.
-        node: where it runs.
-        answer: what it owes the host: to the assignment first, then its next report.
-        name: for the user.
-        heard: when it last answered, or was started, on the host's monotonic clock.
-        lanes: individuals that it trains at once, 0 until it has joined.
-        births: what it was sent and has not finished, with the numbers of the attempts.
-        architectures: what it was ever sent, and so has compiled.
+        node: node on which it runs.
+        answer: pending answer: to the assignment first, then its next report.
+        name: its name, for the user.
+        heard: time of its last answer, or of its start, on the host's monotonic clock.
+        lanes: number of its lanes, 0 until it has joined.
+        births: unfinished births that it was sent, with the numbers of their attempts.
+        architectures: all architectures that it was sent, and so has compiled.
     """
 
     actor: Any
@@ -81,7 +80,7 @@ class _Hired:
 
 
 class ClusterExecutor:
-    """Trains births on the workers of a Ray cluster."""
+    """An executor on the workers of a Ray cluster."""
 
     def __init__(
         self,
@@ -90,13 +89,13 @@ class ClusterExecutor:
         attempts: Attempts,
         notice: Callable[[str], None],
     ) -> None:
-        """Connects to the cluster, or starts a Ray on this machine. Workers are started by `finished`.
+        """Connects to the cluster, or starts Ray on this machine. `finished` starts the workers.
 
         Args:
-            assignment: what the workers must know of the session.
-            execution: where the cluster is, and what workers it is to have.
-            attempts: to begin trainings with.
-            notice: takes a sentence for the user.
+            assignment: facts about the session, for the workers.
+            execution: address of the cluster, number and resources of the workers.
+            attempts: makes attempts durable before trainings start.
+            notice: called with sentences for the user.
         """
         connect(execution)
         self._assignment = assignment
@@ -112,30 +111,30 @@ class ClusterExecutor:
         self._refused: dict[str, str] = {}
         self._failures: dict[str, int] = {}
         self._not_before: dict[str, float] = {}
-        # Several signs of life must fit into a lease.
+        # A lease must span several reports.
         self._report_seconds = min(_REPORT_SECONDS, self._execution.lease_seconds / 4)
 
     @property
     def lanes(self) -> int:
-        """Individuals that the workers that have joined train at once."""
+        """Number of lanes of all workers that have joined."""
         return sum(worker.lanes for worker in self._workers)
 
     @property
     def busy(self) -> bool:
-        """Returns False: compilations of the workers end with their processes."""
+        """False: the workers' compilations end with their processes."""
         return False
 
     def submit(self, births: Iterable[Birth]) -> None:
-        """Makes births available to the workers, which get them in due order."""
+        """Queues births for the workers, which get them in due order."""
         self._waiting = sorted((*self._waiting, *births), key=by_due)
         self._send_out()
 
     def finished(self, timeout: float) -> list[Record]:
-        """Returns the records of trainings that finished, waiting at most `timeout` seconds for the first.
+        """Returns the records of finished trainings, waiting at most `timeout` seconds for the first.
 
         Raises:
-            AttemptsError: for a birth whose training has killed its worker too often.
-            ClusterError: if no worker is like where the run began, or the cluster is gone.
+            AttemptsError: if the training of a birth has killed its worker too often.
+            ClusterError: if no worker equals the machine that began the run, or the cluster is gone.
         """
         if self._know_the_nodes():
             self._hire_where_needed()
@@ -148,11 +147,11 @@ class ClusterExecutor:
         return records
 
     def close(self) -> list[Record]:
-        """Drops the running trainings, ends the workers, and returns the records of those that finished meanwhile.
+        """Drops the running trainings, kills the workers, and returns the records of trainings that still finished.
 
-        A cluster that this process only connected to goes on without the workers.
+        A cluster that this process only connected to keeps running.
         """
-        if head_answers():  # Else Ray would wait for it.
+        if head_answers():  # Otherwise Ray would wait for it.
             self._records += self._last_words()
             for worker in list(self._workers):
                 self._end(worker)
@@ -161,7 +160,7 @@ class ClusterExecutor:
         return records
 
     def _last_words(self) -> list[Record]:
-        """Has the workers drop their trainings, and returns the records that they still had."""
+        """Makes the workers drop their trainings, and returns the records that they still had."""
         joined = [worker for worker in self._workers if worker.lanes]
         answers = [worker.actor.close.remote() for worker in joined] + [worker.answer for worker in joined]
         records: list[Record] = []
@@ -172,10 +171,10 @@ class ClusterExecutor:
         return records
 
     def _know_the_nodes(self) -> bool:
-        """Asks at times which nodes the cluster has; returns False where nobody answers, and no call may be made.
+        """Updates the nodes now and then; returns False if the head does not answer, so that Ray must not be called.
 
         Raises:
-            ClusterError: if nobody has answered for long.
+            ClusterError: if the head has not answered for too long.
         """
         now = time.monotonic()
         if now - self._nodes_asked >= _NODES_SECONDS:
@@ -184,23 +183,24 @@ class ClusterExecutor:
                 self._nodes_asked = self._head_answered = now
             elif now - self._head_answered > min(_HEAD_SECONDS, self._execution.lease_seconds):
                 raise ClusterError(
-                    "the head of the Ray cluster is gone: bring the cluster back, or leave it out, and go on by "
-                    "'jaxevo resume'. What had finished is kept"
+                    "the head of the Ray cluster is gone: restart the cluster, then resume with 'jaxevo resume', with "
+                    "or without it. Finished individuals are kept"
                 )
         return now - self._nodes_asked < _NODES_SECONDS
 
     def _hire_where_needed(self) -> None:
-        """Starts workers on nodes that joined, and in place of those that ended."""
+        """Starts workers on new nodes, and in place of lost ones."""
         for node in self._places():
             self._workers.append(self._hire(node))
         if not self._workers and self._nodes and all(node.id in self._refused for node in self._nodes):
             raise ClusterError(
-                f"no worker is like the machine that the run began on ({'; '.join(sorted(set(self._refused.values())))}"
-                "): go on with the run on such machines. What had finished is kept"
+                "no worker is like the machine that the run began on "
+                f"({'; '.join(sorted(set(self._refused.values())))}): resume the run on such machines. Finished "
+                "individuals are kept"
             )
 
     def _places(self) -> Iterator[Node]:
-        """Yields the node of every worker that is to be started now, the least crowded first."""
+        """Yields a node for each worker to start now, the least crowded node first."""
         wanted = self._execution.workers
         crowds = {node.id: sum(worker.node.id == node.id for worker in self._workers) for node in self._nodes}
         while wanted is None or sum(crowds.values()) < wanted:
@@ -223,7 +223,7 @@ class ClusterExecutor:
         return _Hired(actor, node, answer, f"a worker on {node.address}", time.monotonic())
 
     def _listen(self, timeout: float) -> None:
-        """Takes what workers have answered, waiting for the first answer."""
+        """Handles the answers of workers, waiting at most `timeout` seconds for the first."""
         owed = {worker.answer: worker for worker in self._workers}
         if not owed:
             time.sleep(timeout)
@@ -263,17 +263,17 @@ class ClusterExecutor:
             self._lose(worker, f"a training gave no sign of life for {report.silent_seconds:.0f} seconds")
 
     def _give_up_the_silent(self) -> None:
-        """Ends workers whose lease ran out: they hang, or cannot be reached."""
+        """Gives up workers whose lease ran out: they hang or cannot be reached."""
         now, lease = time.monotonic(), self._execution.lease_seconds
         for worker in list(self._workers):
             if now - worker.heard > (lease if worker.lanes else max(lease, _JOIN_SECONDS)):
                 self._lose(worker, f"it gave no sign of life for {now - worker.heard:.0f} seconds")
         if self.lanes == 0 and now > self._notice_due:
-            self._notice("no worker has joined yet: 'ray status' says what the cluster has, and what is in use")
+            self._notice("no worker has joined yet: 'ray status' shows what the cluster has and what is in use")
             self._notice_due = math.inf
 
     def _lose(self, worker: _Hired, reason: str) -> None:
-        """Counts a worker as dead: what it held is trained elsewhere, and another worker takes its place."""
+        """Gives a worker up: its births are trained elsewhere, and another worker takes its place."""
         self._notice(f"{worker.name}, is lost ({reason}): another takes its place")
         self._end(worker)
         for birth, number in worker.births.values():
@@ -287,10 +287,10 @@ class ClusterExecutor:
         end_worker(worker.actor)
 
     def _send_out(self) -> None:
-        """Sends waiting births, in due order, to workers that have room, once their attempts are durable."""
+        """Sends waiting births, in due order, to workers with room, once their attempts are durable."""
         sent: list[tuple[_Hired, Birth]] = []
-        # One whose training killed its worker before is trained alone, so that the next death blames no other: a worker
-        # is emptied for it.
+        # A birth whose training killed its worker before is trained alone, so that no other is blamed for the next
+        # death. A worker gets no new births until it is empty for it.
         emptied: set[_Hired] = set()
         loads = {worker: len(worker.births) for worker in self._workers if worker.lanes}
         for birth in self._waiting:
@@ -318,5 +318,5 @@ class ClusterExecutor:
 
 
 def _preference(worker: _Hired, load: int, compiled: Architecture) -> tuple[bool, bool, float]:
-    """Orders workers that hold `load` births for one more: a free lane first, then its program, then little load."""
+    """Returns a sort key of a worker for a birth: a free lane first, then a compiled program, then a small load."""
     return load >= worker.lanes, compiled not in worker.architectures, load / worker.lanes

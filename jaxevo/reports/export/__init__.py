@@ -1,7 +1,7 @@
-"""A network as a folder that works without jaxevo: readable Flax source with weights, and StableHLO.
+"""Export a network to a folder that works without jaxevo: readable Flax source with weights, and StableHLO.
 
-The source is what a person would write for this one architecture, so that it can be read, changed and trained
-on. The StableHLO needs nothing but JAX and FlatBuffers.
+The source looks as if written by hand for this one architecture, so that users can read it, change it and train it
+further. The StableHLO needs only JAX and FlatBuffers.
 """
 
 import json
@@ -33,17 +33,17 @@ def export_network(
     facts: Mapping[str, float | str],
     folder: Path,
 ) -> None:
-    """Writes a network as a folder that works without jaxevo; the folder is there as a whole or not at all.
+    """Exports a network to a folder that works without jaxevo, completely or not at all.
 
     Args:
-        genotype: of the network.
-        variables: its trained arrays.
-        manifest: of the run that it comes from: the images it takes, how they are normalised, the classes.
-        facts: what its README is to say of it, such as its accuracies, in this order.
-        folder: where to write; must not exist or be empty. Missing parents are made.
+        genotype: genotype of the network.
+        variables: its trained variables.
+        manifest: manifest of its run, for the image shape, the normalisation and the classes.
+        facts: facts for the README, such as accuracies, in order.
+        folder: target folder; must not exist or must be empty. Missing parents are created.
 
     Raises:
-        ValueError: if the folder holds something already or cannot be written.
+        ValueError: if the folder is not empty or cannot be written.
     """
     folder = folder.resolve()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -78,19 +78,19 @@ def _write(
         "README.md": readme_text(genotype, manifest, facts),
     }
     for name, text in texts.items():
-        # A fact may name a path that is no UTF-8.
+        # A fact may contain a path that is not valid UTF-8.
         (folder / name).write_text(text, encoding="utf-8", errors="backslashreplace")
     (folder / "network.stablehlo").write_bytes(_stablehlo(compiled, variables, manifest))
     save_tree(folder / "weights", variables)
 
 
 def _stablehlo(compiled: Architecture, variables: Variables, manifest: Manifest) -> bytes:
-    """Returns the serialized function from uint8 images [batch, height, width, channels] to logits."""
+    """Returns the serialised function from uint8 images [batch, height, width, channels] to logits."""
     phenotype = make_phenotype(compiled, len(manifest.class_names), manifest.settings)
     constants = variables, np.array(manifest.mean, np.float32), np.array(manifest.deviation, np.float32)
 
     def network(images: jax.Array) -> jax.Array:
-        # Without the barrier XLA would fold constants, and the last bits would not be those of the run.
+        # Without the barrier XLA would fold constants, which changes the last bits.
         arrays, mean, deviation = jax.lax.optimization_barrier(constants)
         normalised = (images.astype(jnp.float32) / 255.0 - mean) / deviation
         return phenotype.apply(arrays, normalised, train=False)

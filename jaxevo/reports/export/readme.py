@@ -1,4 +1,4 @@
-"""The README of an exported network; its code blocks are run by a test."""
+"""The README of an exported network; a test runs its code blocks."""
 
 import importlib.metadata
 import platform
@@ -13,22 +13,22 @@ from jaxevo.storage.machine import software_versions
 from jaxevo.storage.workdir import Manifest
 
 PLATFORMS = ("cpu", "cuda", "tpu")
-"""What the StableHLO runs on."""
+"""Platforms of the StableHLO."""
 
 _README = """\
 # An image classifier
 
-A network that jaxevo evolved. It takes uint8 images [batch, {image_shape}] as they are, normalises them
-itself, and tells {classes} classes apart. Both forms below work without jaxevo and give the same logits.
+A network evolved by jaxevo. It takes uint8 images [batch, {image_shape}], normalises them itself, and
+distinguishes {classes} classes. Both forms below work without jaxevo and give the same logits.
 {precision}
 
 {facts}
 
 ## Flax source and weights
 
-`network.py` is plain Flax, written for this one network: read it, change it, train it on. It needs `flax`,
-`orbax-checkpoint` and NumPy; run this in this folder, or put it on Python's path. Images of another type or shape are
-refused.
+`network.py` is plain Flax, written for this one network: read it, change it, train it further. It needs `flax`,
+`orbax-checkpoint` and NumPy. Run the code below in this folder, or add the folder to Python's path. Images of another
+type or shape raise an error.
 
 ```python
 import jax
@@ -40,7 +40,7 @@ logits = jax.jit(Network().apply)(load(), images)
 print(predict(images))
 ```
 
-A step of training, with `optax`:
+A training step, with `optax`:
 
 ```python
 import jax
@@ -95,7 +95,7 @@ print([class_names[label] for label in logits.argmax(axis=-1)])
 
 ## The network
 
-One line a layer; `genotype.json` holds the same for programs.
+One line per layer; `genotype.json` describes the same network for programs.
 
 ```text
 {description}
@@ -115,8 +115,8 @@ One line a layer; `genotype.json` holds the same for programs.
 _PRECISION = {
     "float32": "It computes in float32.",
     "bfloat16": (
-        "It computes in bfloat16, as it was trained: the two may differ in rounding. Its weights and statistics are\n"
-        "kept, and its logits given, in float32."
+        "It computes in bfloat16, as it was trained, so the two may differ in rounding. Its weights, statistics and\n"
+        "logits are float32."
     ),
 }
 
@@ -140,14 +140,14 @@ def readme_text(genotype: Genotype, manifest: Manifest, facts: Mapping[str, floa
 
 
 def _number(value: float | str) -> str:
-    """Returns a fact as text: whole numbers with commas, others to four digits."""
+    """Returns a fact as text: integers with commas, floats to four digits."""
     if isinstance(value, str):
         return value
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
 
 
 def _versions() -> dict[str, str]:
-    """Returns the versions of what writes an export; jaxevo's is known where it is installed."""
+    """Returns the versions of jaxevo, if installed, Python and the numerical packages."""
     try:
         own = importlib.metadata.version("jaxevo")
     except importlib.metadata.PackageNotFoundError:
