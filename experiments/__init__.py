@@ -1,1 +1,1 @@
-"""Experiments: one short config each, whose docstring is its lab note, run by one entry point."""
+"""Experiments: one short config each, with its lab note as docstring, and one entry point for all."""

@@ -1,6 +1,6 @@
 """Runs an experiment over several seeds and prints a table: `python -m experiments NAME --seeds 0 1 2 3 4`.
 
-A seed whose run is there already is gone on with, or only read where it is finished.
+If a seed has a run already, that run is resumed, or only read if it is finished.
 """
 
 import argparse
@@ -21,7 +21,7 @@ _ACCURACIES = ("initial_test", "best_validation", "best_test", "ensemble_test")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs what the arguments name; returns 0."""
+    """Runs the experiment that the arguments name; returns 0."""
     parser = argparse.ArgumentParser(prog="python -m experiments", description=__doc__)
     parser.add_argument("name", choices=names())
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4], help="default: 0 1 2 3 4")
@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def run_seed(experiment: Experiment, seed: int, path: Path, execution: Execution) -> dict[str, Any]:
-    """Evolves one seed, or goes on with it; returns its result, with the initial individuals' median test accuracy."""
+    """Begins or resumes one seed; returns its result, with the initial individuals' median test accuracy."""
     print(f"seed {seed} in {path}", flush=True)
     if (path / "manifest.json").exists():
         carry_out(Resume(path, execution, experiment.limits))
@@ -60,7 +60,7 @@ def run_seed(experiment: Experiment, seed: int, path: Path, execution: Execution
 def table(results: dict[int, dict[str, Any]]) -> str:
     """Returns a Markdown table of all seeds, with the median test accuracy below.
 
-    There is no accuracy if all trainings of a seed failed, or logits are not finite; either counts as 0 in the median.
+    A seed has no accuracy if all its trainings failed or its logits are not finite; it counts as 0 in the median.
     """
     rows = [
         "| seed | individuals | initial | validation | test | ensemble | parameters |",

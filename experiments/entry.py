@@ -1,4 +1,4 @@
-"""How an experiment's program begins and ends."""
+"""The beginning and the end of every program here."""
 
 import argparse
 import sys
@@ -11,14 +11,14 @@ from jaxevo.signals import INTERRUPTED_STATUS
 
 
 def program(module: str, about: str | None) -> argparse.ArgumentParser:
-    """Returns the parser of a program, `python -m MODULE`, whose help shows a docstring as it is written."""
+    """Returns the argument parser of `python -m MODULE`; its help shows `about` with its line breaks."""
     return argparse.ArgumentParser(
         prog=f"python -m {module}", description=about, formatter_class=argparse.RawDescriptionHelpFormatter
     )
 
 
 def exit_with(main: Callable[[], int]) -> NoReturn:
-    """Ends the process with what `main` returns, 130 on Ctrl-C, or the sentence of a user's error."""
+    """Exits with what `main` returns, with 130 on Ctrl-C, or with a message for a `ValueError`."""
     try:
         sys.exit(main())
     except KeyboardInterrupt:
@@ -28,6 +28,6 @@ def exit_with(main: Callable[[], int]) -> NoReturn:
 
 
 def prepare(execution: Execution | None = None) -> None:
-    """Has JAX start in this process as a run needs it; raises `RuntimeError` where it was loaded before."""
+    """Prepares this process for JAX as a run does; raises `RuntimeError` if JAX was loaded before."""
     if not prepare_process(execution):
-        raise RuntimeError("JAX was loaded before its settings were made: what is measured would be no run's")
+        raise RuntimeError("JAX was loaded before it was configured: the measurement would not be that of a run")

@@ -1,4 +1,4 @@
-"""What an experiment is."""
+"""An experiment, and how to find one by name."""
 
 import importlib
 import pkgutil
@@ -10,7 +10,7 @@ from jaxevo.settings import Limits, Settings
 
 @dataclass(frozen=True)
 class Experiment:
-    """Settings that several seeds share; the seed in `settings` is replaced by each in turn."""
+    """Settings and limits for several seeds; each seed in turn replaces that of `settings`."""
 
     settings: Settings
     limits: Limits

@@ -2,8 +2,8 @@
 
     python experiments/make_digits.py
 
-Writes the 1,797 images in scikit-learn's order, as grey levels 0 to 16, in an xz-compressed `.npz` file. Two runs give
-the same bytes.
+Writes the 1,797 images in scikit-learn's order, as grey levels 0 to 16, to an xz-compressed `.npz` file. The same
+bytes come out every time.
 """
 
 import argparse
@@ -17,7 +17,7 @@ OUTPUT = Path(__file__).parents[1] / "jaxevo" / "data" / "assets" / "digits.npz.
 
 
 def pack() -> bytes:
-    """Returns the packed data set. NumPy dates all members of an archive 1980, so equal images give equal bytes."""
+    """Returns the packed data set; equal images give equal bytes, since NumPy dates all members of an archive 1980."""
     from sklearn.datasets import load_digits
 
     levels, labels = load_digits(return_X_y=True)

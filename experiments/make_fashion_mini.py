@@ -3,8 +3,8 @@
     apt-get install dataset-fashion-mnist
     python experiments/make_fashion_mini.py
 
-Takes the first 600 train and the first 100 test images of each class, class after class in turn, and writes
-them as an xz-compressed `.npz` file. Two runs give the same bytes.
+Takes the first 600 training and the first 100 test images of each class, one of each class in turn, and writes them
+to an xz-compressed `.npz` file. The same bytes come out every time.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ XZ_FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "lc":
 
 
 def read_idx(path: Path) -> np.ndarray:
-    """Reads a gzipped IDX file of unsigned bytes into uint8 of the shape it states."""
+    """Returns the array of a gzipped IDX file of unsigned bytes; raises `ValueError` for any other file."""
     content = gzip.decompress(path.read_bytes())
     if content[:3] != b"\x00\x00\x08":
-        raise ValueError(f"{path} is no IDX file of unsigned bytes")
+        raise ValueError(f"{path} is not an IDX file of unsigned bytes")
     header = np.frombuffer(content, ">u4", count=1 + content[3])
     return np.frombuffer(content, np.uint8, offset=header.nbytes).reshape(header[1:])
 
 
 def select(source: Path, part: str, per_class: int) -> tuple[np.ndarray, np.ndarray]:
-    """The first images of each class in turn: uint8 `[10 * per_class, 28, 28]` and labels uint8."""
+    """Returns the first images of each class, classes in turn: uint8 [10 * per_class, 28, 28], and uint8 labels."""
     images = read_idx(source / f"{part}-images-idx3-ubyte.gz")
     labels = read_idx(source / f"{part}-labels-idx1-ubyte.gz")
     by_class = [np.flatnonzero(labels == label)[:per_class] for label in range(len(CLASS_NAMES))]
@@ -46,7 +46,7 @@ def select(source: Path, part: str, per_class: int) -> tuple[np.ndarray, np.ndar
 
 
 def pack(source: Path, train_per_class: int, test_per_class: int) -> bytes:
-    """The packed data set. NumPy dates all members of an archive 1980, so equal images give equal bytes."""
+    """Returns the packed data set; equal images give equal bytes, since NumPy dates all members of an archive 1980."""
     train_images, train_labels = select(source, "train", train_per_class)
     test_images, test_labels = select(source, "t10k", test_per_class)
     buffer = io.BytesIO()

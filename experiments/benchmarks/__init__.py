@@ -1,1 +1,1 @@
-"""Programs that measure: each is run by `python -m experiments.benchmarks.NAME`."""
+"""Benchmarks: run each with `python -m experiments.benchmarks.NAME`."""

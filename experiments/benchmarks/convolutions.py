@@ -1,11 +1,10 @@
-"""Which convolutions does XLA's CPU backend compute slower than a matrix product does?
+"""Compares XLA's convolutions on CPU with matrix products.
 
     python -m experiments.benchmarks.convolutions
 
 Prints processor time of a forward pass with both gradients for batches of 50, on one thread with the compiler options
-of a run: by XLA, by rows (a banded matrix) and by pixels (filters of one pixel), as `jaxevo.layers.convolution` has
-them. The last column is what that module chooses where trainings are long. What was measured stands in
-experiments/README.md.
+of a run: by XLA, by rows (a banded matrix) and by pixels (filters of one pixel), as in `jaxevo.layers.convolution`. The
+last column is what that module chooses if trainings are long. For results see experiments/README.md.
 """
 
 import statistics
@@ -89,7 +88,7 @@ def _row(case: tuple[int, int, int, int, int]) -> tuple[str, ...]:
 
 
 def _measured(convolve: Callable[..., Any], images: Any, kernel: Any) -> tuple[float, float]:
-    """Returns the seconds of a forward pass with both gradients, and those of compiling it."""
+    """Returns the processor seconds of a forward pass with both gradients, and of compiling it."""
     import jax
     import numpy as np
 

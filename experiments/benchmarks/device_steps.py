@@ -1,10 +1,10 @@
-"""Print what a training step takes on one device: by network of the bench's ladder, batch size and number of lanes.
+"""Measures training steps on one device, by network of the bench's ladder, batch size and number of lanes.
 
     python -m experiments.benchmarks.device_steps --networks "conv 3" ResNet-20 --lanes 1 2 4 --profile
 
-Every line is one JSON object. `bits` is a hash of what some steps come to: equal lines on equal devices and software
-mean equal bits. With --profile, each network's kernels on a GPU are added: how many a step launches, how long the
-device is busy, and which take most.
+Every line of output is a JSON object. `bits` is a hash of the arrays after some steps: on equal devices and software it
+should be equal. --profile adds the kernels of each network on a GPU: how many a step launches, how long the device is
+busy, and which kernels take most of it. For results see experiments/results/h100.md.
 """
 
 import argparse
@@ -34,7 +34,7 @@ _MOST_KERNELS = 6
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure what the arguments name; return 0."""
+    """Measures the networks that the arguments name; returns 0."""
     parser = program("experiments.benchmarks.device_steps", __doc__)
     names = list(ladder.ladder())
     parser.add_argument("--networks", nargs="+", choices=names, default=names, help="default: all")
@@ -87,7 +87,7 @@ def _measure(given: argparse.Namespace) -> None:
 
 
 def _seconds_a_step(training: "Training", programs: "Programs", seconds: float) -> tuple[int, float]:
-    """Return how many calls fill a sample, and the seconds of a step, the median of some samples."""
+    """Returns the number of calls that fill a sample, and the median seconds of a step."""
     training.repeat(programs.steps_a_call)
     began = time.perf_counter()
     training.repeat(programs.steps_a_call)
@@ -102,7 +102,7 @@ def _seconds_a_step(training: "Training", programs: "Programs", seconds: float) 
 
 
 def _steps_a_second(trainings: Sequence["Training"], steps: int, seconds: float) -> float:
-    """Return the steps that all lanes together make in a second."""
+    """Returns the steps a second of all lanes together."""
     made = [0] * len(trainings)
     end = time.perf_counter() + seconds
 
@@ -129,7 +129,7 @@ def _bits(training: "Training") -> str:
 
 
 def _profile(training: "Training", programs: "Programs", about: dict[str, Any]) -> None:
-    """Print the kernels of a step on each of the GPU's streams that trains."""
+    """Prints the kernels of a step, for each stream of the GPU that trains."""
     import jax
 
     steps = _PROFILED_CALLS * programs.steps_a_call

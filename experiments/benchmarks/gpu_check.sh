@@ -1,21 +1,21 @@
 #!/usr/bin/env bash
-# Checks jaxevo on a machine with a GPU and no network, in ten minutes: does it run, are bits equal, how fast is it.
+# Checks jaxevo on a machine with a GPU and without a network, in ten minutes: that it runs, equal bits, speed.
 #
 #   bash experiments/benchmarks/gpu_check.sh
 #
-# Run it in the root of a checkout, with Python 3.12 or newer and JAX with its CUDA plugin installed. Wheels of what is
-# missing (tyro, docstring_parser, typeguard, say) may lie in .whl: they are installed into a folder of their own.
+# Run it in the root of a checkout, with jaxevo's dependencies and JAX's CUDA plugin installed. Wheels of missing packages
+# may lie in .whl: they are installed into a temporary folder. experiments/results/h100.md has the results of one GPU.
 #   WHL     folder of wheels (default .whl)            OUT      folder for the logs (default ./gpu_check)
 #   PY      Python (default python3)                   BUDGET   seconds for everything (default 570)
 #   IMAGES  a .npz file of CIFAR's shape, for individuals an hour at the preset paper's clock (default: left out)
-#   SMOKE=1 the shortest form, to try the script on CPU
+#   SMOKE=1 a short form, to try the script on CPU
 set -uo pipefail
 WHL=${WHL:-.whl} OUT=${OUT:-gpu_check} PY=${PY:-python3} BUDGET=${BUDGET:-570} SMOKE=${SMOKE:-0} IMAGES=${IMAGES:-}
 SITE=$(mktemp -d) RUNS=$(mktemp -d)
 mkdir -p "$OUT"; OUT=$(cd "$OUT" && pwd); START=$SECONDS
 export PYTHONUNBUFFERED=1 TF_CPP_MIN_LOG_LEVEL=2 JAXEVO_CACHE_DIR=$(mktemp -d)
 left() { echo $((BUDGET - SECONDS + START)); }
-part() {  # part NAME MAX_SECONDS COMMAND...: runs it within what is left, keeps its output, goes on whatever comes of it
+part() {  # part NAME MAX_SECONDS COMMAND...: runs it within the time left and logs its output; a failure ends nothing
   local name=$1 most=$2 began=$SECONDS room; shift 2; room=$(left)
   ((room < 10)) && { echo "## $name: no time left"; return 1; }
   ((most > room - 5)) && most=$((room - 5))
@@ -35,13 +35,13 @@ prepare_process()
 import jax
 import jax.numpy as jnp
 print(jax.__version__, jax.devices()[0].device_kind, os.cpu_count(), "cores", os.environ["XLA_FLAGS"])
-# A classifier's shapes: with deterministic operations XLA must find a kernel for them.
+# The shapes of a classifier: XLA must find a deterministic kernel for them.
 print("product", jax.jit(jnp.matmul)(jnp.ones((50, 32)), jnp.ones((32, 10))).sum())
 M
 part machine 90 $PY "$RUNS/machine.py" || exit 1
 nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader 2>/dev/null | tee "$OUT/nvidia-smi.txt"
 
-# 1. The same seed: one lane, four lanes from an empty cache, eight lanes; and trained again bit for bit.
+# 1. The same seed with one lane, with eight, and with four and an empty cache; then trained again bit for bit.
 if ((SMOKE)); then N=12 TINY=(--population-size 8 --train-steps 30); else N=48 TINY=(); fi
 evolve() { LINES_SHOWN=14 part "$1" 90 $J run --seed 1 --workdir "$RUNS/$1" "${@:2}"; }
 evolve one_lane --dataset digits --max-individuals $N --lanes 1 "${TINY[@]}"
@@ -50,7 +50,7 @@ JAXEVO_CACHE_DIR=$(mktemp -d) evolve four_lanes_cold --dataset digits --max-indi
 grep -H fingerprint "$OUT"/{one_lane,eight_lanes,four_lanes_cold}.log | sed "s|$OUT/||" | tee "$OUT/fingerprints.txt"
 part verify 60 $J verify "$RUNS/one_lane" --retrain best
 
-# 2. Steps by network, batch and lanes; kernels.
+# 2. Steps by network, batch size and lanes; kernels.
 if ((SMOKE)); then
   LINES_SHOWN=6 part steps 60 $B.device_steps --networks linear "conv 1" --lanes 1 2 --seconds 0.3
 else

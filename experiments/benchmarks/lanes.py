@@ -1,19 +1,18 @@
-"""How many lanes finish the demo soonest, how busy are the cores, and how long do lanes wait for compilation?
+"""Compares numbers of lanes: the demo's time, how busy the cores are, and how long lanes wait for compilation.
 
     python -m experiments.benchmarks.lanes
     python -m experiments.benchmarks.lanes --lanes 1 2 --individuals 100 --rounds 1
 
-Runs the preset `demo` with each number of lanes in a process of its own, its cache of executables empty, numbers in
-turn within a round. Prints medians over the rounds with the least and the most:
+Runs the preset `demo` with each number of lanes in turn, each in a process of its own with an empty cache of
+executables. Prints medians over the rounds, with the least and the most:
 
-- the seconds of the session, from the first birth to the last event;
-- the share of the cores that the process kept busy in it;
-- the share of their time that lanes spent before their training's programs were compiled: they waited for another
-  thread's compilation, or compiled themselves;
-- the most memory that the process ever held.
+- seconds of the session, from the first birth to the last event;
+- share of the cores that the process kept busy;
+- share of lane time before a training's programs were compiled, waiting for another thread or compiling;
+- peak memory of the process.
 
 Expected: the default, a lane for each core, is as fast as any other number, and a lane with a core to spare hardly
-waits. What was measured stands in experiments/README.md.
+waits. For results see experiments/README.md.
 """
 
 import dataclasses
@@ -34,13 +33,13 @@ from jaxevo.settings import PRESETS, Execution
 
 @dataclass(frozen=True)
 class Session:
-    """What one session took.
+    """Measurements of one session.
 
     Attributes:
         seconds: from the first birth to the last event.
-        busy: the share of the cores that the process used, in [0, 1].
-        waited: the share of lane time before programs were compiled, in [0, 1].
-        memory: the most that the process held, in MiB.
+        busy: share of the cores that the process used, in [0, 1].
+        waited: share of lane time before programs were compiled, in [0, 1].
+        memory: peak of the process, in MiB.
         fingerprint: of the run.
     """
 
@@ -65,7 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
             found[lanes].append(in_fresh_process(_session, lanes, given.individuals))
             print(f"round {number + 1}: {lanes} lanes, {found[lanes][-1].seconds:.0f} s", flush=True)
     if len({session.fingerprint for sessions in found.values() for session in sessions}) != 1:
-        raise RuntimeError("the runs differ, though lanes must not shape a result")
+        raise RuntimeError("the fingerprints differ, but the number of lanes must not shape a result")
     rows = [(str(lanes), *_cells(sessions)) for lanes, sessions in found.items()]
     print(table(("lanes", "seconds", "cores busy", "lanes without a program", "peak memory"), rows))
     return 0
@@ -83,7 +82,7 @@ def _cells(sessions: Sequence[Session]) -> tuple[str, ...]:
 
 
 def _session(lanes: int, individuals: int) -> Session:
-    """Runs the demo in this process."""
+    """Runs the demo in this process and measures it."""
     execution = Execution(lanes)
     prepare(execution)
     from jaxevo.execution.lane import Lane

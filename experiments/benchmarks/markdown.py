@@ -1,4 +1,4 @@
-"""Tables for the notes."""
+"""Markdown tables."""
 
 from collections.abc import Iterable, Sequence
 

@@ -1,12 +1,12 @@
-"""Does the memory of a run stay flat, however many individuals it trains?
+"""Measures the memory of a run over thousands of individuals; it should stay flat.
 
     python -m experiments.benchmarks.memory
     python -m experiments.benchmarks.memory --individuals 300 --programs-in-memory 8
 
-Runs an evolution of `digits` with trainings so short that thousands of individuals pass in minutes, and prints as it
-goes what the process holds: its memory, and how much of it is allocated; the rest is program code, and what the
-allocator, glibc's, keeps of memory that was freed. Expected: once as many programs are held as may be, what is
-allocated grows no faster than the networks. What was measured stands in experiments/README.md.
+Runs an evolution of `digits` with very short trainings, thousands in minutes, and prints the memory of the process and
+how much of it is allocated. The rest is program code, and freed memory that glibc's allocator keeps. Expected: once
+`--programs-in-memory` is reached, allocated memory grows no faster than the networks. For results see
+experiments/README.md.
 """
 
 import ctypes
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _COMPILED = "/jax/core/compile/backend_compile_duration"
 _ROWS = 20
-# Small networks, so that what is measured is the engine: neither their arrays nor their compilation.
+# Small networks, so that the engine is measured and not their arrays or their compilation.
 _SETTINGS = Settings(dataset="digits", population_size=50, train_steps=20, max_parameters=20_000)
 
 
@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--programs-in-memory", type=int, default=Execution.programs_in_memory, help="as `jaxevo run`")
     given = parser.parse_args(arguments)
     prepare()
-    # They load JAX, which must find the process prepared.
+    # Both import JAX, for which the process must be prepared.
     import jax
 
     from jaxevo.session.run import start_run
@@ -59,11 +59,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _reader(every: int, compiled: Sequence[object]) -> "Watcher":
-    """Returns what prints, after every so many events, what the process holds."""
+    """Returns a watcher that prints the memory of the process after every so many events."""
     from jaxevo.session.progress import Watcher
 
     class Reader(Watcher):
-        """Waits for the next multiple of `every`."""
+        """Prints a row at each multiple of `every` events."""
 
         due = every
 
@@ -92,7 +92,7 @@ class _Allocations(ctypes.Structure):
 
 
 def _allocated_mebibytes() -> float:
-    """Returns what is allocated of the arenas of all threads, and in mappings of its own."""
+    """Returns the memory allocated in the arenas of all threads and in mappings of their own."""
     mallinfo2 = ctypes.CDLL(None).mallinfo2
     mallinfo2.restype = _Allocations
     found = mallinfo2()

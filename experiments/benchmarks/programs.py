@@ -1,19 +1,18 @@
-"""What does a new architecture cost to compile, and a step to run, beside a plain Flax and Optax loop?
+"""Compares compiling a new architecture, and running a step of it, with a plain Flax and Optax loop.
 
     python -m experiments.benchmarks.programs
     python -m experiments.benchmarks.programs --streams demo --architectures 4
 
-Takes architectures of the recorded streams (`experiments.benchmarks.side_by_side.streams`), and has each side, in a
-process of its own and without a cache, compile what trains and evaluates them, and train some steps. Prints processor
-time:
+Takes architectures of the recorded streams (`experiments.benchmarks.side_by_side.streams`). Each side compiles their
+training and evaluation and trains some steps, in a process of its own and without a cache. Prints processor time:
 
-- `jaxevo`: as a run compiles.
-- `jaxevo, XLA's flags`: the same with the compiler options that XLA has by default.
-- `flax`: the jitted `train_step` and `eval_step` of `experiments.benchmarks.side_by_side.flax_loop`, under JAX's
+- `jaxevo`: as in a run.
+- `jaxevo, XLA's flags`: the same with XLA's default compiler options.
+- `flax`: the jitted `train_step` and `eval_step` of `experiments.benchmarks.side_by_side.flax_loop`, with JAX's
   defaults.
-- `flax with init`: these and its jitted initialiser.
+- `flax with init`: the same and its jitted initialiser.
 
-Expected: jaxevo compiles in at most half of flax's time, and its steps take no longer. What was measured stands in
+Expected: jaxevo compiles in at most half of flax's time, and its steps take no longer. For results see
 experiments/README.md.
 """
 
@@ -36,9 +35,9 @@ from jaxevo.spaces.large_scale.layer_types import Convolution
 _TRAIN_STEPS = 300
 _SAMPLES = 5
 _SAMPLE_STEPS = 50
-# Unlike any in the streams: what only the first compilation of a process pays belongs to none of them.
+# Unlike any in the streams, so that none of them pays for the first compilation of a process.
 _FIRST = Genotype(0.1, (Layer(1, Convolution(Fraction(3), 0, 4, 0), Activation.LINEAR),))
-# What XLA takes where nothing is said, spelt out so that jaxevo leaves it.
+# XLA's defaults. jaxevo leaves flags alone that are set already.
 _XLA_FLAGS = (
     "--xla_backend_optimization_level=3",
     "--xla_cpu_use_fusion_emitters=true",
@@ -46,9 +45,9 @@ _XLA_FLAGS = (
 )
 
 Train = Callable[[int], object]
-"""Trains so many steps, and returns when they are done."""
+"""Trains a number of steps, and returns when they are done."""
 Measured = list[tuple[float, float]]
-"""Processor seconds of compiling, and of a step, by architecture."""
+"""Processor seconds of compiling and of a step, for each architecture."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -75,7 +74,7 @@ def _one_of_each_architecture(stream: Stream) -> tuple[Genotype, ...]:
 
 
 def _cells(measured: Measured, flax: Measured) -> tuple[str, ...]:
-    """Returns means over the architectures, and their ratios to flax's."""
+    """Returns means over the architectures, and their ratios to those of flax."""
     (compiling, step), (flax_compiling, flax_step) = (
         tuple(map(statistics.fmean, zip(*side, strict=True))) for side in (measured, flax)
     )
@@ -152,7 +151,7 @@ def _flax(dataset: str, genotypes: Sequence[Genotype], with_init: bool = False) 
 def _measured(
     genotypes: Sequence[Genotype], compiled: Callable[[Genotype], Any], trainee: Callable[[Genotype, Any], Train]
 ) -> Measured:
-    """Measures what `compiled` takes for each genotype, and a step of what `trainee` makes of that."""
+    """Measures `compiled` for each genotype, and a step of the training that `trainee` makes from its result."""
     trainee(_FIRST, compiled(_FIRST))(1)
     found: Measured = []
     for genotype in genotypes:

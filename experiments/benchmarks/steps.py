@@ -1,11 +1,11 @@
-"""What does a training step of the engine take, beside a loop that is written by hand for one network?
+"""Compares a training step of the engine with a loop written by hand for one network.
 
     python -m experiments.benchmarks.steps
 
-Both train the same genotypes in one process, in turn, on one thread, with the compiler options of a run, and draw the
-same batches. The loop by hand is as short as it can be: one jitted function that draws the batch and makes the step,
-its state donated, called for each step. Prints processor time, medians of several turns, and the median of the turns'
-ratios. Expected: a ratio of at most 1.03. What was measured stands in experiments/README.md.
+Both train the same genotypes on the same batches in one process, in turn, on one thread, with the compiler options of
+a run. The loop by hand is as short as it can be: one jitted function, its state donated, draws the batch and makes the
+step. Prints the median processor time of several turns, and the median of their ratios. Expected: a ratio of at most
+1.03. For results see experiments/README.md.
 """
 
 import functools
@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _genotype(convolutions: int) -> Genotype:
-    """Returns so many convolutions of 3 x 3 with 8 channels, each with batch normalisation and ReLU."""
+    """Returns a chain of 3 x 3 convolutions with 8 channels, each with batch normalisation and ReLU."""
     factors = (Fraction(_CHANNELS if number == 0 else 1) for number in range(convolutions))
     layers = (
         Layer(number, Convolution(factor, 1, 1, 0), Activation.BATCH_NORM_RELU)
@@ -76,7 +76,7 @@ def _measured(dataset: str, genotype: Genotype, turns: int) -> tuple[str, str, s
 
 
 def _by_hand(trainer: Any, genotype: Genotype) -> Callable[[int], None]:
-    """Returns what trains so many steps by the shortest of loops."""
+    """Returns a function that trains a number of steps with the loop by hand."""
     import jax
     import numpy as np
     import optax
@@ -111,7 +111,7 @@ def _by_hand(trainer: Any, genotype: Genotype) -> Callable[[int], None]:
 
     variables = network.init(jax.random.key(0), np.zeros((1, *dataset.image_shape), np.float32), train=False)
     params = variables["params"]
-    # Committed to the device as the images are, and as the step returns it: else the second step would compile again.
+    # Committed to the device, as the step returns it: otherwise the second step would compile again.
     state = jax.device_put((params, variables.get("batch_stats", {}), optimiser.init(params)), jax.local_devices()[0])
 
     def train(steps: int) -> None:
@@ -124,7 +124,7 @@ def _by_hand(trainer: Any, genotype: Genotype) -> Callable[[int], None]:
 
 
 def _seconds_each(train: Callable[[int], object], steps: int) -> float:
-    """Returns the processor time of a step; the first call of all compiles, and is not counted."""
+    """Returns the processor seconds of a step, after one uncounted step that may compile."""
     train(1)
     return processor_seconds(lambda: train(steps))[1] / steps
 

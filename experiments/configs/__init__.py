@@ -1,1 +1,1 @@
-"""One module an experiment."""
+"""The experiments, one module each."""

@@ -1,10 +1,10 @@
-"""CIFAR-100 with the numbers of Real et al. 2017, nothing changed from CIFAR-10 but the data set.
+"""CIFAR-100 with the settings of Real et al. 2017, which are those of CIFAR-10.
 
     python -m jaxevo.data.prepare cifar100
     python -m experiments cifar100_paper --seeds 0
 
-The paper: 77.0 % test accuracy in one run, 40.4 M parameters, after 2e20 FLOPs. Not run yet: it needs accelerators
-for days.
+The paper reports 77.0 % test accuracy for one run, with 40.4 M parameters, after 2e20 FLOPs. Not run yet: it takes
+accelerators for days.
 """
 
 import dataclasses

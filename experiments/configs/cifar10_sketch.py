@@ -1,9 +1,9 @@
-"""Ten minutes of CIFAR-10 on a laptop: not to be accurate, but to see evolution at work on real photographs.
+"""Ten minutes of CIFAR-10 on a laptop: evolution at work on photographs, without the time to become accurate.
 
     python -m jaxevo.data.prepare cifar10
     python -m experiments cifar10_sketch --seeds 0
 
-or, with images of your own, `--dataset FILE.npz`. The initial networks reach about 20 %.
+For images of your own add `--dataset FILE.npz`. The initial networks reach about 20 %.
 """
 
 from experiments.experiment import Experiment

@@ -1,8 +1,8 @@
-"""Fashion-MNIST in small (5,400 training images of 28 x 28), ten minutes on two cores.
+"""A small Fashion-MNIST (5,400 training images, 28 x 28), ten minutes on two cores.
 
     python -m experiments fashion_mini
 
-Expected: a median test accuracy of at least 75 % over seeds 0 to 4. The table of a real run stands in the README.
+Expected: a median test accuracy of at least 75 % over seeds 0 to 4. README.md has a measured table.
 """
 
 from experiments.experiment import Experiment

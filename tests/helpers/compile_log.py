@@ -1,4 +1,4 @@
-"""Notes what JAX compiles."""
+"""A log of JAX's compilations."""
 
 import contextlib
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import jax
 
 @contextlib.contextmanager
 def compilations() -> Iterator[list[dict[str, Any]]]:
-    """Collects what JAX says of every program that is compiled, or read from a cache, inside the block."""
+    """Yields a list that gets JAX's details of every program compiled, or read from a cache, inside the block."""
     compiled: list[dict[str, Any]] = []
 
     def note(event: str, duration_secs: float, **details: str | int) -> None:

@@ -1,1 +1,1 @@
-"""Faults injected into tiny runs: what they cost, and that the runs come out the same."""
+"""Faults injected into tiny runs: their cost, and whether the runs end with the same fingerprint."""

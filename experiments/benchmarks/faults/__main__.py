@@ -1,6 +1,6 @@
-"""Injects faults of every kind into tiny runs and prints what they cost: `python -m experiments.benchmarks.faults`.
+"""Injects faults of every kind into tiny runs and prints their cost: `python -m experiments.benchmarks.faults`.
 
-Every row is a function of a scene and a number of faults. `--rows` chooses some, `--times` sets the number for all.
+Each row of the table is one kind of fault. `--rows` chooses some, `--times` sets the number of faults for all.
 """
 
 import argparse
@@ -35,16 +35,16 @@ ROWS: dict[str, tuple[Inject, int]] = {
     "SIGTERM while deep nets compile": (preemption.while_compiling, 5),
     "kill -9 of Ray workers at random moments": (kills.ray_workers_at_random_moments, 100),
 }
-"""Every kind of fault: what injects it, and how often in the long form."""
+"""Each kind of fault: the function that injects it, and how often by default."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Injects what the arguments name; returns 0, or 1 where a run did not come out as it must."""
+    """Injects the faults that the arguments name; returns 0, or 1 if a run did not end as it must."""
     parser = argparse.ArgumentParser(prog="python -m experiments.benchmarks.faults", description=__doc__)
     parser.add_argument(
         "--rows", nargs="+", choices=list(ROWS), default=list(ROWS), metavar="NAME", help=", ".join(ROWS)
     )
-    parser.add_argument("--times", type=int, help="faults a row; default: as many as the row needs for its claim")
+    parser.add_argument("--times", type=int, help="faults of each kind; default: by kind, 2 to 1,000")
     parser.add_argument("--folder", type=Path, help="where to keep the runs; default: a temporary folder")
     given = parser.parse_args(arguments)
     prepare_process()
@@ -52,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
         folder = given.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         scene = Scene(folder)
-        scene.undisturbed()  # Not on any row's account.
+        scene.undisturbed()  # Made now, so that no row's seconds include it.
         lines = [row(name, scene, given.times) for name in given.rows]
     print("\n".join(["", *HEADER, *lines]))
     return 1 if any("**" in line for line in lines) else 0
@@ -75,7 +75,7 @@ def row(name: str, scene: Scene, times: int | None) -> str:
         line = f"| {name} | 0 | | | | | | | not injected: {error} |"
     except UnexpectedError as error:
         print(error, file=sys.stderr)
-        line = f"| {name} | | | | | | | | **not answered as it must be** |"
+        line = f"| {name} | | | | | | | | **unexpected answer** |"
     print(line, flush=True)
     return line
 

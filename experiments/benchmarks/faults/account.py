@@ -1,4 +1,4 @@
-"""What faults cost a run: who was lost, who was trained twice, and whether the run came out the same."""
+"""The cost of faults: individuals lost or trained twice, and whether the fingerprint is the same."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,27 +7,27 @@ from jaxevo.storage.journal import JournalContent, Record, read_journal
 
 
 class UnexpectedError(Exception):
-    """The engine answered a fault otherwise than it must; the message says how."""
+    """An answer of the engine to a fault that is not the right one; the message describes it."""
 
 
 def expect(fits: bool, sentence: str) -> None:
-    """Raises `UnexpectedError` with a sentence unless it fits."""
+    """Raises `UnexpectedError` with a sentence unless `fits`."""
     if not fits:
         raise UnexpectedError(sentence)
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What faults of one kind cost.
+    """The cost of one kind of fault.
 
     Attributes:
-        injected: faults.
-        hits: those that met a run at work, or damage that was found.
+        injected: number of faults.
+        hits: faults that met a running process, or damage that was found.
         lost: individuals that were durable before a fault and are missing or altered at the end.
-        trained_again: trainings that were in flight at a fault, and were begun anew.
-        trained_twice: trainings begun anew though they were not in flight at any fault.
-        equal: whether every fingerprint is that of a run which nothing disturbed.
-        note: what else is worth telling.
+        trained_again: trainings in flight at a fault that began again.
+        trained_twice: trainings that began again though they were not in flight at any fault.
+        equal: True if every fingerprint is that of an undisturbed run.
+        note: a remark for the table.
     """
 
     injected: int = 0
@@ -39,7 +39,7 @@ class Cost:
     note: str = ""
 
     def __add__(self, other: "Cost") -> "Cost":
-        """Returns what both cost; the later note stands."""
+        """Returns the sum of both, with the later note."""
         return Cost(
             self.injected + other.injected,
             self.hits + other.hits,
@@ -52,7 +52,7 @@ class Cost:
 
 
 class Account:
-    """The account of one run under faults: what each of them found durable, and what in training."""
+    """The account of one run under faults: what was durable, and what was in training, at each fault."""
 
     def __init__(self, path: Path) -> None:
         """Opens the account of a run's folder."""
@@ -62,21 +62,21 @@ class Account:
         self._injected = self._hits = 0
 
     def fault(self, hit: bool = True) -> None:
-        """Takes down what a fault has left, once the process is dead and before another begins."""
+        """Notes a fault and the state it left; call it when the process is dead and before the next one begins."""
         self._injected += 1
         self._hits += hit
         self.pause()
 
     def pause(self) -> None:
-        """Takes down what an end without a fault has left."""
+        """Notes the state that a session left which ended without a fault."""
         content = read_journal(self._journal)
         self._durable |= content.records
         self._in_flight |= {attempt for attempt in _attempts(content) if attempt[0] not in content.records}
 
     def close(self, equal: bool, note: str = "") -> Cost:
-        """Returns what the faults have cost, at the end of the run."""
+        """Returns the cost of all faults, at the end of the run."""
         content = read_journal(self._journal)
-        # The host of a worker that was killed goes on: what it gave the worker until it noticed, it notes as lost.
+        # The host process survives a killed worker, and journals as lost what it gave it until it noticed.
         in_flight = self._in_flight | {(attempt.id, attempt.number) for attempt in content.lost}
         replaced = {(birth_id, number - 1) for birth_id, number in _attempts(content) if number > 1}
         return Cost(
@@ -91,5 +91,5 @@ class Account:
 
 
 def _attempts(content: JournalContent) -> set[tuple[int, int]]:
-    """Returns every attempt that a journal holds, as its birth and number."""
+    """Returns every attempt in a journal as (birth id, number)."""
     return {(attempt.id, attempt.number) for attempt in content.attempts}

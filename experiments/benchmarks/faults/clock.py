@@ -1,4 +1,4 @@
-"""A clock that jumps, by years and both ways."""
+"""A clock that jumps by up to a year, forward and back."""
 
 import functools
 import json
@@ -14,7 +14,7 @@ _YEAR_SECONDS = 3.15e7
 
 
 def jumps(scene: Scene, times: int) -> Cost:
-    """Kills a run whose clock jumps at every reading; what is told of its times stays possible."""
+    """Kills a run whose clock jumps at every reading; the times that it reports must be 0 or more."""
     cost = Cost(note="the clock jumps at every reading")
     for number in range(times):
         path = scene.new_path()
@@ -27,12 +27,12 @@ def jumps(scene: Scene, times: int) -> Cost:
         result = json.loads((path / "result.json").read_text())
         for name in ("wall_seconds", "compile_seconds", "train_seconds", "individuals_per_hour"):
             expect(result[name] >= 0, f"{name} of a run whose clock jumps is {result[name]}")
-        expect(min(jaxevo.open(path).history["train_seconds"]) >= 0, "a training takes less than no time")
+        expect(min(jaxevo.open(path).history["train_seconds"]) >= 0, "a training takes less than 0 seconds")
         cost += account.close(scene.is_equal(path))
     return cost
 
 
 def jump(seed: int) -> None:
-    """Has this process's clock jump at every reading."""
+    """Makes this process's clock jump at every reading."""
     now, moments = time.time, random.Random(seed)
     time.time = lambda: now() + moments.uniform(-_YEAR_SECONDS, _YEAR_SECONDS)

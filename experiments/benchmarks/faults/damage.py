@@ -1,4 +1,4 @@
-"""Bytes that are missing or altered: a torn journal, flipped bits in journal, snapshot and weights."""
+"""Missing and altered bytes: a torn journal, flipped bits in journal, snapshot and weights."""
 
 import shutil
 from pathlib import Path
@@ -17,8 +17,8 @@ _TOLD = EVENTS // 4
 
 
 def journal_cut(scene: Scene, times: int) -> Cost:
-    """Cuts a journal at every byte of its last record, as a crash that tears its writing; some runs then go on."""
-    # Killed right after that record: later on, weights that only its training needed would be collected.
+    """Cuts a journal at every byte of its last record, as a crash while writing would; resumes some of the runs."""
+    # Killed right after that record: weights that only its training needed would be collected later.
     path = scene.new_path()
     with scene.start(path, kill_point=f"after journal record:{_TOLD}") as host:
         expect(host.wait() == SIGKILLED, f"a run to be killed after a record ends with: {host.output}")
@@ -30,10 +30,10 @@ def journal_cut(scene: Scene, times: int) -> Cost:
     expected = journal(path)
     for length in range(len(record)):
         file.write_bytes(before + record[:length])
-        expect(journal(path) == expected, f"a journal cut at byte {length} of its last record is read otherwise")
+        expect(journal(path) == expected, f"a journal cut at byte {length} of its last record reads differently")
         Journal(file).close()
-        expect(file.read_bytes() == before, f"a journal cut at byte {length} of its last record is repaired otherwise")
-    cost = Cost(len(record), len(record), note=f"{times} of them went on to the end")
+        expect(file.read_bytes() == before, f"a journal cut at byte {length} of its last record is repaired wrongly")
+    cost = Cost(len(record), len(record), note=f"{times} of them were resumed to the end")
     for length in scene.random("journal cut").sample(range(len(record)), times):
         again = Path(shutil.copytree(path, scene.new_path()))
         account = Account(again)
@@ -44,12 +44,12 @@ def journal_cut(scene: Scene, times: int) -> Cost:
 
 
 def journal_bits(scene: Scene, times: int) -> Cost:
-    """Flips a bit of the journal: it is named, or the last line is dropped as torn, or what is read is the same."""
+    """Flips bits of the journal: each is refused, or the last line is dropped as torn, or the content is the same."""
     places = scene.random("journal bits")
     path = _copy(scene)
     file = path / "journal.jsonl"
     whole = file.read_bytes()
-    # Without its last line, should the end of that be the place.
+    # A flipped bit at the end of the last line makes it a torn one.
     file.write_bytes(whole[: whole.rstrip(b"\n").rfind(b"\n") + 1])
     shorter = journal(path)
     file.write_bytes(whole)
@@ -76,7 +76,7 @@ def journal_bits(scene: Scene, times: int) -> Cost:
 
 
 def snapshot_bits(scene: Scene, times: int) -> Cost:
-    """Flips a bit of the last snapshot: it is named, or what is read is the same; its removal helps."""
+    """Flips bits of the last snapshot: each is refused or harmless, and deleting the snapshot helps."""
     path = _copy(scene)
     account = Account(path)
     account.pause()
@@ -109,7 +109,7 @@ def _flip_snapshot(latest: Path, whole: Path, places: Random, times: int) -> int
 
 
 def weight_bits(scene: Scene, times: int) -> Cost:
-    """Flips a bit of trained weights: it is named, or what is read is the same; a copy brings the run back."""
+    """Flips bits of trained weights: each is refused or harmless, and restoring a copy helps."""
     path = _copy(scene)
     account = Account(path)
     account.pause()
@@ -147,25 +147,25 @@ def _flip_weights(path: Path, whole: Path, places: Random, times: int) -> int:
 
 
 def _copy(scene: Scene) -> Path:
-    """Returns a run that has stopped after some events."""
+    """Returns a copy of an undisturbed run that stopped early."""
     return Path(shutil.copytree(scene.undisturbed(_TOLD), scene.new_path()))
 
 
 def _put(folder: Path, whole: Path) -> None:
-    """Puts a folder back from its copy."""
+    """Replaces a folder by its copy."""
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(whole, folder)
 
 
 def _spoil(folder: Path) -> None:
-    """Alters every byte in a folder."""
+    """Alters every byte of every file in a folder."""
     for file in folder.rglob("*"):
         if file.is_file():
             file.write_bytes(bytes(byte ^ 0x55 for byte in file.read_bytes()))
 
 
 def _flip_a_bit(folder: Path, places: Random) -> Path:
-    """Flips a bit of a random file with any content, and returns its name."""
+    """Flips a bit of a random file that is not empty; returns the file's name."""
     file = places.choice(sorted(file for file in folder.rglob("*") if file.is_file() and file.stat().st_size))
     file.write_bytes(_flipped(file.read_bytes(), places))
     return file.relative_to(folder)

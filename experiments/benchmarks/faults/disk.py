@@ -1,4 +1,4 @@
-"""Disks that are full or read-only. They are small tmpfs mounts, which only root can make."""
+"""Full and read-only disks: small tmpfs mounts, which only root can make."""
 
 import contextlib
 import os
@@ -14,20 +14,20 @@ from experiments.benchmarks.faults.scene import CHECKPOINT_ALWAYS, EVENTS, Scene
 
 _DISK_BYTES = 16 * 2**20
 _BLOCK_BYTES = 4096
-# Some individuals' weights: so the disk is full at all kinds of moments.
+# Room for the weights of some individuals, so that the disk is full at different moments.
 _MOST_BLOCKS_LEFT = 30
 
 
 class NoDiskError(Exception):
-    """No disk can be mounted here."""
+    """A disk that cannot be mounted here."""
 
 
 @contextlib.contextmanager
 def disk(folder: Path) -> Iterator[Path]:
-    """Mounts a small disk for as long as it is needed.
+    """Mounts a small disk while the context lasts.
 
     Raises:
-        NoDiskError: where this process may not.
+        NoDiskError: if this process may not mount one.
     """
     folder.mkdir()
     _mount("-t", "tmpfs", "-o", f"size={_DISK_BYTES}", "jaxevo-faults", folder)
@@ -48,7 +48,7 @@ def _mount(*arguments: object) -> None:
 
 @contextlib.contextmanager
 def _full(folder: Path, blocks_left: int) -> Iterator[None]:
-    """Fills a disk up to some blocks for as long as the context lasts."""
+    """Fills a disk but for `blocks_left` blocks while the context lasts."""
     ballast = folder / "ballast"
     free = os.statvfs(folder).f_bavail * os.statvfs(folder).f_frsize
     with open(ballast, "wb") as file:
@@ -60,7 +60,7 @@ def _full(folder: Path, blocks_left: int) -> Iterator[None]:
 
 
 def full(scene: Scene, times: int) -> Cost:
-    """Fills the disk up to a random rest: the session ends with a sentence, and the next one, with space, goes on."""
+    """Fills the disk but for a random rest: the session ends with a message, and the next one, with space, goes on."""
     places = scene.random("full disk")
     cost = Cost()
     while cost.hits < times:
@@ -70,7 +70,7 @@ def full(scene: Scene, times: int) -> Cost:
 
 
 def _full_until_it_ends(scene: Scene, path: Path, times: int, places: Random) -> Cost:
-    """Fills the disk of one run, until a session finds room to come to the run's end or the faults are enough."""
+    """Fills the disk of one run until a session has room enough to reach the end, or `times` faults are done."""
     account = Account(path)
     with _full(path.parent, 0), scene.start(path) as host:
         _says(host, "No space left on device")
@@ -91,7 +91,7 @@ def _full_until_it_ends(scene: Scene, path: Path, times: int, places: Random) ->
 
 
 def read_only(scene: Scene, times: int) -> Cost:
-    """Makes the disk read-only: neither run nor resume changes anything, and both say why."""
+    """Makes the disk read-only: run and resume change nothing and say why."""
     with disk(scene.new_path()) as folder:
         path = folder / "run"
         account = Account(path)
@@ -116,9 +116,9 @@ def _remounted(folder: Path) -> Iterator[None]:
 
 
 def _says(host: Host, words: str) -> None:
-    """Expects that a session ends with a sentence that holds the system's words and what to do.
+    """Expects that a session ends with a message that holds the system's words and what to do.
 
-    Around it, TensorStore's threads may tell that nobody waits for them any more.
+    TensorStore's threads may print lines around it.
     """
     status = host.wait()
     said = re.search(rf"jaxevo: error: workdir \S+ cannot be written \({words}\): ", host.output)

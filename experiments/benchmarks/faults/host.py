@@ -1,6 +1,6 @@
-"""Host processes of tiny runs, to be killed, stopped and starved. Each is what `jaxevo run` or `jaxevo resume` starts.
+"""Host processes of tiny runs, to be disturbed. Each does what `jaxevo run` or `jaxevo resume` does.
 
-They are forked from a process that has imported all that a run needs: a fault costs an instant, not seconds of imports.
+They are forked from a process that has imported all that a run needs, so that a fault does not cost seconds of imports.
 """
 
 import itertools
@@ -24,7 +24,7 @@ TINY: Mapping[str, object] = {
     "train_steps": 6,
     "batch_size": 20,
 }
-"""Settings of a run whose individuals train for an instant."""
+"""Settings of a run whose trainings take an instant."""
 SNAPSHOT_INTERVAL = 4
 SIGKILLED = -signal.SIGKILL
 
@@ -36,7 +36,7 @@ _numbers = itertools.count()
 
 
 def apart(function: Callable[..., Any], *arguments: object) -> Any:
-    """Returns what a function returns in a process of its own, which damaged files may upset or end."""
+    """Calls a function in a process of its own, which damaged files may crash; returns its result."""
     with ProcessPoolExecutor(1, _context) as pool:
         return pool.submit(function, *arguments).result(_TIMEOUT_SECONDS)
 
@@ -49,12 +49,12 @@ def run_arguments(path: Path, max_individuals: int, **changes: object) -> list[s
 
 
 def flag_texts(flags: Mapping[str, object]) -> list[str]:
-    """Returns flags by name as a command line has them."""
+    """Returns flags as command-line arguments."""
     return [text for name, value in flags.items() for text in (f"--{name.replace('_', '-')}", str(value))]
 
 
 class Host:
-    """A host process, leader of a process group of its own; leaving its context kills it."""
+    """A host process, the leader of its own process group. Leaving its context kills it."""
 
     def __init__(
         self,
@@ -66,10 +66,10 @@ class Host:
         """Starts the process.
 
         Args:
-            folder: where to put its output.
-            arguments: of the command line.
-            kill_point: `NAME:COUNT`, where it kills itself (see `jaxevo.storage.faults`).
-            disturb: what it does to itself before it begins.
+            folder: for its output.
+            arguments: of the command line, without the program.
+            kill_point: `NAME:COUNT`, at which it kills itself (see `jaxevo.storage.faults`).
+            disturb: called in the process before the command.
         """
         self._log = folder / f"host-{os.getpid()}-{next(_numbers)}.log"
         environment = {} if kill_point is None else {"JAXEVO_KILL_POINT": kill_point}
@@ -80,22 +80,22 @@ class Host:
 
     @property
     def pid(self) -> int:
-        """Of the process, and of its group."""
+        """Id of the process and of its group."""
         assert self._process.pid is not None
         return self._process.pid
 
     @property
     def output(self) -> str:
-        """What it has printed so far, its errors included."""
+        """Standard output and standard error so far."""
         return self._log.read_text() if self._log.exists() else ""
 
     @property
     def ended(self) -> bool:
-        """Whether it has."""
+        """True if the process has ended."""
         return not self._process.is_alive()
 
     def wait(self) -> int:
-        """Waits for its end; returns its exit status, below 0 where a signal ended it."""
+        """Waits for the process to end; returns its exit status, below 0 if a signal ended it."""
         self._process.join(_TIMEOUT_SECONDS)
         status = self._process.exitcode
         if status is None:
@@ -103,7 +103,7 @@ class Host:
         return status
 
     def wait_until(self, happened: Callable[[], bool]) -> bool:
-        """Waits until something has happened; returns False where the process ended before."""
+        """Waits until `happened` returns True; returns False if the process ends before."""
         deadline = time.monotonic() + _TIMEOUT_SECONDS
         while not happened():
             if self.ended:
@@ -114,13 +114,13 @@ class Host:
         return True
 
     def send(self, number: signal.Signals, group: bool = False) -> None:
-        """Sends a signal to the process, or, as `timeout` does, to the process and then to its whole group."""
+        """Sends a signal to the process, and with `group` then to its whole group, as `timeout` does."""
         os.kill(self.pid, number)
         if group:
             os.killpg(self.pid, number)
 
     def kill(self) -> bool:
-        """Kills it with SIGKILL, as a power cut would; returns whether it was still alive."""
+        """Sends SIGKILL; returns True if the process was still alive."""
         self._process.kill()
         return self.wait() == SIGKILLED
 
@@ -129,7 +129,7 @@ class Host:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Kills what still runs, and forgets the output."""
+        """Kills the process and deletes its output."""
         self._process.kill()
         self._process.join()
         self._process.close()
@@ -137,7 +137,7 @@ class Host:
 
 
 def _main(arguments: list[str], log: Path, environment: dict[str, str], disturb: Callable[[], None] | None) -> None:
-    """Becomes a host process."""
+    """Runs the command in a new process group, its output in `log`."""
     os.setsid()
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     os.dup2(descriptor, sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""Two host processes that are started at once on one folder."""
+"""Two host processes started at once on one folder."""
 
 import signal
 
@@ -6,12 +6,12 @@ from experiments.benchmarks.faults.account import Account, Cost, expect
 from experiments.benchmarks.faults.host import Host
 from experiments.benchmarks.faults.scene import EVENTS, Scene, journal
 
-# Only a signal ends the one that runs.
+# More than a run reaches: only a signal ends it.
 _ENDLESS = 100_000
 
 
 def two_at_once(scene: Scene, times: int) -> Cost:
-    """Begins a run twice at once, then resumes it twice at once, in turns: one does it, the other says why not."""
+    """Begins a run twice at once, then resumes it twice at once, again and again: one works, one is refused."""
     path = scene.new_path()
     account = Account(path)
     for number in range(times):

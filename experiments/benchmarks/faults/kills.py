@@ -19,16 +19,16 @@ _MAX_DEATHS = Execution().max_deaths
 _LONG: dict[str, Any] = {"train_steps": 3000, "num_workers": 1, "population_size": 2, "lanes": 1}
 _LONG_EVENTS = 2
 _LONGEST_DELAY_SECONDS = 0.7
-# So many that a run does not end before its worker was killed some times.
+# Enough that a worker can be killed several times before the run ends.
 _WORKER_EVENTS = 200
 _DIED = "it died, or cannot be reached"
 _NOT_FROM_ITS_SEED = "not reproducible from its seed alone"
-# The others come after the session's first record: then every session comes further.
+# The other kills wait for the session's first record, so that every such session gets further.
 _SHARE_AT_ANY_MOMENT = 0.25
 
 
 def kill_points(scene: Scene, times: int) -> Cost:
-    """Kills a run at every named point in turn, as often as asked."""
+    """Kills a run at every named point, `times` times each."""
     moments = scene.random("kill points")
     cost = Cost(note=f"{times} at each of {len(KILL_POINTS)} points")
     for _ in range(times):
@@ -57,12 +57,12 @@ def host_at_random_moments(scene: Scene, times: int) -> Cost:
 
 
 def _host_until_it_ends(scene: Scene, times: int, moments: Random) -> Cost:
-    """Kills the host process of one run, until a session comes to the run's end or the faults are enough."""
+    """Kills the host process of one run until a session reaches the run's end, or `times` faults are done."""
     path = scene.new_path()
     account = Account(path)
     hits = 0
     while hits < times:
-        # A run that was killed before it had a manifest has not begun.
+        # Without a manifest there is no run to resume.
         begun = (path / "manifest.json").exists()
         with scene.resume(path) if begun else scene.start(path) as host:
             _wait_for_a_moment(host, path, moments)
@@ -75,7 +75,7 @@ def _host_until_it_ends(scene: Scene, times: int, moments: Random) -> Cost:
 
 
 def ray_workers_at_random_moments(scene: Scene, times: int) -> Cost:
-    """Kills random worker processes of a Ray at random moments; the host process goes on with others."""
+    """Kills random Ray workers at random moments; the host process goes on with others."""
     moments = scene.random("workers")
     cost = Cost(note="compared with a run on local lanes")
     while cost.hits < times:
@@ -92,9 +92,9 @@ def ray_workers_at_random_moments(scene: Scene, times: int) -> Cost:
                 account.fault()
             expect(host.wait() == 0, f"a session whose workers die ends with: {host.output}")
         reasons = {attempt.reason for attempt in journal(path).lost}
-        expect(reasons <= {_DIED}, f"of workers that were killed the journal says: {reasons}")
+        expect(reasons <= {_DIED}, f"the journal says of killed workers: {reasons}")
         killed = account.close(scene.is_equal(path, _WORKER_EVENTS))
-        expect(killed.hits > 0, f"no worker process was there to be killed: {path}")
+        expect(killed.hits > 0, f"no worker process was found to be killed: {path}")
         cost += killed
     return cost
 
@@ -116,7 +116,7 @@ def _records(path: Path) -> int:
 
 
 def long_trainings(scene: Scene, times: int) -> Cost:
-    """Kills a long training after some of its checkpoints: it goes on from the last."""
+    """Kills a long training after some of its checkpoints; it must go on from the last one."""
     moments = scene.random("long trainings")
     path = scene.new_path()
     account = Account(path)
@@ -130,14 +130,14 @@ def long_trainings(scene: Scene, times: int) -> Cost:
             break
     cost = account.close(scene.ends_equal(path, _LONG_EVENTS, **_LONG))
     steps = [attempt.first_step for attempt in journal(path).attempts if attempt.number > 1]
-    expect(min(steps) > 0, f"a training begins at its first step again, though it was checkpointed: {steps}")
+    expect(min(steps) > 0, f"a training that had a checkpoint begins at its first step again: {steps}")
     return cost
 
 
 def five_deaths(scene: Scene, times: int) -> Cost:
-    """Kills every training of one birth: the run stops and names it, and goes on once it is told to skip it.
+    """Kills every training of one birth: the run stops and names it, and goes on when it is told to skip it.
 
-    A run with a skipped birth is not that of its seed; it is compared with its replay.
+    The seed alone does not give a run with a skipped birth again, so it is compared with its replay.
     """
     cost = Cost(note="compared with the replay")
     for number in range(times):
@@ -148,7 +148,7 @@ def five_deaths(scene: Scene, times: int) -> Cost:
             with begin(path, EVENTS, f"after attempt:{attempt}", lanes=1) as host:
                 expect(host.wait() == SIGKILLED, f"a run whose training dies ends with: {host.output}")
             account.fault()
-            begin, attempt = scene.resume, 1  # The same birth is due first again.
+            begin, attempt = scene.resume, 1  # The same birth is trained first again.
         cost += _skipped(scene, path, account)
     return cost
 
@@ -162,7 +162,7 @@ def _skipped(scene: Scene, path: Path, account: Account) -> Cost:
     account.pause()
     with scene.resume(path, skip_birth=doomed) as host:
         said = host.wait() == 0 and _NOT_FROM_ITS_SEED in host.output
-        expect(said, f"a run that is to skip a birth ends with: {host.output}")
+        expect(said, f"a run told to skip a birth ends with: {host.output}")
     run = jaxevo.open(path)
     failed = run.skipped == [doomed] and run.individual(doomed).fitness == 0
     expect(failed, f"the run says that it skipped {run.skipped} instead of {doomed}")

@@ -1,6 +1,6 @@
-"""What every host process finds imported: they are forked from one that has imported this module, in an instant.
+"""Imports for the process from which host processes are forked, so that these start in an instant.
 
-JAX is prepared, but not started: a process with JAX's threads could not be forked.
+JAX is prepared, but not started: a process with JAX's threads cannot be forked.
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""SIGTERM, as preemption sends it: to be answered within five seconds, by a clean end that can be resumed."""
+"""SIGTERM, as at preemption: the run must end cleanly within five seconds and can be resumed."""
 
 import contextlib
 import functools
@@ -18,7 +18,7 @@ from jaxevo.spaces.large_scale.genotype import Activation, Genotype, Layer
 from jaxevo.spaces.large_scale.layer_types import Convolution
 
 ANSWER_SECONDS = 5.0
-# An answer that comes late is asked for again: another process may have held the machine's cores.
+# A late answer is tried again: other processes may have kept the cores busy.
 _TRIES = 3
 _LONGEST_DELAY_SECONDS = 1.0
 _DEEP_LAYERS = 60
@@ -26,7 +26,7 @@ _INTERRUPTED = 130
 
 
 def at_random_moments(scene: Scene, times: int) -> Cost:
-    """Sends SIGTERM at random moments of a session: to the process, or to it and its group, as `timeout` does."""
+    """Sends SIGTERM at random moments of a session, to the process alone or also to its group, as `timeout` does."""
     moments = scene.random("preemption")
 
     def moment(host: Host, path: Path) -> bool:
@@ -39,7 +39,7 @@ def at_random_moments(scene: Scene, times: int) -> Cost:
 
 
 def while_compiling(scene: Scene, times: int) -> Cost:
-    """Sends SIGTERM while every thread compiles a deep net, which nothing can interrupt."""
+    """Sends SIGTERM while threads compile deep networks, which cannot be interrupted."""
     moments = scene.random("compiling")
     marker = scene.folder / "compiling"
 
@@ -53,7 +53,7 @@ def while_compiling(scene: Scene, times: int) -> Cost:
 
 
 def compile_deep_nets(marker: Path) -> None:
-    """Has this process compile a deep net before every other one, and say so by a file."""
+    """Makes this process compile a deep network before every other one, and touch `marker` when it begins."""
     import jax
 
     from jaxevo.networks.compilation import Compiler
@@ -83,13 +83,13 @@ def _answered(
     moments: Random,
     disturb: Callable[[], None] | None = None,
 ) -> Cost:
-    """Has a run answer SIGTERM at some moments of its sessions, and then end."""
+    """Sends SIGTERM to `times` sessions of a run, each at its `moment`, then lets the run end; returns the cost."""
     path = scene.new_path()
     account = Account(path)
     slowest = 0.0
     for _ in range(times):
         for _ in range(_TRIES):
-            # A run that was stopped before it had a manifest has not begun.
+            # Without a manifest there is no run to resume.
             begun = (path / "manifest.json").exists()
             with scene.resume(path, disturb=disturb) if begun else scene.start(path, disturb=disturb) as host:
                 if not moment(host, path):

@@ -1,4 +1,4 @@
-"""Where faults are injected: tiny runs in one folder, and what they come to when nothing disturbs them."""
+"""Tiny runs in one folder, to be disturbed and compared with undisturbed ones."""
 
 import contextlib
 import itertools
@@ -13,8 +13,8 @@ from experiments.benchmarks.faults.host import Host, flag_texts, run_arguments
 from jaxevo.storage.journal import JournalContent, read_journal
 
 EVENTS = 40
-"""Events of the runs. All have the same few networks, so that only the first compiles them."""
-# Longer than one call of the compiled step, after each of which a training may be checkpointed.
+"""Events of a run. All runs have the same few networks, so that only the first compiles them."""
+# More than one call of the compiled step, since a training can only be checkpointed between two calls.
 _SETTINGS: dict[str, Any] = {"train_steps": 24}
 CHECKPOINT_ALWAYS: dict[str, Any] = {"checkpoint_seconds": 1e-9}
 
@@ -24,11 +24,11 @@ RAY_FLAGS: dict[str, Any] = {"executor": "ray"}
 
 
 def ray_workers(host: int) -> list[int]:
-    """Returns the processes of Ray's actors that descend from a host process, by number."""
+    """Returns the process ids of Ray's actors below a host process, sorted."""
     parents, actors = {}, []
     for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):  # It ended meanwhile.
-            # The name stands in brackets, and may hold spaces.
+        with contextlib.suppress(OSError):  # The process may end meanwhile.
+            # The name is in parentheses and may contain spaces.
             parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
             if (stat.parent / "cmdline").read_bytes().startswith(b"ray::Worker"):
                 actors.append(int(stat.parent.name))
@@ -42,21 +42,21 @@ def _ancestors(pid: int, parents: dict[int, int]) -> Iterator[int]:
 
 
 class Scene:
-    """A folder in which runs are begun, disturbed and compared."""
+    """A folder in which runs begin, are disturbed, and are compared."""
 
     def __init__(self, folder: Path, seed: int = 0) -> None:
-        """Uses a folder; the seed draws the moments and places of faults."""
+        """Uses a folder; moments and places of faults are drawn from the seed."""
         self.folder = folder
         self._seed = seed
         self._numbers = itertools.count()
         self._undisturbed: dict[str, Path] = {}
 
     def random(self, name: str) -> random.Random:
-        """Returns a generator for the faults of one kind."""
+        """Returns a random generator for one kind of fault."""
         return random.Random(f"{self._seed} {name}")
 
     def new_path(self) -> Path:
-        """Returns where a run can be begun."""
+        """Returns the path of a new run."""
         return self.folder / f"run-{next(self._numbers)}"
 
     def start(
@@ -79,12 +79,12 @@ class Scene:
         disturb: Callable[[], None] | None = None,
         **changes: Any,
     ) -> Host:
-        """Goes on with a run, to its old limit or another; `changes` are flags."""
+        """Resumes a run to its old limit, or to `events`; `changes` are flags."""
         flags = {**LOCAL, **({} if events is None else {"max_individuals": events}), **changes}
         return Host(self.folder, ["resume", path, *flag_texts(flags)], kill_point, disturb)
 
     def undisturbed(self, events: int = EVENTS, **changes: Any) -> Path:
-        """Returns a run that nothing disturbed, made once."""
+        """Returns the path of an undisturbed run, made once."""
         name = str((events, sorted(changes.items())))
         if name not in self._undisturbed:
             path = self.new_path()
@@ -94,23 +94,23 @@ class Scene:
         return self._undisturbed[name]
 
     def ends_equal(self, path: Path, events: int = EVENTS, **changes: Any) -> bool:
-        """Lets a run go on to its end; returns whether its fingerprint is that of an undisturbed one."""
+        """Resumes a run to its end; returns True if its fingerprint is that of an undisturbed one."""
         with self.resume(path, events) as host:
             expect(host.wait() == 0, f"the last session ends with: {host.output}")
         return self.is_equal(path, events, **changes)
 
     def is_equal(self, path: Path, events: int = EVENTS, **changes: Any) -> bool:
-        """Returns whether a run of so many events has the fingerprint of an undisturbed one."""
+        """Returns True if a finished run of `events` events has the fingerprint of an undisturbed one."""
         run = jaxevo.open(path)
         expect(run.events == events, f"the run has {run.events} events instead of {events}")
         return run.fingerprint == jaxevo.open(self.undisturbed(events, **changes)).fingerprint
 
     def is_prefix(self, path: Path) -> bool:
-        """Returns whether a run is the undisturbed one as far as it has come."""
+        """Returns True if a run, as far as it has come, is a prefix of the undisturbed one."""
         run = jaxevo.open(path)
         return run.fingerprint == jaxevo.open(self.undisturbed(), run.events).fingerprint
 
 
 def journal(path: Path) -> JournalContent:
-    """Returns what a run's journal holds so far."""
+    """Reads a run's journal."""
     return read_journal(path / "journal.jsonl")

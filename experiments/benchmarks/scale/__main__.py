@@ -1,4 +1,4 @@
-"""The entry point: see the package."""
+"""The entry point; see the package."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ _SIGMA = 0.3
 
 @dataclass(frozen=True)
 class Extent:
-    """How much is measured.
+    """The rows and columns to measure.
 
     Attributes:
-        loads: population size, events, and whether by wall clock, of every row of the first table.
-        lanes: of the other tables' rows.
-        births: in flight a lane, of their rows.
-        sigmas: of their columns.
-        phases: of a run, as generations, for the last table.
+        loads: population size, events, and True for wall-clock order, for each row of the first table.
+        lanes: numbers of lanes, for the rows of the other tables.
+        births: births in flight a lane, for the same rows.
+        sigmas: deviations of the noise, for their columns.
+        phases: phases of a run, as generations `[first, last)`, for the last table.
     """
 
     loads: tuple[tuple[int, int, bool], ...]
@@ -70,7 +70,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def sections(extent: Extent, durations: Durations) -> Iterable[str]:
-    """Measures, and returns each table with its heading."""
+    """Measures, and yields each table with its heading."""
     measured = []
     for size, events, wall_clock in extent.loads:
         lanes = size // 10

@@ -1,4 +1,4 @@
-"""How long a training takes: a floor, compiling where the architecture is new, and FLOPs over a rate, times noise."""
+"""A model of training times: a floor, compiling if the architecture is new, and FLOPs over a rate, times noise."""
 
 import math
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ class Durations:
     """A model of training times.
 
     Attributes:
-        floor: seconds that every training takes.
-        compile_seconds: seconds more for the first of an architecture.
+        floor: seconds of every training.
+        compile_seconds: additional seconds of the first training of an architecture.
         rate: FLOPs a second.
     """
 
@@ -23,29 +23,29 @@ class Durations:
     rate: float
 
     def seconds(self, flops: float, new: bool, noise: float) -> float:
-        """Returns what a training takes.
+        """Returns the seconds of a training.
 
         Args:
             flops: of training and validation.
-            new: whether its architecture must be compiled.
-            noise: a draw of the normal distribution of mean 0; its deviation is the sigma of the log-normal noise.
+            new: True if its architecture must be compiled.
+            noise: drawn from a normal distribution of mean 0, whose deviation is the sigma of the log-normal noise.
         """
         return self.without_noise(flops, new) * math.exp(noise)
 
     def without_noise(self, flops: Any, new: Any) -> Any:
-        """Returns what trainings take on average over the logarithm; arrays give an array."""
+        """Returns the median seconds of trainings; arrays give an array."""
         return self.floor + self.compile_seconds * new + flops / self.rate
 
 
 @dataclass(frozen=True)
 class Fit:
-    """What a recorded run says of training times.
+    """A fit of the model to a recorded run.
 
     Attributes:
-        durations: fitted to it.
-        sigma: deviation of the logarithm of a training's time from the model, compiling left out.
-        share_new: of the individuals that compiled, in [0, 1].
-        individuals: that the run trained.
+        durations: the fitted model.
+        sigma: standard deviation of the logarithm of training times around the model, without compiling.
+        share_new: share of the individuals that compiled, in [0, 1].
+        individuals: number of individuals.
     """
 
     durations: Durations
@@ -58,7 +58,7 @@ def fit(workdir: Path) -> Fit:
     """Fits the model to a run by least squares.
 
     Raises:
-        ValueError: where the folder holds no run, or one whose times do not grow with FLOPs.
+        ValueError: if the folder holds no run, or the times do not grow with FLOPs.
     """
     import jaxevo
 

@@ -1,4 +1,4 @@
-"""A trainer that trains nothing: its lanes live in simulated time, and its outcomes are made up from the genotype."""
+"""An executor that trains nothing: lanes take simulated time, and outcomes are made up from the genotype."""
 
 import contextlib
 import hashlib
@@ -19,17 +19,17 @@ _LAYERS_TO_LEARN = 8
 
 
 class SimulatedExecutor:
-    """Lanes in simulated time: each takes the birth due first, and trains it for as long as the model says.
+    """Lanes in simulated time: each takes the birth due first, for as long as the model of training times says.
 
-    Everything is a function of the births, the model and the seed.
+    All results are a function of the births, the model and the seed.
 
     Attributes:
         lanes: individuals trained at once.
         now: simulated seconds since the first birth.
-        waited: simulated seconds that lanes had nothing to train, added up over the lanes.
-        spent: real seconds that the simulation itself took.
-        processor_spent: processor seconds that it took.
-        trained: simulated seconds of every training, by birth.
+        waited: simulated seconds without a birth to train, summed over the lanes.
+        spent: real seconds of the simulation itself.
+        processor_spent: processor seconds of the simulation itself.
+        trained: simulated seconds of every training, by birth id.
     """
 
     def __init__(
@@ -46,10 +46,10 @@ class SimulatedExecutor:
         Args:
             lanes: individuals trained at once.
             durations: the model of training times.
-            sigma: of their log-normal noise.
-            seed: of noise and outcomes.
-            handed: records that finish before the host comes to ask again; it gets them at once.
-            begin: makes the attempts at trainings durable, those of one call in one write.
+            sigma: of the log-normal noise on them.
+            seed: for noise and outcomes.
+            handed: most records that one call of `finished` returns.
+            begin: makes attempts durable, those of one call in one write.
         """
         self.lanes = lanes
         self.now = self.waited = self.spent = self.processor_spent = 0.0
@@ -66,7 +66,7 @@ class SimulatedExecutor:
         self._running: list[tuple[float, int, Birth, bool, float]] = []
 
     def submit(self, births: Iterable[Birth]) -> None:
-        """Makes births available; lanes that wait begin at once."""
+        """Makes births available; idle lanes begin at once."""
         with self._timed():
             for birth in births:
                 heapq.heappush(self._waiting, (birth.due, birth.id, birth))
@@ -81,7 +81,7 @@ class SimulatedExecutor:
         return records
 
     def close(self) -> list[Record]:
-        """Drops what runs."""
+        """Drops running trainings; returns no records."""
         return []
 
     def _next_records(self) -> list[Record]:
@@ -96,7 +96,7 @@ class SimulatedExecutor:
         return records
 
     def _note_attempts(self) -> None:
-        """Has the host make attempts durable, which is its time and not the simulation's."""
+        """Makes attempts durable, outside `_timed`: that is work of the host."""
         if self._begun:
             self._begin_attempts(self._begun)
         self._begun = []
@@ -121,17 +121,17 @@ class SimulatedExecutor:
 
 
 def simulated_outcome(birth: Birth, seed: int) -> Outcome:
-    """Returns what the training of a birth is said to have given."""
+    """Returns a made-up outcome of a birth's training."""
     sha256 = hashlib.sha256(f"{seed} {birth.id}".encode()).hexdigest()
     fitness = simulated_fitness(birth.genotype, _uniform(seed, "fitness", birth.id))
     return Outcome(birth.id, fitness, f"{birth.id:06d}-1", sha256)
 
 
 def simulated_fitness(genotype: Genotype, luck: float) -> float:
-    """Returns a fitness in [0, 1] that deeper networks of a fitting learning rate reach more of.
+    """Returns a made-up fitness in [0, 1], higher for deeper networks and for learning rates close to 0.1.
 
     Args:
-        genotype: what is said to have been trained.
+        genotype: of the individual.
         luck: in [0, 1].
     """
     learned = 1 - math.exp(-(1 + genotype.convolutions) / _LAYERS_TO_LEARN)
@@ -140,6 +140,6 @@ def simulated_fitness(genotype: Genotype, luck: float) -> float:
 
 
 def _uniform(seed: int, purpose: str, birth_id: int) -> float:
-    """Returns a number above 0 and below 1 that belongs to a birth."""
+    """Returns a birth's random number for a purpose, above 0 and below 1."""
     digest = hashlib.blake2b(f"{seed} {purpose} {birth_id}".encode(), digest_size=6).digest()
     return (int.from_bytes(digest, "big") + 0.5) / 2**48

@@ -1,9 +1,8 @@
-"""How long lanes wait for the outcome that is due next: the virtual clock, played through without evolution.
+"""Simulates how long lanes wait for the outcome that is due next, without an evolution.
 
 A run keeps as many births in flight as it has virtual workers, and makes the next one when an outcome is told. Lanes
-take births in the order in which they are due; an outcome that comes early is held until it is due. So lanes wait when
-all that is in flight runs or is held. In wall-clock order nothing is held, and with a birth a lane and more in flight
-no lane ever waits.
+take births in due order; an early outcome is held until it is due. So lanes wait when every birth in flight is running
+or held. In wall-clock order nothing is held, and with at least one birth in flight a lane no lane ever waits.
 """
 
 import heapq
@@ -13,11 +12,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Window:
-    """Over which told events the waiting is measured, so that neither the first filling nor the end counts.
+    """The told events over which waiting is measured, so that neither the first filling nor the end counts.
 
     Attributes:
-        first: events told before it begins.
-        last: events told when it ends.
+        first: number of events told when it begins.
+        last: number of events told when it ends.
     """
 
     first: int
@@ -25,10 +24,10 @@ class Window:
 
 
 class Lanes:
-    """Lanes in simulated time, which take births in due order."""
+    """Lanes in simulated time that take births in due order."""
 
     def __init__(self, lanes: int, seconds: Sequence[float]) -> None:
-        """Makes lanes that wait; `seconds` is what each birth takes."""
+        """Makes idle lanes; `seconds` has the training time of each birth."""
         self.now = self.waited = 0.0
         self._free = lanes
         self._seconds = seconds
@@ -36,11 +35,11 @@ class Lanes:
         self._running: list[tuple[float, int]] = []
 
     def submit(self, due: float, birth: int) -> None:
-        """Makes a birth available, with all others that are before the next training finishes."""
+        """Makes a birth available; lanes take births at the next call of `next_finished`."""
         heapq.heappush(self._waiting, (due, birth))
 
     def next_finished(self) -> int:
-        """Goes on to the moment at which a training finishes, and returns whose."""
+        """Advances to the end of the next training; returns its birth."""
         self._begin()
         finish, birth = heapq.heappop(self._running)
         self.waited += self._free * (finish - self.now)
@@ -57,14 +56,14 @@ class Lanes:
 
 
 def idle_share(lanes: int, workers: int, virtual: Sequence[float], seconds: Sequence[float], window: Window) -> float:
-    """Returns the share of lane time, in [0, 1], that is spent waiting.
+    """Returns the share of lane time spent waiting, in [0, 1].
 
     Args:
         lanes: individuals trained at once.
         workers: births in flight.
-        virtual: virtual seconds of each birth, of `window.last + workers` or more.
-        seconds: what each takes on a lane, as many.
-        window: where to measure.
+        virtual: virtual seconds of each birth, of at least `window.last + workers` births.
+        seconds: seconds of each birth on a lane.
+        window: the events to measure.
     """
     trained_on = Lanes(lanes, seconds)
     in_flight: list[tuple[float, int]] = []

@@ -1,4 +1,4 @@
-"""What is simulated: two kinds of machine, and the evolutions whose births they train."""
+"""The simulated scenarios: two kinds of machine, and the evolutions whose births they train."""
 
 from dataclasses import dataclass
 
@@ -13,18 +13,18 @@ DIGITS = Task(image_shape=(8, 8, 1), num_classes=10, validation_images=180)
 CIFAR10 = Task(image_shape=(32, 32, 3), num_classes=10, validation_images=5_000)
 
 FITTED = Durations(floor=0.46, compile_seconds=1.33, rate=4.7e8)
-"""One of two CPU lanes. Made by
+"""Times on one of two CPU lanes. Measured by
 
     python -m jaxevo run --preset demo --max-individuals 150 --workdir runs/scale-fit
     python -m experiments.benchmarks.scale --fit runs/scale-fit
 """
 
 FLOPS_A_BIRTH = 1.8e11
-"""FLOPs of an average birth of the accelerators' evolution."""
+"""FLOPs of an average birth in the scenario of accelerators."""
 
 
 def manifest_of(settings: Settings, task: Task, limits: Limits) -> Manifest:
-    """Returns the manifest of a run on images that are none."""
+    """Returns the manifest of a run without images."""
     channels = task.image_shape[2] * (0.5,)
     classes = tuple(map(str, range(task.num_classes)))
     machine = Machine({}, "simulated", "simulated", "", 1, "", (), (), None)
@@ -35,14 +35,14 @@ def manifest_of(settings: Settings, task: Task, limits: Limits) -> Manifest:
 
 @dataclass(frozen=True)
 class Scenario:
-    """Lanes of one kind, what they train, and the virtual clocks to compare.
+    """Lanes of one kind, the births they train, and the virtual clocks to compare.
 
     Attributes:
-        name: of the table.
-        durations: of a training.
+        name: heading of the table.
+        durations: the model of training times.
         settings: of the evolution whose births are trained.
         task: of that evolution.
-        clocks: settings `(birth_overhead, compile_overhead, virtual_rate)`, those to choose from.
+        clocks: settings `(birth_overhead, compile_overhead, virtual_rate)` to compare.
     """
 
     name: str
@@ -52,13 +52,13 @@ class Scenario:
     clocks: tuple[tuple[float, float, float], ...]
 
     def workload(self, generations: tuple[int, int] = (2, 10)) -> Workload:
-        """Returns the births of some generations; the first, which starts the population, is generation 0."""
+        """Returns the births of generations `[first, last)`; generation 0 fills the population."""
         size = self.settings.population_size
         return evolved(self.settings, self.task, *(number * size for number in generations))
 
 
 def cpu(durations: Durations) -> Scenario:
-    """CPU lanes: a small network takes the floor, a new architecture several times as much to compile."""
+    """Returns the scenario of CPU lanes: a small network takes the floor, compiling several times as much."""
     settings = Settings(population_size=250, train_steps=300)
     clock = settings.birth_overhead, settings.compile_overhead, settings.virtual_rate
     fitted = durations.floor, durations.compile_seconds, durations.rate
@@ -68,7 +68,7 @@ def cpu(durations: Durations) -> Scenario:
 
 
 def accelerators() -> Scenario:
-    """Accelerators, and steps as many as the paper's: FLOPs decide what a training takes."""
+    """Returns the scenario of accelerators and of the paper's number of steps: FLOPs decide the training times."""
     durations = Durations(floor=10.0, compile_seconds=30.0, rate=FLOPS_A_BIRTH / 100)
     overheads = ((10.0, 30.0), (10.0, 0.0), (100.0, 0.0), (0.0, 0.0))
     clocks = tuple((birth, compiling, durations.rate) for birth, compiling in overheads)

@@ -1,4 +1,4 @@
-"""The tables of the experiment, as Markdown."""
+"""The benchmark's tables as Markdown."""
 
 from collections.abc import Iterable, Sequence
 
@@ -11,7 +11,7 @@ from experiments.benchmarks.scale.workload import Workload
 
 
 def fit_table(fit: Fit) -> str:
-    """Returns what was fitted."""
+    """Returns a table of a fit."""
     cells = (
         f"{fit.individuals}",
         f"{fit.durations.floor:.2f} s",
@@ -24,7 +24,7 @@ def fit_table(fit: Fit) -> str:
 
 
 def throughput_table(measured: Iterable[tuple[Load, Throughput]]) -> str:
-    """Returns what the host did, a row a load."""
+    """Returns a table of the host's throughput, a row for each load."""
     header = (
         "population",
         "lanes",
@@ -64,7 +64,7 @@ def _throughput_row(load: Load, found: Throughput) -> tuple[str, ...]:
 def idle_table(
     scenario: Scenario, lanes: Sequence[int], births: Sequence[int], sigmas: Sequence[float], workload: Workload
 ) -> str:
-    """Returns the share of lane time spent waiting: a row for lanes and births a lane, a column for clock and sigma."""
+    """Returns a table of waiting shares: a row for lanes and births a lane, a column for clock and sigma."""
     columns = [(clock, sigma) for clock in scenario.clocks for sigma in sigmas]
     header = [
         "lanes",
@@ -85,7 +85,7 @@ def idle_table(
 def phases_table(
     scenario: Scenario, phases: Sequence[tuple[int, int]], lanes: Sequence[int], births_a_lane: int, sigma: float
 ) -> str:
-    """Returns how long lanes wait on the first clock in each phase of a run, given as generations `[first, last)`."""
+    """Returns a table of waiting shares on the first clock, a row for each phase, as generations `[first, last)`."""
     rows = []
     for first, last in phases:
         workload = scenario.workload((first, last))
@@ -100,7 +100,7 @@ def phases_table(
 def share_waiting(
     scenario: Scenario, workload: Workload, lanes: int, workers: int, clock: tuple[float, float, float], sigma: float
 ) -> float:
-    """Returns the share of lane time, in [0, 1], spent waiting, measured over three populations or 3,000 events."""
+    """Returns the share of lane time spent waiting, in [0, 1], over `3 * workers` events, at least 3,000."""
     first = max(1_000, 2 * workers)
     window = Window(first, first + max(3_000, 3 * workers))
     drawn = workload.drawn(window.last + workers, seed=1)

@@ -1,4 +1,4 @@
-"""What the host does in a second: the real loop, evolution, journal and snapshots around a simulated trainer."""
+"""Throughput of the host: the real loop, evolution, journal and snapshots around a simulated trainer."""
 
 import tempfile
 import time
@@ -21,19 +21,19 @@ from jaxevo.storage.stored_run import RunWriter, StoredRun
 from jaxevo.storage.workdir import Workdir
 
 _HANDED = 10
-"""Records handed over at once, at most: at 2,000 events a second, what finishes while the journal is forced out."""
+"""Most records handed over at once: about as many finish while the journal is forced to disk, at 2,000 a second."""
 
 
 @dataclass(frozen=True)
 class Load:
-    """What to measure.
+    """A load to measure.
 
     Attributes:
         settings: of the run.
-        task: what evolution knows of the images.
-        lanes: that are simulated.
-        durations: of their trainings.
-        sigma: of the noise on them.
+        task: of the evolution.
+        lanes: number of simulated lanes.
+        durations: the model of training times.
+        sigma: of the log-normal noise on them.
         events: to measure, after the first filling of the population.
     """
 
@@ -47,19 +47,19 @@ class Load:
 
 @dataclass(frozen=True)
 class Throughput:
-    """What was measured, over all events after the first filling of the population.
+    """Measurements over all events after the first filling of the population.
 
     Attributes:
         fingerprint: of the run.
-        idle_share: lane time spent waiting, in [0, 1].
-        events_a_second: in real time, without what the simulated trainer took.
-        host_microseconds: of processor time for an event, the trainer's and the snapshots' left out.
-        writes_a_record: times that the journal was forced to disk.
-        journal_bytes: for an individual.
-        snapshot_bytes: for an individual of the population.
-        snapshot_seconds: what the longest snapshot took.
-        layers: of the living, on average.
-        memory: bytes of the process, at its peak.
+        idle_share: share of lane time spent waiting, in [0, 1].
+        events_a_second: in real time, without that of the simulation.
+        host_microseconds: processor time of an event, without simulation and snapshots.
+        writes_a_record: forced writes of the journal for each record.
+        journal_bytes: bytes of the journal for each record.
+        snapshot_bytes: bytes of a snapshot for each individual in it.
+        snapshot_seconds: of the longest snapshot.
+        layers: mean number of layers of the living.
+        memory: peak of the process, in bytes.
     """
 
     fingerprint: str
@@ -75,19 +75,19 @@ class Throughput:
 
 
 def measure(load: Load) -> Throughput:
-    """Measures in a process of its own, whose memory is that of the run."""
+    """Measures a load in a process of its own, so that its memory is that of the run."""
     return in_fresh_process(measure_here, load)
 
 
 def measure_here(load: Load) -> Throughput:
-    """Measures in this process; the memory is then all that this process ever took."""
+    """Measures a load in this process; the memory is then the peak of all its work."""
     with tempfile.TemporaryDirectory() as folder:
         return _measure(load, Workdir(Path(folder)))
 
 
 @dataclass
 class _Meter:
-    """Readings at one moment."""
+    """The readings at one moment."""
 
     wall: float
     processor: float
@@ -103,7 +103,7 @@ class _Meter:
 
 
 class _MeteredWriter(RunWriter):
-    """Counts records and how often they are forced to disk, and takes the time of every snapshot."""
+    """Counts records and forced writes, and times snapshots."""
 
     def __init__(self, run: StoredRun, events_a_snapshot: int) -> None:
         super().__init__(run, events_a_snapshot)
@@ -159,7 +159,7 @@ def _measure(load: Load, workdir: Workdir) -> Throughput:
         opened: list[_Meter] = []
 
         class Filled(Watcher):
-            """Waits until the population is complete."""
+            """Takes the first reading when the population is complete."""
 
             def progressed(self, progress: Progress) -> None:
                 if not opened and progress.state.events == size:

@@ -1,4 +1,4 @@
-"""The births of an evolution that grows networks: what their trainings cost, for the lanes to be simulated with."""
+"""The births of an evolution and the cost of their trainings, for simulated lanes."""
 
 from dataclasses import dataclass
 
@@ -16,12 +16,12 @@ from jaxevo.spaces.large_scale.genotype import Genotype
 
 @dataclass(frozen=True)
 class Workload:
-    """Births in the order in which they were made.
+    """Births in the order of their ids.
 
     Attributes:
-        flops: of training and validation, float [births].
-        new: whether the architecture is the first of its kind, bool [births].
-        changed: whether layers or skips are not the parent's, bool [births].
+        flops: of training and validation, integers [births].
+        new: True for the first birth of an architecture, bool [births].
+        changed: True if layers or skips differ from the parent's, bool [births].
     """
 
     flops: np.ndarray
@@ -34,17 +34,17 @@ class Workload:
         return Workload(self.flops[places], self.new[places], self.changed[places])
 
     def seconds(self, durations: Durations, sigma: float, seed: int) -> np.ndarray:
-        """Returns what the births take on a lane, float [births], with log-normal noise of deviation `sigma`."""
+        """Returns seconds on a lane, float [births], with log-normal noise of deviation `sigma`."""
         noise = sigma * np.random.default_rng(seed).standard_normal(len(self.flops))
         return durations.without_noise(self.flops, self.new) * np.exp(noise)
 
     def virtual_seconds(self, birth_overhead: float, compile_overhead: float, virtual_rate: float) -> np.ndarray:
-        """Returns what the births take on the virtual clock, float [births]."""
+        """Returns seconds on the virtual clock, float [births]."""
         return birth_overhead + compile_overhead * self.changed + self.flops / virtual_rate
 
 
 def evolved(settings: Settings, task: Task, first: int, last: int) -> Workload:
-    """Evolves with made-up outcomes and returns the births from the `first` up to the `last`."""
+    """Evolves with made-up outcomes and returns the births `[first, last)`."""
     space = space_from(settings)
     algorithm = evolution(settings, space, task)
     state = algorithm.init()

@@ -1,4 +1,4 @@
-"""The entry point: see the package."""
+"""The entry point; see the package."""
 
 import dataclasses
 import json
@@ -29,13 +29,13 @@ _PACKAGES = ("jax", "jaxlib", "flax", "optax", "torch", "pyglove", "ray", "numpy
 
 @dataclass(frozen=True)
 class Extent:
-    """How much is measured.
+    """The amount to measure.
 
     Attributes:
-        regimes: what is measured where the command does not say.
-        rounds: in which every side has its turn.
+        regimes: to measure by default.
+        rounds: in each of which every side has one turn.
         train_steps: by regime.
-        individuals: by regime and bucket, at most.
+        individuals: at most, by regime and bucket.
         searches: by side.
     """
 
@@ -56,7 +56,7 @@ FULL = Extent(
     },
     searches={
         "jaxevo": Search(2_000, 100, 25),
-        # A hundred individuals of PyGlove's take ten seconds and more.
+        # PyGlove takes more than ten seconds for a hundred individuals.
         "pyglove": Search(100, 100, 25),
         "ray": Search(100, 100, 25),
     },
@@ -71,7 +71,7 @@ QUICK = Extent(
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measures what the arguments ask for and prints the tables; returns 0."""
+    """Measures what the arguments ask for, and prints the tables; returns 0."""
     parser = program("experiments.benchmarks.side_by_side", experiments.benchmarks.side_by_side.__doc__)
     parser.add_argument("--quick", action="store_true", help="few individuals, few steps, one round")
     parser.add_argument("--streams", nargs="+", choices=NAMES, default=list(NAMES), help="default: all")
@@ -87,7 +87,7 @@ def main(arguments: list[str] | None = None) -> int:
         extent = dataclasses.replace(extent, rounds=given.rounds)
     if given.regimes is not None:
         extent = dataclasses.replace(extent, regimes=tuple(given.regimes))
-    # In the order in which they take turns, each once.
+    # In the order of their turns, without repeats.
     sides = [side for side in SIDES if side in given.sides]
     running.check_installed(sides)
     streams = [read_stream(name) for name in NAMES if name in given.streams]
@@ -117,7 +117,7 @@ def report(
 def measure(
     streams: Sequence[Stream], sides: Sequence[str], extent: Extent, progress: Callable[[str], None]
 ) -> list[Cell]:
-    """Has every side train every cell, sides in turn within a round."""
+    """Trains every cell on every side, sides in turn within a round."""
     trainers = [trainer for side in sides for trainer in SIDES[side]]
     cells = []
     for regime in (regime for regime in (SHORT, LONG) if regime in extent.regimes):
@@ -145,7 +145,7 @@ def measure(
 def measure_search(
     sides: Sequence[str], extent: Extent, progress: Callable[[str], None]
 ) -> dict[str, list[SearchCost]]:
-    """Has every side that searches do so, in turn."""
+    """Measures the search loop of every side that has one, sides in turn."""
     costs: dict[str, list[SearchCost]] = {side: [] for side in sides if side in SEARCHING}
     for number in range(extent.rounds):
         for side, found in costs.items():
@@ -155,7 +155,7 @@ def measure_search(
 
 
 def machine() -> dict[str, Any]:
-    """Returns where this is measured: cores, load and versions."""
+    """Returns facts about this machine: cores, load and versions."""
     versions = {name: _version(name) for name in _PACKAGES}
     return {
         "machine": platform.machine(),

@@ -1,4 +1,4 @@
-"""Ratios of the sides, and which targets they meet."""
+"""Ratios between the sides, and the targets for them."""
 
 import statistics
 from collections.abc import Sequence
@@ -13,16 +13,16 @@ SHORT, LONG = "short", "long"
 
 @dataclass(frozen=True)
 class Cell:
-    """One bucket of one stream in one regime, as every side trained it.
+    """One bucket of one stream in one regime, trained on every side.
 
     Attributes:
-        stream: by name.
+        stream: its name.
         bucket: of its genotypes.
         regime: `SHORT` or `LONG`.
         train_steps: of every individual.
-        flops_per_image: of every genotype, of a forward pass.
-        repeats: genotypes whose architecture stands in the cell before.
-        rounds: by side, what it did in each round.
+        flops_per_image: of a forward pass, for each genotype.
+        repeats: genotypes whose architecture an earlier genotype of the cell has.
+        rounds: by side, its result in each round.
     """
 
     stream: str
@@ -38,21 +38,21 @@ class Cell:
         return statistics.median(self.speeds(side))
 
     def speeds(self, side: str) -> list[float]:
-        """Returns its individuals an hour in each round."""
+        """Returns the side's individuals an hour in each round."""
         return [trained.individuals_an_hour for trained in self.rounds[side]]
 
     def accuracy(self, side: str) -> float:
-        """Returns the side's mean validation accuracy in its first round; a network that diverged has none, 0."""
+        """Returns the side's mean validation accuracy in its first round; a diverged network counts as 0."""
         accuracies = self.rounds[side][0].accuracies
         return statistics.fmean(accuracy or 0.0 for accuracy in accuracies)
 
     def diverged(self, side: str) -> int:
-        """Returns how many networks of the side's first round ended with numbers that are not finite."""
+        """Returns the number of networks of the side's first round whose logits are not finite."""
         return sum(accuracy is None for accuracy in self.rounds[side][0].accuracies)
 
     @property
     def compile_share(self) -> float:
-        """What share of its lanes' time jaxevo spent compiling, in [0, 1], median over the rounds."""
+        """Share of jaxevo's lane time spent compiling, in [0, 1], median over the rounds."""
         details = [trained.details for trained in self.rounds[JAXEVO]]
         return statistics.median(
             one["compile_seconds"] / (one["compile_seconds"] + one["train_seconds"]) for one in details
@@ -61,12 +61,12 @@ class Cell:
 
 @dataclass(frozen=True)
 class Ratio:
-    """jaxevo's individuals an hour over a peer's, by round.
+    """The ratio of jaxevo's individuals an hour to a peer's.
 
     Attributes:
-        peer: the side.
-        values: one a round: what a round has in common, such as a busy machine, cancels.
-        target: what the median should reach at least.
+        peer: the other side.
+        values: one a round, so that a busy machine, which slows both, cancels.
+        target: the least that the median should reach.
     """
 
     peer: str
@@ -80,12 +80,12 @@ class Ratio:
 
     @property
     def met(self) -> bool:
-        """Whether the target is reached."""
+        """True if the target is reached."""
         return self.median >= self.target
 
 
 def ratios(cell: Cell) -> list[Ratio]:
-    """Returns jaxevo's ratio to the plain Flax loop and to the better way to run PyTorch, where they took part."""
+    """Returns jaxevo's ratios to the plain Flax loop and to the better way to run PyTorch, if these were measured."""
     if JAXEVO not in cell.rounds:
         return []
     peers = [FLAX] if FLAX in cell.rounds else []
@@ -96,7 +96,7 @@ def ratios(cell: Cell) -> list[Ratio]:
 
 
 def target(peer: str, regime: str, bucket: Bucket) -> float:
-    """Returns the ratio that jaxevo is to reach on two CPU cores."""
+    """Returns the target for jaxevo's ratio to a peer, on two CPU cores."""
     if peer == FLAX:
         return 2.0 if regime == SHORT else 1.3
     if regime == SHORT:

@@ -1,4 +1,4 @@
-"""jaxevo's own engine: compiler, lanes, journal and weights as in a run; only the evolution is left out."""
+"""The side `jaxevo`: compiler, lanes, journal and weights as in a run, without the evolution."""
 
 import time
 from collections import deque
@@ -23,12 +23,12 @@ _POLL_SECONDS = 0.25
 
 
 def train(work: Work, began: float, folder: Path) -> Trained:
-    """Trains every individual; the process began at `began` (`time.perf_counter`).
+    """Trains every individual.
 
     Args:
-        work: what to train.
-        began: when the process began.
-        folder: an empty one, for the cache of executables, the journal and the weights.
+        work: the individuals to train.
+        began: start of the process, by `time.perf_counter`.
+        folder: an empty folder for the cache of executables, the journal and the weights.
     """
     use_persistent_cache(folder / "executables")
     dataset = load(work.dataset)
@@ -50,9 +50,9 @@ def train(work: Work, began: float, folder: Path) -> Trained:
 
 
 def _train(work: Work, dataset: Dataset, workdir: Workdir) -> list[Record]:
-    """Returns the records in the order in which they finished, all of them durable.
+    """Returns the records in the order in which they finished, all durable.
 
-    As many births wait or train as a run has that lets no lane wait.
+    There are `BIRTHS_A_LANE` births in flight for each lane, with which lanes of a run hardly wait.
     """
     with Journal(workdir.journal) as journal:
         attempts = Attempts(journal, JournalContent(), session=1, max_deaths=1)

@@ -1,8 +1,8 @@
 """A plain Flax and Optax loop: one individual after the other, JAX with its default settings.
 
-It is what one writes who trains many networks without jaxevo, and writes well. The module is a static argument, so that
-a network that was seen before compiles nothing; the learning rate stands in the optimiser's state for the same reason.
-The state is donated. The images lie on the device, normalised; cropping and flipping is compiled once for all.
+It is the loop that a careful user would write without jaxevo. The module is a static argument and the learning rate is
+in the optimiser's state, so that a known network compiles nothing. The state is donated. Normalised images are on the
+device; cropping and flipping are compiled once for all.
 """
 
 import functools
@@ -26,7 +26,7 @@ _DEFAULTS = Settings()
 
 
 def is_filter(params: Any) -> Any:
-    """Returns which parameters are filters of convolutions, the only ones that decay."""
+    """Returns a tree of the parameters' shape: True for filters of convolutions, which alone decay."""
     return jax.tree_util.tree_map_with_path(lambda path, _: path[0].key.startswith("convolution"), params)
 
 
@@ -37,7 +37,7 @@ _OPTIMISER = optax.chain(
 
 
 class TrainState(NamedTuple):
-    """What a training hands from step to step."""
+    """The state of a training between two steps."""
 
     params: Any
     batch_stats: Any
@@ -45,7 +45,7 @@ class TrainState(NamedTuple):
 
 
 def train(work: Work, began: float) -> Trained:
-    """Trains every individual and validates it; the process began at `began` (`time.perf_counter`)."""
+    """Trains and validates every individual; `began` is the start of the process by `time.perf_counter`."""
     settings, dataset = work.settings, load(work.dataset)
     padded = padded_images(dataset, settings)
     pixels, labels = jax.device_put((padded.pixels, padded.labels))
@@ -71,13 +71,13 @@ def train(work: Work, began: float) -> Trained:
 
 @functools.partial(jax.jit, static_argnames="model")
 def init_state(model: Phenotype, key: jax.Array, learning_rate: jax.Array) -> TrainState:
-    """Returns the first state, its arrays from Flax's own initialisers."""
+    """Returns the initial state, with arrays from Flax's initialisers."""
     variables = model.init(key, jnp.zeros((1, *model.architecture.image_shape)), train=False)
     return first_state(variables["params"], variables.get("batch_stats", {}), learning_rate)
 
 
 def first_state(params: Any, batch_stats: Any, learning_rate: Any) -> TrainState:
-    """Returns the state that begins with these arrays, momentum from zero."""
+    """Returns the initial state of these arrays, with zero momentum."""
     decay, sgd = _OPTIMISER.init(params)
     sgd = sgd._replace(hyperparams={**sgd.hyperparams, "learning_rate": jnp.asarray(learning_rate, jnp.float32)})
     return TrainState(params, batch_stats, (decay, sgd))
@@ -87,14 +87,14 @@ def first_state(params: Any, batch_stats: Any, learning_rate: Any) -> TrainState
 def draw_batch(
     pixels: jax.Array, labels: jax.Array, order: jax.Array, corners: jax.Array, flips: jax.Array, shape: tuple[int, int]
 ) -> tuple[jax.Array, jax.Array]:
-    """Returns a batch: picked, cropped and flipped left to right.
+    """Returns a batch of images, cropped and flipped, and its labels.
 
     Args:
         pixels: float32 [images, height, width, channels], with a margin.
         labels: int32 [images].
-        order: int32 [batch], images to pick.
+        order: int32 [batch], the images to pick.
         corners: int32 [batch, 2], first row and first column of each crop.
-        flips: bool [batch].
+        flips: bool [batch], True to flip left to right.
         shape: height and width of the crops.
     """
     rows = jnp.arange(shape[0]) + corners[:, :1]
@@ -119,6 +119,6 @@ def train_step(model: Phenotype, state: TrainState, images: jax.Array, labels: j
 
 @functools.partial(jax.jit, static_argnames="model")
 def eval_step(model: Phenotype, state: TrainState, images: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Returns how many images of a batch are classified correctly, and whether all logits are finite."""
+    """Returns the number of correctly classified images of a batch, and True if all logits are finite."""
     logits = model.apply({"params": state.params, "batch_stats": state.batch_stats}, images, train=False)
     return (logits.argmax(axis=-1) == labels).sum(), jnp.isfinite(logits).all()

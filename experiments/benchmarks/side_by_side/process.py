@@ -1,6 +1,6 @@
-"""Run one side in a process of its own: `python -m experiments.benchmarks.side_by_side.process SIDE WORK RESULT`.
+"""Runs one side in this process: `python -m experiments.benchmarks.side_by_side.process SIDE WORK RESULT`.
 
-WORK and RESULT are JSON files. JAX and PyTorch are imported only where a side needs them, with that side's settings.
+WORK and RESULT are JSON files. JAX and PyTorch are imported only by the sides that need them, with their settings.
 """
 
 import json
@@ -13,7 +13,7 @@ _BEGAN = time.perf_counter()
 
 
 def main(side: str, work_path: Path, result_path: Path) -> None:
-    """Does a side's work and writes what came of it."""
+    """Does a side's work and writes its result."""
     fields = json.loads(work_path.read_text())
     result = _search(side, fields) if "individuals" in fields else _train(side, fields)
     result_path.write_text(json.dumps(result))

@@ -1,6 +1,6 @@
-"""Records the streams of genotypes from real runs.
+"""Records streams of genotypes from real runs.
 
-The two runs take five and ten minutes or so on two quiet cores:
+The two runs take about five and ten minutes on two quiet cores:
 
     python -m jaxevo run --preset demo --seed 0 --workdir runs/demo
     python -m jaxevo run --preset small --seed 0 --train-steps 100 --population-size 32 --num-workers 8 \
@@ -8,10 +8,10 @@ The two runs take five and ten minutes or so on two quiet cores:
     python -m experiments.benchmarks.side_by_side.record demo runs/demo
     python -m experiments.benchmarks.side_by_side.record fashion runs/fashion --events 600 --grown 6
 
-A stream holds some individuals of every bucket, evenly over the run, failed ones left out. Every architecture that the
-run trained counts once. In a run siblings and returns share one, which jaxevo need not compile again: leaving them out
-favours those that compile nothing. `--grown` adds large networks, which so short a run does not reach: chains of
-mutations of which only those are taken that lose neither convolutions nor FLOPs.
+A stream holds some individuals of every bucket, spread evenly over the run, without failed ones. Each architecture of
+the run is taken once. In a run many individuals share one, which jaxevo does not compile again, so that leaving them
+out is hard on jaxevo. `--grown` adds large networks, which so short a run does not reach: chains of mutations in which
+a mutation is accepted only if it loses neither convolutions nor FLOPs.
 """
 
 import itertools
@@ -42,16 +42,16 @@ from jaxevo.spaces.large_scale.mutation import MUTATIONS
 
 _CLASSES = 10
 _GROWN_FLOPS = 200_000, 800_000
-"""FLOPs of a forward pass of one image: what grown networks have at least, and at most."""
+"""Least and most FLOPs of a grown network's forward pass of one image."""
 _CHAIN_LENGTH = 60
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Records what the arguments name; returns 0."""
+    """Records the stream that the arguments name; returns 0."""
     parser = program("experiments.benchmarks.side_by_side.record", __doc__)
     parser.add_argument("name", choices=NAMES)
     parser.add_argument("workdir", type=Path, help="the run to record")
-    parser.add_argument("--events", type=int, help="individuals of the run to take from; default: all")
+    parser.add_argument("--events", type=int, help="take from the run's first individuals, so many; default: all")
     parser.add_argument("--each", type=int, default=12, help="individuals of the run for each bucket; default: 12")
     parser.add_argument("--grown", type=int, default=0, help="networks to grow by chains of mutations; default: 0")
     given = parser.parse_args(arguments)
@@ -62,7 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def record(name: str, run: Run, each: int, grown: int) -> Stream:
-    """Returns a stream of a run's individuals, at most `each` of a bucket, and of grown networks."""
+    """Returns a stream of a run's individuals, at most `each` of every bucket, and `grown` grown networks."""
     shape = run.manifest.image_shape
     history = run.history[run.history["failure"].isna()]
     firsts: dict[Architecture, Sample] = {}
@@ -96,14 +96,14 @@ def record(name: str, run: Run, each: int, grown: int) -> Stream:
 
 
 def _grown(shape: ImageShape, count: int) -> Iterator[tuple[int, Genotype]]:
-    """Yields the first `count` chains that reach the size wanted, each with its seed."""
+    """Yields the first `count` chains that reach the wanted size, each with its seed."""
     chains = ((seed, _chain(seed, shape)) for seed in itertools.count())
     reached = ((seed, genotype) for seed, genotype in chains if genotype is not None)
     return itertools.islice(reached, count)
 
 
 def _chain(seed: int, shape: ImageShape) -> Genotype | None:
-    """Returns the end of a chain of mutations, or None where it has not reached the size wanted within its length."""
+    """Returns the end of a chain of mutations, or None if it does not reach the wanted size."""
     generator = np.random.default_rng(seed)
     genotype, (low, high) = Genotype(0.1), _GROWN_FLOPS
     for _ in range(_CHAIN_LENGTH):

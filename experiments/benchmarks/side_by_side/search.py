@@ -1,8 +1,7 @@
-"""What a search loop costs beside the trainings: host time an individual, with a trainer that does nothing.
+"""The cost of search loops: host time for an individual, with a trainer that does nothing.
 
-jaxevo's side is the real host loop with evolution, journal and forced writes, as in
-`experiments.benchmarks.scale`. PyGlove keeps everything in memory. Ray Tune writes a state of its experiment, and every
-trial is an actor process of its own.
+jaxevo's side is the real host loop with evolution, journal and forced writes, as in `experiments.benchmarks.scale`.
+PyGlove keeps everything in memory. Ray Tune writes the state of its experiment, and every trial is an actor process.
 """
 
 import dataclasses
@@ -20,12 +19,12 @@ _LAYERS = 8
 
 @dataclass(frozen=True)
 class Search:
-    """What to search.
+    """A search to measure.
 
     Attributes:
         individuals: to measure, after the first population.
         population_size: individuals, or trials of population-based training.
-        sample_size: individuals of a tournament.
+        sample_size: individuals in a tournament.
     """
 
     individuals: int
@@ -35,23 +34,23 @@ class Search:
 
 @dataclass(frozen=True)
 class SearchCost:
-    """What a search loop took for an individual, in microseconds.
+    """The cost of a search loop for one individual, in microseconds.
 
     Attributes:
-        wall: by the clock.
-        processor: of the process that searches.
+        wall: wall time.
+        processor: processor time of the searching process.
     """
 
     wall: float
     processor: float
 
     def to_json(self) -> dict[str, float]:
-        """Returns it as JSON values."""
+        """Returns the cost as JSON values."""
         return dataclasses.asdict(self)
 
 
 def measure(side: str, search: Search) -> SearchCost:
-    """Measures a side in this process."""
+    """Measures the search loop of a side in this process."""
     measures: dict[str, Callable[[Search], SearchCost]] = {"jaxevo": _jaxevo, "pyglove": _pyglove, "ray": _ray}
     return measures[side](search)
 
@@ -65,7 +64,7 @@ def _jaxevo(search: Search) -> SearchCost:
     settings = Settings(
         population_size=search.population_size, sample_size=search.sample_size, selection="aging", train_steps=300
     )
-    # One record comes at a time, and is forced to disk alone: the dearest case.
+    # Records come one at a time and each is forced to disk alone, the most expensive case.
     load = Load(settings, DIGITS, os.cpu_count() or 1, Durations(1.0, 0.0, 1e12), 0.3, search.individuals)
     found = measure_here(load)
     return SearchCost(1e6 / found.events_a_second, found.host_microseconds)
@@ -75,7 +74,7 @@ def _pyglove(search: Search) -> SearchCost:
     import pyglove
 
     def layer() -> Any:
-        # Every gene by itself: a space whose genes depend on each other is several times as slow.
+        # Independent genes: a space whose genes depend on each other is several times slower.
         return pyglove.Dict(
             operation=pyglove.oneof(["identity", "convolution"]),
             channels=pyglove.oneof([0.5, 1.0, 1.5, 2.0]),
@@ -104,16 +103,16 @@ def _pyglove(search: Search) -> SearchCost:
 
 def _ray(search: Search) -> SearchCost:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    # It prints a table a second else.
+    # Otherwise it prints a table every second.
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
-    # Whoever reaches a Ray may run code with it: this one stays on its loopback interface.
+    # Anyone who reaches a Ray can run code with it, so this one stays on the loopback interface.
     os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     import ray
     from ray import tune
     from ray.tune.schedulers import PopulationBasedTraining
 
     class Nothing(tune.Trainable):
-        """A trial that trains nothing; every step stands for the training of one individual."""
+        """A trial that trains nothing; a step stands for the training of one individual."""
 
         def setup(self, config: dict[str, float]) -> None:
             self.learning_rate = config["learning_rate"]
@@ -135,7 +134,7 @@ def _ray(search: Search) -> SearchCost:
     few = 2
     many = few + max(1, search.individuals // trials)
     ray.init("local", include_dashboard=False, log_to_driver=False, configure_logging=False)
-    # The first of them pays for what is imported late, and does not count.
+    # The first one pays for late imports and does not count.
     for steps in (few, few, many):
         with tempfile.TemporaryDirectory() as folder:
             scheduler = PopulationBasedTraining(
@@ -155,7 +154,7 @@ def _ray(search: Search) -> SearchCost:
             tuner.fit()
             costs.append(meter.cost(1))
     ray.shutdown()
-    # The difference leaves out what starting the trials takes.
+    # The difference leaves out the start of the trials.
     _, short, long = costs
     steps = trials * (many - few)
     return SearchCost((long.wall - short.wall) / steps, (long.processor - short.processor) / steps)
@@ -166,19 +165,19 @@ def _fitness(learning_rate: float) -> float:
 
 
 class _Meter:
-    """Clock and processor time from now on."""
+    """Wall and processor time since its creation."""
 
     def __init__(self) -> None:
         self._wall, self._processor = time.perf_counter(), time.process_time()
 
     def cost(self, individuals: int) -> SearchCost:
-        """Returns what each of the individuals took, in microseconds."""
+        """Returns the cost of each of `individuals` individuals so far."""
         wall, processor = time.perf_counter() - self._wall, time.process_time() - self._processor
         return SearchCost(1e6 * wall / individuals, 1e6 * processor / individuals)
 
 
 def median(costs: list[SearchCost]) -> SearchCost:
-    """Returns the median of each number."""
+    """Returns the median of each field."""
     return SearchCost(
         statistics.median(cost.wall for cost in costs), statistics.median(cost.processor for cost in costs)
     )

@@ -1,4 +1,4 @@
-"""The sides, what they need, and each of them in a fresh process."""
+"""The sides, the packages they need, and their start in a fresh process."""
 
 import dataclasses
 import importlib.util
@@ -27,16 +27,16 @@ SIDES: dict[str, tuple[str, ...]] = {
     "pyglove": (),
     "ray": (),
 }
-"""What `--sides` names, with the ways in which each trains."""
+"""The names for `--sides`, with the ways to train of each."""
 SEARCHING = ("jaxevo", "pyglove", "ray")
-"""Sides whose search loop is measured."""
+"""Sides that have a search loop to measure."""
 _MODULES = {"torch": ("torch",), "pyglove": ("pyglove",), "ray": ("ray", "pydantic", "tensorboardX")}
 _TAIL_CHARACTERS = 2_000
 _ROOT = Path(__file__).parents[3]
 
 
 def check_installed(sides: Iterable[str]) -> None:
-    """Raises `ValueError` with a sentence where what a side needs is not installed."""
+    """Raises `ValueError` if a package that a side needs is not installed."""
     missing = [
         side for side in sides if any(importlib.util.find_spec(module) is None for module in _MODULES.get(side, ()))
     ]
@@ -49,17 +49,17 @@ def check_installed(sides: Iterable[str]) -> None:
 
 
 def train(side: str, work: Work) -> Trained:
-    """Has a side train in a fresh process, its caches of executables empty."""
+    """Trains with one side in a fresh process without a cache of executables."""
     return trained_from_json(_in_process(side, work.to_json()))
 
 
 def search(side: str, wanted: Search) -> SearchCost:
-    """Has a side search in a fresh process."""
+    """Measures the search loop of one side in a fresh process."""
     return SearchCost(**_in_process(side, dataclasses.asdict(wanted)))
 
 
 def _in_process(side: str, fields: Any) -> Any:
-    """Returns what a side's process writes; raises `RuntimeError` with the end of its output where it fails."""
+    """Returns the result of a side's process; raises `RuntimeError` with the end of its output if it fails."""
     with tempfile.TemporaryDirectory() as folder:
         work, result = Path(folder) / "work.json", Path(folder) / "result.json"
         work.write_text(json.dumps(fields))
@@ -73,6 +73,6 @@ def _in_process(side: str, fields: Any) -> Any:
 
 
 def _environment() -> dict[str, str]:
-    """Returns the present environment without what jaxevo sets for itself, and without any cache of executables."""
+    """Returns the present environment without jaxevo's own settings of JAX, and without a cache of executables."""
     chosen = ("XLA_FLAGS", "NPROC", "JAX_COMPILATION_CACHE_DIR")
     return {name: value for name, value in os.environ.items() if name not in chosen}

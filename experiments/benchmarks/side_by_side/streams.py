@@ -1,4 +1,4 @@
-"""The recorded streams of genotypes, and the size buckets that they are measured in."""
+"""The recorded streams of genotypes, and their buckets by size."""
 
 import enum
 import json
@@ -21,7 +21,7 @@ _DEEP_CONVOLUTIONS = 5
 
 
 class Bucket(enum.StrEnum):
-    """Sizes of networks, by their convolutions: at most two; three or four; five or more."""
+    """Sizes of networks by number of convolutions: at most two, three or four, five or more."""
 
     SMALL = "small"
     MID = "mid"
@@ -33,8 +33,8 @@ class Sample:
     """A genotype of a stream.
 
     Attributes:
-        source: where it is from: an individual of a run, or a chain of mutations.
-        genotype: itself.
+        source: its origin, an individual of a run or a chain of mutations.
+        genotype: the genotype itself.
     """
 
     source: str
@@ -43,11 +43,11 @@ class Sample:
 
 @dataclass(frozen=True)
 class Stream:
-    """Genotypes that were recorded, in the order of their births.
+    """Recorded genotypes, in the order of their births.
 
     Attributes:
         name: of the stream.
-        provenance: the first line of its file: how it was made, and what it was made from.
+        provenance: the first line of its file, which tells the run it was made from.
         samples: the genotypes.
     """
 
@@ -57,7 +57,7 @@ class Stream:
 
     @property
     def dataset(self) -> str:
-        """What its networks classify, by name."""
+        """Name of the data set that its networks classify."""
         return str(self.provenance["dataset"])
 
     @property
@@ -67,13 +67,13 @@ class Stream:
         return height, width, channels
 
     def bucket(self, bucket: Bucket) -> tuple[Genotype, ...]:
-        """Returns the genotypes of a bucket, in order; none where the run grew none."""
+        """Returns the genotypes of a bucket in order; there may be none."""
         return tuple(sample.genotype for sample in self.samples if bucket_of(sample.genotype) is bucket)
 
     def chosen(self, bucket: Bucket, count: int) -> tuple[Genotype, ...]:
-        """Returns at most `count` genotypes of a bucket, evenly over the stream, those of most FLOPs first.
+        """Returns at most `count` genotypes of a bucket, spread evenly over the stream, those of most FLOPs first.
 
-        So the last ones are short, and no lane or process waits long for another's last: a stream has no end in a run.
+        Then the last trainings are short, and no lane or process waits long for another. A run has no such end.
         """
         found = self.bucket(bucket)
         return tuple(sorted(evenly(found, count), key=self.flops_per_image, reverse=True))
@@ -83,33 +83,33 @@ class Stream:
         return cost(self.architecture(genotype), self.provenance["num_classes"], batch_size=1).forward_flops
 
     def architecture(self, genotype: Genotype) -> Architecture:
-        """Returns what is compiled for a genotype."""
+        """Returns the architecture of a genotype."""
         return architecture(genotype, self.image_shape)
 
 
 def bucket_of(genotype: Genotype) -> Bucket:
-    """Returns the bucket that a genotype belongs to."""
+    """Returns the bucket of a genotype."""
     if genotype.convolutions >= _DEEP_CONVOLUTIONS:
         return Bucket.DEEP
     return Bucket.MID if genotype.convolutions >= _MID_CONVOLUTIONS else Bucket.SMALL
 
 
 def evenly(items: tuple[T, ...], count: int) -> tuple[T, ...]:
-    """Returns `count` of the items, spread evenly, or all where there are no more."""
+    """Returns `count` items, spread evenly, or all if there are fewer."""
     if len(items) <= count:
         return items
     return tuple(items[place * len(items) // count] for place in range(count))
 
 
 def read_stream(name: str, folder: Path = FOLDER) -> Stream:
-    """Reads a recorded stream; raises `ValueError` where its file is not one."""
+    """Reads a recorded stream; raises `ValueError` if its file is not one."""
     header, *lines = map(json.loads, (folder / f"{name}.jsonl").read_text().splitlines())
     samples = tuple(Sample(line["source"], genotype_from_json(line["genotype"])) for line in lines)
     return Stream(name, header, samples)
 
 
 def write_stream(stream: Stream, folder: Path = FOLDER) -> None:
-    """Writes a stream: its provenance, then a genotype a line."""
+    """Writes a stream: one line of provenance, then one for each genotype."""
     lines = [stream.provenance]
     lines += [{"source": sample.source, "genotype": sample.genotype.to_json()} for sample in stream.samples]
     text = "".join(f"{json.dumps(line)}\n" for line in lines)

@@ -1,4 +1,4 @@
-"""What was measured, as Markdown, and in words where jaxevo loses."""
+"""The results as Markdown tables, and sentences about the cells in which jaxevo loses."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -9,13 +9,13 @@ from experiments.benchmarks.side_by_side.sides import FLAX, JAXEVO
 
 
 def speed_table(cells: Sequence[Cell], sides: Sequence[str]) -> str:
-    """Returns individuals an hour, medians with the least and the most, and jaxevo's ratios."""
+    """Returns a table of individuals an hour, medians with the least and the most, and jaxevo's ratios."""
     header = ("stream", "bucket", "steps", "individuals", "FLOPs an image", *sides, "over flax", "over torch")
     return table(header, (_speed_row(cell, sides) for cell in cells))
 
 
 def accuracy_table(cells: Sequence[Cell], sides: Sequence[str]) -> str:
-    """Returns the mean validation accuracies: by them one sees that all sides train the same."""
+    """Returns a table of mean validation accuracies, which show that all sides train alike."""
     header = ("stream", "bucket", "steps", *sides)
     return table(
         header,
@@ -27,7 +27,7 @@ def accuracy_table(cells: Sequence[Cell], sides: Sequence[str]) -> str:
 
 
 def search_table(costs: Mapping[str, Sequence[SearchCost]]) -> str:
-    """Returns what the search loops took for an individual."""
+    """Returns a table of the search loops' costs for an individual."""
     names = {
         JAXEVO: "jaxevo: host loop, aging evolution, journal forced to disk",
         "pyglove": "PyGlove: regularized evolution, in memory",
@@ -43,7 +43,7 @@ def search_table(costs: Mapping[str, Sequence[SearchCost]]) -> str:
 
 
 def verdicts(cells: Iterable[Cell]) -> Iterator[str]:
-    """Yields a sentence for every ratio that misses its target or is below 1, with what was measured of the reason."""
+    """Yields a sentence for every ratio that misses its target or is below 1, with the share of compiling."""
     for cell in cells:
         for ratio in ratios(cell):
             if ratio.met and ratio.median >= 1:
@@ -56,7 +56,7 @@ def verdicts(cells: Iterable[Cell]) -> Iterator[str]:
 
 
 def _reason(cell: Cell, ratio: Ratio) -> str:
-    """Returns why, by what share of jaxevo's time went into compiling."""
+    """Returns the reason for a low ratio, judged by the share of jaxevo's lane time spent compiling."""
     compiling = f"jaxevo spends {cell.compile_share:.0%} of its lanes' time on compiling"
     if ratio.peer == FLAX:
         return f"{compiling}, which the plain loop does as well."

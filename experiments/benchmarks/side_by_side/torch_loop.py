@@ -1,4 +1,4 @@
-"""PyTorch, eager: in one process with all its threads, or in as many single-threaded processes as there are cores."""
+"""PyTorch, eager: in one process with all its threads, or in a single-threaded process for each core."""
 
 import multiprocessing
 import os
@@ -21,7 +21,7 @@ from jaxevo.spaces.large_scale.genotype import Genotype
 
 
 class Trainer:
-    """A data set as tensors, and the training of one individual on it."""
+    """A trainer of single individuals, with the data set as tensors."""
 
     def __init__(self, settings: Settings, dataset: Dataset) -> None:
         """Makes the tensors."""
@@ -37,7 +37,7 @@ class Trainer:
         ]
 
     def train(self, number: int, genotype: Genotype) -> float | None:
-        """Trains an individual; returns its validation accuracy, None where a logit is not finite."""
+        """Trains an individual; returns its validation accuracy, or None if a logit is not finite."""
         torch.manual_seed(number)
         compiled = architecture(genotype, self._dataset.image_shape)
         network = TorchNetwork(compiled, self._dataset.num_classes, self._settings.batch_norm_decay)
@@ -61,7 +61,7 @@ class Trainer:
             yield images, self._labels[picked]
 
     def accuracy(self, network: TorchNetwork) -> float | None:
-        """Returns the accuracy over the whole validation split, None where a logit is not finite."""
+        """Returns the accuracy over the whole validation split, or None if a logit is not finite."""
         network.eval()
         correct = 0
         with torch.inference_mode():
@@ -74,7 +74,7 @@ class Trainer:
 
 
 def make_optimiser(network: TorchNetwork, learning_rate: float, settings: Settings) -> torch.optim.Optimizer:
-    """Returns SGD with momentum that decays the filters alone."""
+    """Returns SGD with momentum, and weight decay of the filters alone."""
     filters = network.filters()
     decayed = {id(parameter) for parameter in filters}
     others = [parameter for parameter in network.parameters() if id(parameter) not in decayed]
@@ -87,14 +87,14 @@ def make_optimiser(network: TorchNetwork, learning_rate: float, settings: Settin
 def train_step(
     network: TorchNetwork, optimiser: torch.optim.Optimizer, images: torch.Tensor, labels: torch.Tensor
 ) -> None:
-    """Makes one step of SGD on a batch."""
+    """Takes one step of SGD on a batch."""
     optimiser.zero_grad(set_to_none=True)
     functional.cross_entropy(network(images), labels).backward()
     optimiser.step()
 
 
 def train_with_threads(work: Work, began: float) -> Trained:
-    """Trains one individual after the other with all threads; the process began at `began`."""
+    """Trains one individual after the other with all threads; `began` is the start of the process."""
     trainer = Trainer(work.settings, load(work.dataset))
     started = time.perf_counter()
     accuracies = tuple(trainer.train(number, genotype) for number, genotype in enumerate(work.genotypes))
@@ -102,7 +102,7 @@ def train_with_threads(work: Work, began: float) -> Trained:
 
 
 def train_in_processes(work: Work, began: float) -> Trained:
-    """Trains in a process of one thread a core, each taking the next individual once it is done with one."""
+    """Trains in one single-threaded process for each core; `began` is the start of this process."""
     context = multiprocessing.get_context("spawn")
     numbers, results = context.Queue(), context.Queue()
     processes = [
@@ -112,7 +112,7 @@ def train_in_processes(work: Work, began: float) -> Trained:
     for process in processes:
         process.start()
     for _ in processes:
-        _next(results, processes)  # Everyone is ready.
+        _next(results, processes)  # Each process says when it is ready.
     started = time.perf_counter()
     for number in range(len(work.genotypes)):
         numbers.put(number)
@@ -135,10 +135,10 @@ def _serve(work_fields: Any, numbers: Any, results: Any) -> None:
 
 
 def _next(results: Any, processes: list[Any]) -> Any:
-    """Returns the next result; raises `RuntimeError` where a process ended instead."""
+    """Returns the next result; raises `RuntimeError` if a process has ended instead."""
     while True:
         try:
             return results.get(timeout=1.0)
         except queue.Empty:
             if any(process.exitcode is not None for process in processes):
-                raise RuntimeError("a process of PyTorch's ended early; its output says why") from None
+                raise RuntimeError("a process of the side `torch processes` ended early; its output says why") from None

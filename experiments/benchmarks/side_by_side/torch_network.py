@@ -1,4 +1,4 @@
-"""The network of an architecture as a `torch.nn.Module`: from the same weights, the numbers of the Flax phenotype."""
+"""The network of an architecture as a `torch.nn.Module`; with equal weights it gives the logits of the Flax module."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -16,18 +16,18 @@ from jaxevo.spaces.large_scale.inheritance import Variables
 from jaxevo.spaces.large_scale.layer_types.convolution import PlacedConvolution
 
 _EPSILON = 1e-5
-"""What batch normalisation adds to the variance, as Flax does by default."""
+"""Added to the variance in batch normalisation; Flax's default."""
 
 
 class TorchNetwork(nn.Module):
-    """An architecture's network, `[batch, channels, height, width] -> [batch, classes]`.
+    """The network of an architecture, `[batch, channels, height, width] -> [batch, classes]`.
 
-    Its modules have the names of the Flax phenotype's. All that depends on shapes alone is worked out here, once, so
-    that a forward pass does little else but call kernels.
+    Its modules have the names of the Flax module's. All that depends on shapes alone is worked out in the constructor,
+    so that a forward pass does little but call kernels.
     """
 
     def __init__(self, architecture: Architecture, num_classes: int, batch_norm_decay: float = 0.9) -> None:
-        """Makes the modules, their filters and classifier He-normal (He et al. 2015) as in jaxevo."""
+        """Makes the modules, with He-normal filters and classifier (He et al. 2015) as in jaxevo."""
         super().__init__()
         shapes = architecture.shapes
         self._steps: list[tuple[str | None, list[tuple[int, Callable[[Any], Any]]], str | None]] = []
@@ -70,12 +70,12 @@ class TorchNetwork(nn.Module):
         return self.classifier(points[-1].mean(dim=(2, 3)))
 
     def filters(self) -> list[torch.Tensor]:
-        """Returns the convolutions' filters, which alone are decayed."""
+        """Returns the filters of the convolutions, which alone decay."""
         return [module.weight for module in self.modules() if isinstance(module, nn.Conv2d)]
 
 
 def same_convolution(operation: PlacedConvolution) -> nn.Conv2d | nn.Sequential:
-    """Returns a convolution with SAME padding as XLA has it: ceil(size / stride) outputs, an odd rest of it behind."""
+    """Returns a convolution with XLA's SAME padding: ceil(size / stride) outputs, an odd pixel of padding last."""
     filter_shape, stride = operation.filter_shape, operation.stride
     height, width, input_channels = operation.input_shape
     before_after = [
@@ -93,7 +93,7 @@ def same_convolution(operation: PlacedConvolution) -> nn.Conv2d | nn.Sequential:
 
 
 def fitting(source: ImageShape, target: ImageShape) -> Callable[[Any], Any]:
-    """Returns what brings a skip's activations to a shape: nearest neighbour, channels cut or filled with zeros."""
+    """Returns a function that fits a skip's activations to a shape: nearest neighbour, channels cut or zero-padded."""
     picks = [_nearest(before, after) for before, after in zip(source[:2], target[:2], strict=True)]
     channels, missing = min(source[2], target[2]), max(0, target[2] - source[2])
 
@@ -110,14 +110,14 @@ def fitting(source: ImageShape, target: ImageShape) -> Callable[[Any], Any]:
 
 
 def load_variables(network: TorchNetwork, variables: Variables) -> None:
-    """Copies the arrays of the Flax phenotype into the network."""
+    """Copies the variables of the Flax module into the network."""
     with torch.no_grad():
         for collection, module, name, tensor in _tensors(network):
             tensor.copy_(torch.from_numpy(np.array(variables[collection][module][name])))
 
 
 def read_variables(network: TorchNetwork) -> Variables:
-    """Returns the network's arrays as those of the Flax phenotype."""
+    """Returns the network's arrays as variables of the Flax module."""
     variables: Variables = {"params": {}, "batch_stats": {}}
     for collection, module, name, tensor in _tensors(network):
         variables[collection].setdefault(module, {})[name] = tensor.detach().numpy().copy()
@@ -125,7 +125,7 @@ def read_variables(network: TorchNetwork) -> Variables:
 
 
 def _tensors(network: TorchNetwork) -> Iterator[tuple[str, str, str, torch.Tensor]]:
-    """Yields every tensor with Flax's collection, module and array name; seen with its axes in Flax's order."""
+    """Yields every tensor with its collection, module and name in Flax, as a view with Flax's order of axes."""
     for name, module in network.named_children():
         if isinstance(module, nn.Linear):
             yield "params", name, "kernel", module.weight.T
@@ -146,7 +146,7 @@ def _padding(size: int, filter_size: int, stride: int) -> tuple[int, int]:
 
 
 def _nearest(size: int, wanted: int) -> slice | torch.Tensor:
-    """Returns the rows of the nearest neighbour by half-pixel centres: a slice where they are evenly spaced."""
+    """Returns the rows of the nearest neighbours by half-pixel centres, as a slice if they are evenly spaced."""
     rows = [(2 * row + 1) * size // (2 * wanted) for row in range(wanted)]
     steps = {after - before for before, after in itertools.pairwise(rows)}
     if len(steps) <= 1:

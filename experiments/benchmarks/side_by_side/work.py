@@ -1,4 +1,4 @@
-"""What a side is to train, and what it says of it: plain values that pass between processes as JSON."""
+"""The work of a side, and its result: plain values that pass between processes as JSON."""
 
 import dataclasses
 from dataclasses import dataclass, field
@@ -16,9 +16,9 @@ class Work:
     """Individuals to train, each from fresh weights.
 
     Attributes:
-        dataset: what to classify, by name.
+        dataset: name of the data set.
         train_steps: of every individual.
-        genotypes: in the order in which they are taken; the place of one is the id that its images are drawn for.
+        genotypes: in the order of training; the index of one is the id for which its images are drawn.
     """
 
     dataset: str
@@ -27,7 +27,7 @@ class Work:
 
     @property
     def settings(self) -> Settings:
-        """What all sides train with: the defaults of a run, the data set's own augmentation among them."""
+        """Settings of all sides: the defaults of a run, with the data set's own augmentation."""
         return Settings(dataset=self.dataset, train_steps=self.train_steps, batch_size=BATCH_SIZE)
 
     def to_json(self) -> dict[str, Any]:
@@ -44,13 +44,13 @@ def work_from_json(fields: Any) -> Work:
 
 @dataclass(frozen=True)
 class Trained:
-    """What a side did.
+    """The result of a side.
 
     Attributes:
-        seconds: from the first individual's begin to the last one's end, by the clock.
-        startup_seconds: before, for imports, devices and data.
-        accuracies: of each individual over the whole validation split, in [0, 1]; None where a logit was not finite.
-        details: more numbers, by name.
+        seconds: wall time from the first individual's begin to the last one's end.
+        startup_seconds: wall time before that, for imports, devices and data.
+        accuracies: of each individual over the whole validation split, in [0, 1]; None if a logit was not finite.
+        details: further numbers, by name.
     """
 
     seconds: float
@@ -60,14 +60,14 @@ class Trained:
 
     @property
     def individuals_an_hour(self) -> float:
-        """Individuals trained and validated an hour, the start of the process left out."""
+        """Individuals trained and validated in an hour, without the start of the process."""
         return 3600 * len(self.accuracies) / self.seconds
 
     def to_json(self) -> dict[str, Any]:
-        """Returns it as JSON values."""
+        """Returns the result as JSON values."""
         return dataclasses.asdict(self)
 
 
 def trained_from_json(fields: Any) -> Trained:
-    """Returns what `Trained.to_json` wrote."""
+    """Returns the result that `Trained.to_json` wrote."""
     return Trained(**{**fields, "accuracies": tuple(fields["accuracies"])})
