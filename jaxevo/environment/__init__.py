@@ -28,7 +28,7 @@ _CPU_FLAGS = (
     "--xla_cpu_parallel_codegen_split_count=1",
 )
 # Deterministic operations imply that no kernel is chosen by timing. The flag that turns autotuning off,
-# --xla_gpu_autotune_level=0, must not stand beside it: cuDNN then convolves by its first algorithm, 17 times slower
+# --xla_gpu_autotune_level=0, must not be set as well: cuDNN then convolves by its first algorithm, 17 times slower
 # for ResNet-20 on an H100.
 _GPU_FLAGS = ("--xla_gpu_deterministic_ops=true",)
 _FLAGS = (*_CPU_FLAGS, *_GPU_FLAGS)
