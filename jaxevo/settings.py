@@ -176,7 +176,7 @@ class Execution:
     """Lanes that share each device, to fill one that small networks leave idle. Does not affect the result. Replaces
     lanes, and needs devices-per-lane 1. Default: one; on CPU, one per core in total."""
     fast: bool = False
-    """Turn off deterministic operations and fixed autotuning on GPUs. Trains faster, but the same seed no longer gives
+    """Turn off deterministic operations on GPUs. Trains faster, but the same seed no longer gives
     the same run."""
     programs_in_memory: int = 64
     """Architectures whose programs stay in memory, on CPU 5 to 10 MB each. Programs dropped from memory are read from

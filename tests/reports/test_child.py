@@ -85,7 +85,7 @@ def test_errors_are_the_sentence_and_nothing_else(ended):
 
 def test_a_signal_is_handed_on_and_the_message_says_how_to_go_on(ended):
     folder, _, said = ended
-    assert said["stopped"] == (f"Stopped; finished individuals are kept. To resume: jaxevo resume {folder / 'run'}")
+    assert said["stopped"] == f"Stopped; finished individuals are kept. To resume: jaxevo resume {folder / 'run'}"
 
 
 # What the child's end becomes here.

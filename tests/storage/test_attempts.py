@@ -137,6 +137,6 @@ def test_a_birth_that_comes_out_otherwise_than_journalled_stops_the_run(tmp_path
     with Journal(path / "journal.jsonl") as journal:
         journal.append([dataclasses.replace(unfinished, number=2, birth_sha256="0" * 64)])
     with pytest.raises(
-        ValueError, match=f"individual {unfinished.id} was trained as another one than evolution decides"
+        ValueError, match=f"individual {unfinished.id} was trained as another birth than the evolution decides"
     ):
         resume(path)

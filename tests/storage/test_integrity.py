@@ -65,7 +65,7 @@ def test_a_lost_journal_is_refused(copied):
 def test_a_lost_journal_is_refused_where_the_snapshots_are_lost_too(copied):
     (copied / "journal.jsonl").unlink()
     shutil.rmtree(copied / "snapshots")
-    refused(copied, r"the weights .* are of a training that .*journal.jsonl does not hold")
+    refused(copied, r"the weights .* are of a training that is not in .*journal.jsonl")
 
 
 @pytest.mark.parametrize("kept", [3, 20, -3])
