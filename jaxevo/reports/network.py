@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jaxevo.data.checks import check_images, check_labels
-from jaxevo.environment import prepare_process
+from jaxevo.environment import check_not_forked, prepare_process
 from jaxevo.reports.drawing import drawing_text
 from jaxevo.search.population import Individual
 from jaxevo.search.space import ImageShape
@@ -136,8 +136,12 @@ class Network(Classifier):
 
         It takes normalised images, float32 [batch, height, width, channels]: `(pixels / 255 - mean) / deviation`. It
         cannot detect images that are not normalised; `predict` takes pixels.
+
+        Raises:
+            RuntimeError: in a fork of a process in which JAX has run, where it would hang.
         """
         prepare_process()
+        check_not_forked()
         from jaxevo.spaces.large_scale.network import make_phenotype
 
         compiled = architecture(self.genotype, self.image_shape)
@@ -150,8 +154,10 @@ class Network(Classifier):
         Raises:
             ValueError: if the training failed, the individual is dead and its weights were removed, or they are missing
                 or altered.
+            RuntimeError: in a fork of a process in which JAX has run: TensorStore's threads are lost as JAX's are.
         """
         prepare_process()
+        check_not_forked()
         from jaxevo.storage.checkpoint import WeightStore
 
         one = self.individual
@@ -184,6 +190,7 @@ class Network(Classifier):
             ValueError: if the folder cannot be written, or the weights are not available; see `variables`.
         """
         prepare_process()
+        check_not_forked()
         from jaxevo.reports.export import export_network
 
         known: dict[str, float | str] = {

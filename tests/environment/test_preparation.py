@@ -245,6 +245,26 @@ in_fork(refused)
     assert " ".join(fork(script, tmp_path)).startswith("False this process was forked from one in which JAX had run")
 
 
+def test_a_network_in_a_fork_is_described_and_neither_read_nor_run(tmp_path):
+    script = """
+import numpy as np
+evolve("parent")
+best = jaxevo.open(f"{folder}/parent").best
+def use():
+    print("described", len(best.describe()) > 0)
+    for act in (lambda: best.variables, lambda: best.predict(np.zeros((1, 8, 8), np.uint8)), lambda: best.export("nowhere")):
+        try:
+            act()
+        except RuntimeError as error:
+            print("refused:", error)
+in_fork(use)
+""".replace("{folder}", str(tmp_path))
+    printed = " ".join(fork(script, tmp_path))
+    assert "described True" in printed
+    assert printed.count("refused: this process was forked from one in which JAX had run") == 3
+    assert printed.endswith("exit 0")
+
+
 # A plugin of an accelerator, on a machine that has none.
 
 MODULE = """
