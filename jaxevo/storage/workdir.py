@@ -122,7 +122,7 @@ def check_path(text: str) -> Path:
     """Returns the path of a work folder; raises `WorkdirError` unless it is one of a POSIX file system."""
     if "://" in text:
         raise WorkdirError(
-            f"workdir is {text!r}, but must be a folder in a POSIX file system, local or mounted: the lock and the "
+            f"workdir is {text!r}, but must be a folder of a POSIX file system, local or mounted: the lock and the "
             "durable journal need it"
         )
     return Path(text)
