@@ -203,7 +203,7 @@ def test_an_impatient_user_leaves_the_end_of_the_session_in_the_journal(tmp_path
     path = tmp_path / "journal.jsonl"
     run = StoredRun(Workdir(tmp_path), manifest=None)
     session = Session(run, dataset=None, execution=None, watcher=Watcher())
-    with RunWriter(run) as writer, pytest.raises(KeyboardInterrupt):
+    with RunWriter(run, events_a_snapshot=50) as writer, pytest.raises(KeyboardInterrupt):
         session._stop("interrupted", loop, SimpleNamespace(close=close), writer)
     assert read_journal(path).stops == (Stop(1, 3, "interrupted", "f", 1.0),)
 
