@@ -10,6 +10,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
+from helpers.simulated import manifest_of
 from helpers.tiny_runs import journal_lines, run_arguments, start
 
 import jaxevo as package
@@ -201,7 +202,7 @@ def test_an_impatient_user_leaves_the_end_of_the_session_in_the_journal(tmp_path
         progress=lambda: SimpleNamespace(state=state, session_seconds=1.0), keep=lambda records: None
     )
     path = tmp_path / "journal.jsonl"
-    run = StoredRun(Workdir(tmp_path), manifest=None)
+    run = StoredRun(Workdir(tmp_path), manifest_of(Settings(), Limits()))
     session = Session(run, dataset=None, execution=None, watcher=Watcher())
     with RunWriter(run, events_a_snapshot=50) as writer, pytest.raises(KeyboardInterrupt):
         session._stop("interrupted", loop, SimpleNamespace(close=close), writer)
