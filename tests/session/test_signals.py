@@ -17,6 +17,7 @@ import jaxevo as package
 from jaxevo.reports.verify import verify_run
 from jaxevo.session.progress import Watcher
 from jaxevo.session.session import Session
+from jaxevo.settings import Limits, Settings
 from jaxevo.signals import stoppable, wish_to_stop
 from jaxevo.storage.journal import Journal, Stop, read_journal
 from jaxevo.storage.stored_run import RunWriter, StoredRun
