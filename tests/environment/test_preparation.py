@@ -252,7 +252,8 @@ evolve("parent")
 best = jaxevo.open(f"{folder}/parent").best
 def use():
     print("described", len(best.describe()) > 0)
-    for act in (lambda: best.variables, lambda: best.predict(np.zeros((1, 8, 8), np.uint8)), lambda: best.export("nowhere")):
+    images = np.zeros((1, 8, 8), np.uint8)
+    for act in (lambda: best.variables, lambda: best.predict(images), lambda: best.export("nowhere")):
         try:
             act()
         except RuntimeError as error:
