@@ -22,7 +22,8 @@ _CPU_FLAGS = (
     "--xla_cpu_enable_concurrency_optimized_scheduler=false",
     # Compiles 10 % faster than the default level and runs as fast.
     "--xla_backend_optimization_level=1",
-    # Compiles 30 % faster than the newer emitters, and what it compiles runs as fast. JAX 0.11 has only the newer ones.
+    # Compiles 30 % faster than the newer emitters, and what it compiles runs as fast. JAX 0.11 has only the newer ones,
+    # and compiling costs about twice as much there.
     "--xla_cpu_use_fusion_emitters=false",
     # One LLVM module per program: another 15 % less work. Lanes keep the cores busy, so splitting it gains no time.
     "--xla_cpu_parallel_codegen_split_count=1",
