@@ -44,7 +44,7 @@ class Network(nn.Module):
 
         Args:
             images: uint8 [batch, {image_shape}].
-            train: if True, normalise by batch statistics and update the running ones; else by the running ones.
+            train: if True, normalise by batch statistics and update the running ones; else by these.
 
         Raises:
             ValueError: if the images have another type or shape.
