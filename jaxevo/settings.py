@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 SelectionName = Literal["tournament", "aging", "random"]
-InheritanceName = Literal["shape", "none"]
+InheritanceName = Literal["shape", "overlap", "morph", "none"]
+ScheduleName = Literal["constant", "cosine", "one_cycle"]
 ComputeDtype = Literal["float32", "bfloat16"]
 ExecutorName = Literal["local", "ray"]
 PresetName = Literal["demo", "small", "paper"]
@@ -42,7 +43,14 @@ class Settings:
     sample_size: int = 25
     """Individuals that compete to be a parent with --selection aging."""
     inheritance: InheritanceName = "shape"
-    """shape: a child starts from its parent's arrays if layer and shape match. none: from fresh arrays (control)."""
+    """shape: a child starts from its parent's arrays if layer and shape match. overlap: also from the overlapping part
+    of arrays of another shape. morph: as overlap, and new parts start such that the child computes what its parent
+    does where the mutation allows. none: from fresh arrays (control)."""
+    mutations: str = "paper"
+    """Set of mutations: paper (Real et al. 2017) or growth, with weights and parameters after a colon, such as
+    growth:INSERT-CONVOLUTION=3,max_channels=32."""
+    mutations_per_birth: int = 1
+    """Mutations that make a child, one after the other."""
     initial_learning_rate: float = 0.1
     """Learning rate of the initial individuals."""
     max_parameters: int | None = None
@@ -68,6 +76,9 @@ class Settings:
     """Training steps per individual."""
     batch_size: int = 50
     """Images per training batch."""
+    schedule: ScheduleName = "constant"
+    """Learning rate within each training, with the evolved rate as its peak. constant (Real et al. 2017). cosine: a
+    short warm-up, then down to 0. one_cycle: up for three tenths of the steps, then down to 0."""
     momentum: float = 0.9
     """Momentum of SGD."""
     weight_decay: float = 1e-4
@@ -100,8 +111,9 @@ class Settings:
             )
         _choice("selection", self.selection, SelectionName)
         _choice("inheritance", self.inheritance, InheritanceName)
+        _choice("schedule", self.schedule, ScheduleName)
         _choice("compute_dtype", self.compute_dtype, ComputeDtype)
-        for name in ("sample_size", "train_steps", "batch_size", "evaluation_batch_size"):
+        for name in ("sample_size", "mutations_per_birth", "train_steps", "batch_size", "evaluation_batch_size"):
             _check(name, getattr(self, name), getattr(self, name) >= 1, "1 or more")
         for name in ("max_parameters", "max_flops_per_image", "max_memory"):
             value = getattr(self, name)

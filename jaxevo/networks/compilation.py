@@ -53,7 +53,8 @@ class Programs:
 
     Attributes:
         shapes: shapes of the training carry.
-        train: `(carry, images, plan, learning_rate, first, end) -> carry`. Runs the steps in `[first, end)`.
+        train: `(carry, images, plan, rates, first, end) -> carry`. Runs the steps in `[first, end)`, with the learning
+            rate of each from `rates`, float32 [steps] on the host.
         steps_a_call: steps that `train` runs at once. Any other number takes as long as the next multiple.
         evaluate: `(variables, images, batch, correct_before) -> evaluation`. Normalises the batch with the statistics
             of the training images, then evaluates it as `make_evaluate` does. Runs on the first device only, because
@@ -154,30 +155,31 @@ class Compiler:
             convolve=convolve_on(self._devices.first.platform, self._settings), batch_norm=BatchNorm
         )
         train_step = make_train_step(trained, self._settings)
-        rate, step = np.float32(0), np.int32(0)
         compile_for_all = self._devices.compile
         if self._step_by_step:
-            arguments: tuple[Any, ...] = shapes, self._batch(self._settings.batch_size), rate
+            arguments: tuple[Any, ...] = shapes, self._batch(self._settings.batch_size), np.float32(0)
             steps_a_call = BATCHES_DRAWN
             train = self._stepping(compile_for_all(train_step, arguments, (None, 0, None), donate=(0,)))
         else:
             steps_a_call = steps_a_chunk(self._settings)
             chunk, axes = make_train_chunk(train_step, steps_a_call), (None, None, PLAN_AXIS, None, None, None)
-            arguments = shapes, self._images(), self._plan(), rate, step, step
-            train = _chunk_by_chunk(compile_for_all(chunk, arguments, axes, donate=(0,)), steps_a_call)
+            rates = jax.ShapeDtypeStruct((self._settings.train_steps,), jnp.float32)
+            arguments = shapes, self._images(), self._plan(), rates, np.int32(0), np.int32(0)
+            compiled_chunk = compile_for_all(chunk, arguments, axes, donate=(0,))
+            train = _chunk_by_chunk(compiled_chunk, steps_a_call, self._devices.everywhere)
         arguments = shapes.variables, *self._batch(self._evaluated), np.int32(0)
         evaluate = self._normalising(self._devices.compile_on_first(make_evaluate(phenotype), arguments))
         return Programs(shapes, train, steps_a_call, evaluate, time.perf_counter() - began)
 
     def _stepping(self, compiled_step: Callable[..., Carry]) -> Callable[..., Carry]:
         """Returns a function that runs steps with one call of a compiled program each, the fastest way on CPU."""
-        draw, everywhere = self._draw_batches, self._devices.everywhere
+        draw = self._draw_batches
 
-        def train(carry: Carry, images: Images, plan: Plan, learning_rate: Any, first: int, end: int) -> Carry:
-            rate = jax.device_put(learning_rate, everywhere)  # Transfer once, not at every step.
-            for step in range(first, end, BATCHES_DRAWN):
-                for batch in draw(images, plan, np.int32(step))[: end - step]:
-                    carry = compiled_step(carry, batch, rate)
+        def train(carry: Carry, images: Images, plan: Plan, rates: np.ndarray, first: int, end: int) -> Carry:
+            for start in range(first, end, BATCHES_DRAWN):
+                batches = draw(images, plan, np.int32(start))[: end - start]
+                for step, batch in enumerate(batches, start):
+                    carry = compiled_step(carry, batch, rates[step])
             return carry
 
         return train
@@ -219,12 +221,15 @@ class Compiler:
         return images, jax.ShapeDtypeStruct((size,), jnp.int32)
 
 
-def _chunk_by_chunk(compiled_chunk: Callable[..., Carry], length: int) -> Callable[..., Carry]:
+def _chunk_by_chunk(
+    compiled_chunk: Callable[..., Carry], length: int, everywhere: jax.Device | jax.sharding.Sharding
+) -> Callable[..., Carry]:
     """Returns a function that runs any number of steps as repeated calls of a compiled chunk of `length` steps."""
 
-    def train(carry: Carry, images: Images, plan: Plan, learning_rate: Any, first: int, end: int) -> Carry:
+    def train(carry: Carry, images: Images, plan: Plan, rates: np.ndarray, first: int, end: int) -> Carry:
+        placed = jax.device_put(rates, everywhere)
         for start in range(first, end, length):
-            carry = compiled_chunk(carry, images, plan, learning_rate, np.int32(start), np.int32(end))
+            carry = compiled_chunk(carry, images, plan, placed, np.int32(start), np.int32(end))
         return carry
 
     return train

@@ -14,6 +14,7 @@ from jaxevo.data import Dataset
 from jaxevo.networks.compilation import Compiler, Programs
 from jaxevo.networks.devices import Devices
 from jaxevo.networks.evaluation import accuracy
+from jaxevo.networks.schedules import learning_rates
 from jaxevo.networks.training import (
     PLAN_AXIS,
     Carry,
@@ -80,8 +81,16 @@ class Trainer:
             programs: programs of its architecture.
             parent: genotype and trained variables to inherit from, None to initialise all arrays at random.
         """
-        variables = first_variables(self.settings.seed, individual_id, genotype, programs.shapes.variables, parent)
-        return Training(self, programs, individual_id, genotype.learning_rate, start(variables, programs.shapes))
+        variables = first_variables(
+            self.settings.seed,
+            individual_id,
+            genotype,
+            programs.shapes.variables,
+            parent,
+            self.settings.inheritance,
+        )
+        rates = learning_rates(self.settings.schedule, genotype.learning_rate, self.settings.train_steps)
+        return Training(self, programs, individual_id, rates, start(variables, programs.shapes))
 
     def validation_accuracy(self, programs: Programs, variables: Any) -> float | None:
         """Returns the exact validation accuracy in [0, 1], None if a logit is not finite."""
@@ -104,7 +113,7 @@ class Training:
     """
 
     def __init__(
-        self, trainer: Trainer, programs: Programs, individual_id: int, learning_rate: float, first: Carry
+        self, trainer: Trainer, programs: Programs, individual_id: int, rates: np.ndarray, first: Carry
     ) -> None:
         """Puts the initial arrays and the plan on the devices; see `Trainer.begin`."""
         settings, devices = trainer.settings, trainer.devices
@@ -116,8 +125,7 @@ class Training:
         self._carry: Carry = jax.device_put(first, devices.everywhere)
         plan = plan_training(settings.seed, individual_id, settings, trainer.dataset)
         self._plan = devices.put_split(plan, PLAN_AXIS)
-        with np.errstate(over="ignore"):  # An infinite rate diverges and fails, as it should.
-            self._rate = np.float32(learning_rate)
+        self._rates = rates
 
     @property
     def done(self) -> bool:
@@ -162,4 +170,4 @@ class Training:
         self.step = step
 
     def _run(self, first: int, end: int) -> None:
-        self._carry = self._programs.train(self._carry, self._trainer.images, self._plan, self._rate, first, end)
+        self._carry = self._programs.train(self._carry, self._trainer.images, self._plan, self._rates, first, end)

@@ -217,7 +217,7 @@ def steps_a_chunk(settings: Settings) -> int:
 
 
 def make_train_chunk(train_step: TrainStep, length: int) -> Callable[..., Carry]:
-    """Returns `length` steps as one function, `(carry, images, plan, learning_rate, first, end) -> carry`.
+    """Returns `length` steps as one function, `(carry, images, plan, rates, first, end) -> carry`.
 
     It is meant for accelerators: on CPU, XLA runs the gradients of convolutions 10 to 20 times slower inside a loop.
     The loop has a fixed length, because otherwise a GPU asks the host after each step if another follows, which takes
@@ -225,11 +225,11 @@ def make_train_chunk(train_step: TrainStep, length: int) -> Callable[..., Carry]
     """
 
     def train_chunk(
-        carry: Carry, images: Images, plan: Plan, learning_rate: jax.Array, first: jax.Array, end: jax.Array
+        carry: Carry, images: Images, plan: Plan, rates: jax.Array, first: jax.Array, end: jax.Array
     ) -> Carry:
         def body(number: jax.Array, carry: Carry) -> Carry:
             step = first + number
-            trained = train_step(carry, draw_batch(images, plan, step), learning_rate)
+            trained = train_step(carry, draw_batch(images, plan, step), rates[step])
             return jax.tree.map(lambda new, old: jnp.where(step < end, new, old), trained, carry)
 
         return jax.lax.fori_loop(0, length, body, carry)

@@ -79,7 +79,7 @@ def evolution(settings: Settings, space: SearchSpace[Any], task: Task) -> Evolut
     Raises:
         ValueError: if an initial individual is over a budget, naming the setting.
     """
-    selection, initial = selection_from(settings), space.initial()
+    selection, initial, mutations = selection_from(settings), space.initial(), space.mutations
     derived_initial = derive(initial, settings, space, task)
     over = over_budget(derived_initial.cost, settings)
     if over is not None:
@@ -95,21 +95,29 @@ def evolution(settings: Settings, space: SearchSpace[Any], task: Task) -> Evolut
     def next_birth(state: EvolutionState) -> tuple[EvolutionState, Birth]:
         """Makes a birth: first victims die while the population is at its target size, then a parent reproduces."""
         if state.births < settings.population_size:
-            return send(state, None, None, initial, derived_initial)
+            return send(state, None, (), initial, derived_initial)
         generator = keyed_generator(settings.seed, state.births, Purpose.SELECTION)
         while len(state.population) + len(state.in_flight) >= settings.population_size:
             state = _kill(state, selection.victim(generator, state.population))
         parent = state.population[selection.parent(generator, state.population)]
         generator = keyed_generator(settings.seed, state.births, Purpose.MUTATION)
-        drawn = mutants(generator, parent.genotype, space.mutations, task)
+        applied: list[Mutation[Any]] = []
+        genotype = parent.genotype
+        for _ in range(settings.mutations_per_birth):
+            mutation, genotype, derived = mutated(generator, genotype)
+            applied.append(mutation)
+        return send(state, parent, applied, genotype, derived)
+
+    def mutated(generator: np.random.Generator, genotype: Any) -> tuple[Mutation[Any], Any, Derived]:
+        """Applies one mutation. A child over budget is not a failed individual: another mutation is drawn."""
+        drawn = mutants(generator, genotype, mutations, task)
         grown = ((mutation, child, derive(child, settings, space, task)) for mutation, child in drawn)
-        # A child over budget is not a failed individual: another mutation is drawn.
-        return send(state, parent, *next(one for one in grown if over_budget(one[2].cost, settings) is None))
+        return next(one for one in grown if over_budget(one[2].cost, settings) is None)
 
     def send(
         state: EvolutionState,
         parent: Individual | None,
-        mutation: Mutation[Any] | None,
+        applied: Sequence[Mutation[Any]],
         genotype: Any,
         derived: Derived,
     ) -> tuple[EvolutionState, Birth]:
@@ -119,9 +127,9 @@ def evolution(settings: Settings, space: SearchSpace[Any], task: Task) -> Evolut
         birth = Birth(
             id=state.births,
             parent_id=None if parent is None else parent.id,
-            mutation=None if mutation is None else mutation.name,
+            mutation="+".join(mutation.name for mutation in applied) or None,
             genotype=genotype,
-            inherited=_bequest(settings, parent, mutation),
+            inherited=_bequest(settings, parent, applied),
             due=state.clock + overhead + derived.flops / settings.virtual_rate,
             **derived._asdict(),
         )
@@ -133,12 +141,18 @@ def evolution(settings: Settings, space: SearchSpace[Any], task: Task) -> Evolut
 def mutants(
     generator: np.random.Generator, parent: G, mutations: Sequence[Mutation[G]], task: Task
 ) -> Iterator[tuple[Mutation[G], G]]:
-    """Yields children of a parent without end, each by one mutation drawn uniformly.
+    """Yields children of a parent without end, each by one mutation drawn by weight.
 
-    If a mutation does not apply, another is drawn, so at least one must always apply.
+    If a mutation does not apply, another is drawn, so one of weight above 0 must always apply.
     """
+    odds = np.cumsum([mutation.weight for mutation in mutations])
+    uniform = all(mutation.weight == mutations[0].weight for mutation in mutations)
     while True:
-        mutation = mutations[int(generator.integers(len(mutations)))]
+        if uniform:
+            index = int(generator.integers(len(mutations)))
+        else:
+            index = int(np.searchsorted(odds, generator.random() * odds[-1], side="right"))
+        mutation = mutations[index]
         child = mutation.apply(generator, parent, task)
         if child is not None:
             yield mutation, child
@@ -173,8 +187,9 @@ def _kill(state: EvolutionState, index: int) -> EvolutionState:
     return state._replace(population=state.population.remove(index), fingerprint=fingerprint)
 
 
-def _bequest(settings: Settings, parent: Individual | None, mutation: Mutation[Any] | None) -> Inherited | None:
-    if parent is None or mutation is None or not mutation.inherits or settings.inheritance == "none":
+def _bequest(settings: Settings, parent: Individual | None, applied: Sequence[Mutation[Any]]) -> Inherited | None:
+    inherits = all(mutation.inherits for mutation in applied)
+    if parent is None or not inherits or settings.inheritance == "none":
         return None
     if parent.weights is None or parent.weights_sha256 is None:
         return None  # Its training failed.

@@ -69,11 +69,13 @@ class Mutation(NamedTuple, Generic[G]):
         apply: a pure function `(generator, genotype, task) -> child`; None if it does not apply, for example the
             removal of a skip from a genotype without skips.
         inherits: True if the child starts from its parent's weights.
+        weight: odds of being drawn, relative to those of the other mutations; finite, 0 or more.
     """
 
     name: str
     apply: Callable[[np.random.Generator, G, Task], G | None]
     inherits: bool = True
+    weight: float = 1.0
 
 
 class Box(NamedTuple):
@@ -109,7 +111,7 @@ class SearchSpace(Protocol[G]):
 
     @property
     def mutations(self) -> Sequence[Mutation[G]]:
-        """The mutations, of which one is drawn uniformly. At least one must apply to every genotype."""
+        """The mutations, drawn by their weights. One of weight above 0 must apply to every genotype."""
 
     def initial(self) -> G:
         """Returns the genotype of every initial individual."""

@@ -56,6 +56,7 @@ def main(file: str, lanes: int, devices_per_lane: int, steps: int, program: str)
     from jaxevo.data import load
     from jaxevo.networks.compilation import Compiler
     from jaxevo.networks.devices import Devices, device_groups
+    from jaxevo.networks.schedules import learning_rates
     from jaxevo.networks.training import PLAN_AXIS, plan_training, put_images, start
     from jaxevo.spaces.large_scale.inheritance import first_variables
 
@@ -70,8 +71,8 @@ def main(file: str, lanes: int, devices_per_lane: int, steps: int, program: str)
         variables = first_variables(0, 1, NETWORK, programs.shapes.variables, None)
         carry = jax.device_put(start(variables, programs.shapes), devices.everywhere)
         plan = devices.put_split(plan_training(0, 1, settings, dataset), PLAN_AXIS)
-        numbers = np.float32(NETWORK.learning_rate), np.int32(0), np.int32(steps)
-        carry = programs.train(carry, put_images(dataset, devices.everywhere), plan, *numbers)
+        rates = learning_rates("constant", NETWORK.learning_rate, steps)
+        carry = programs.train(carry, put_images(dataset, devices.everywhere), plan, rates, 0, steps)
         for path, array in jax.tree_util.tree_leaves_with_path(carry):
             assert {shard.device for shard in array.addressable_shards} == set(devices), "another lane's devices"
             copies = [np.asarray(shard.data) for shard in array.addressable_shards]

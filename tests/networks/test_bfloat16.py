@@ -116,7 +116,9 @@ def test_a_chunk_for_accelerators_agrees_with_step_by_step(monkeypatch):
     monkeypatch.setattr("jaxevo.networks.training.draw_batch", lambda images, plan, step: images)
     network, batch, rate = network_of(SKIPPING), batch_of(), np.float32(0.01)
     step = make_train_step(network, Settings())
-    chunked = jax.jit(make_train_chunk(step, 4))(carry_of(network), batch, None, rate, np.int32(0), np.int32(3))
+    chunked = jax.jit(make_train_chunk(step, 4))(
+        carry_of(network), batch, None, np.full(3, rate), np.int32(0), np.int32(3)
+    )
     stepped = carry_of(network)
     for _ in range(3):
         stepped = jax.jit(step)(stepped, batch, rate)

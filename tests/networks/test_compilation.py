@@ -27,6 +27,7 @@ from jaxevo.networks import compilation
 from jaxevo.networks.compilation import Compiler
 from jaxevo.networks.devices import Devices
 from jaxevo.networks.trainer import Trainer
+from jaxevo.networks.schedules import learning_rates
 from jaxevo.networks.training import BATCHES_DRAWN, plan_training, put_images, start
 from jaxevo.settings import Execution, Settings
 from jaxevo.spaces.large_scale import mutation
@@ -121,6 +122,10 @@ def test_only_what_computes_something_else_has_other_programs(compiler):
     assert compiler.programs(compiled_of(wider)) is not known
 
 
+def rates_of(settings, peak):
+    return learning_rates("constant", peak, settings.train_steps)
+
+
 def test_the_learning_rate_is_an_argument(dataset, device, compiler):
     programs = compiler.programs(compiled_of(NETWORK))
     variables = first_variables(0, 1, NETWORK, programs.shapes.variables, None)
@@ -130,7 +135,7 @@ def test_the_learning_rate_is_an_argument(dataset, device, compiler):
     with compilations() as compiled:
         for rate in (0.0, 0.01, 0.02):
             carry = jax.device_put(start(variables, programs.shapes), device)
-            carry = programs.train(carry, images, plan, np.float32(rate), np.int32(0), np.int32(1))
+            carry = programs.train(carry, images, plan, rates_of(SETTINGS, rate), 0, 1)
             kernel = np.asarray(carry.params["classifier"]["kernel"])
             moved.append(kernel - variables["params"]["classifier"]["kernel"])
     assert compiled == []
@@ -150,8 +155,8 @@ def test_one_call_a_chunk_as_on_accelerators_agrees_with_one_call_a_step(dataset
         )
         plan = jax.device_put(plan_training(0, 1, settings, dataset), device)
         for first, end in itertools.pairwise((0, *ends)):
-            numbers = np.float32(0.1), np.int32(first), np.int32(end)
-            carry = programs.train(carry, put_images(dataset, device), plan, *numbers)
+            rates = learning_rates("cosine", 0.1, settings.train_steps)
+            carry = programs.train(carry, put_images(dataset, device), plan, rates, first, end)
         return jax.device_get(carry)
 
     stepping, chunked = Compiler(settings, dataset, devices), Compiler(settings, dataset, devices)

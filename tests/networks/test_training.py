@@ -15,6 +15,7 @@ from jaxevo.data import Split
 from jaxevo.data.dataset import make_dataset
 from jaxevo.layers.batch_norm import BatchNorm
 from jaxevo.layers.convolution import convolve_on
+from jaxevo.networks.schedules import learning_rates
 from jaxevo.networks.training import (
     Images,
     Plan,
@@ -307,14 +308,14 @@ def test_a_chunk_for_accelerators_agrees_with_step_by_step():
     dataset, settings, network = dataset_of(), settings_of(), network_of()
     images = put_images(dataset, jax.local_devices()[0])
     plan = jax.device_put(plan_training(0, 1, settings, dataset))
-    variables, rate = variables_of(network), np.float32(0.05)
+    variables, rates = variables_of(network), learning_rates("one_cycle", 0.05, settings.train_steps)
     step, draw = jax.jit(make_train_step(network, settings)), jax.jit(draw_batch)
     chunk = jax.jit(make_train_chunk(make_train_step(network, settings), 5))
     stepped = chunked = jax.device_put(started(variables, settings))
     for number in range(9):
-        stepped = step(stepped, draw(images, plan, np.int32(number)), rate)
+        stepped = step(stepped, draw(images, plan, np.int32(number)), rates[number])
     for first, end in ((0, 4), (4, 4), (4, 9)):
-        chunked = chunk(chunked, images, plan, rate, np.int32(first), np.int32(end))
+        chunked = chunk(chunked, images, plan, rates, np.int32(first), np.int32(end))
     chex.assert_trees_all_close(jax.device_get(chunked), jax.device_get(stepped), rtol=1e-4, atol=1e-5)
     moved = jax.tree.map(lambda one, other: np.abs(one - other).max(), stepped.params, variables["params"])
     assert min(jax.tree.leaves(moved)) > 1e-3

@@ -1,4 +1,4 @@
-"""A child's initial arrays: its parent's if layer and shape match, fresh ones otherwise.
+"""A child's initial arrays: its parent's where the inheritance allows it, fresh ones otherwise.
 
 Fresh arrays depend on (seed, individual, layer, array) only. NumPy makes them, so that nothing compiles.
 """
@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from jaxevo.search.randomness import Purpose, keyed_generator
+from jaxevo.settings import InheritanceName
 from jaxevo.spaces.large_scale.architecture import computing_layers
 from jaxevo.spaces.large_scale.genotype import IMAGE, Genotype
+from jaxevo.spaces.large_scale.morphing import Moments, normalising_to, overlapped, passing_on, rectified_moments
 
 Variables = dict[str, dict[str, dict[str, Any]]]
 """{"params" or "batch_stats": {module: {array name: array}}}."""
@@ -26,6 +28,7 @@ def first_variables(
     genotype: Genotype,
     shapes: Variables,
     parent: tuple[Genotype, Variables] | None,
+    inheritance: InheritanceName = "shape",
 ) -> Variables:
     """Returns the initial arrays of an individual's training, NumPy float32.
 
@@ -35,10 +38,16 @@ def first_variables(
         genotype: of the individual.
         shapes: of its arrays, as `network.variable_shapes` returns them.
         parent: the parent's genotype and trained variables, or None if nothing is inherited.
+        inheritance: shape: arrays of the same layer and shape. overlap: also the overlapping part of arrays of another
+            shape. morph: as overlap, and new parts preserve what the parent computes (`morphing`).
     """
+    morphs = inheritance == "morph"
+    if morphs and parent is not None and genotype.convolutions and not parent[0].convolutions:
+        parent = None  # A classifier of pixels is no start for one of features.
     layer_ids = _layer_ids(genotype)
     bequeathed = _by_layer(*parent) if parent is not None else {}
     variables: Variables = {}
+    inserted: list[int] = []
     for collection, modules in shapes.items():
         variables[collection] = {}
         places = _places(modules)
@@ -49,10 +58,32 @@ def first_variables(
                 inherited = bequeathed.get((collection, layer_id, _kind(module), name))
                 if inherited is not None and inherited.shape == shape.shape:
                     first[name] = np.asarray(inherited)
-                else:
-                    first[name] = _fresh(seed, individual_id, layer_id, places[module], name, shape.shape)
+                    continue
+                first[name] = _fresh(seed, individual_id, layer_id, places[module], name, shape.shape)
+                if inherited is not None and inheritance != "shape":
+                    first[name] = overlapped(np.asarray(inherited), first[name], name, preserving=morphs)
+                elif inherited is None and morphs and parent is not None and _kind(module) == "convolution_":
+                    first[name] = passing_on(first[name])
+                    inserted.append(_position(module))
             variables[collection][module] = first
+    _preserve_moments(variables, sorted(inserted))
     return variables
+
+
+def _preserve_moments(variables: Variables, inserted: list[int]) -> None:
+    """Makes the normalisation of inserted convolutions preserve its input, if that is normalised and rectified too."""
+    params, statistics = variables["params"], variables["batch_stats"]
+    known: dict[int, Moments] = {}
+    for position in inserted:
+        name, before = f"batch_norm_{position}", f"batch_norm_{position - 1}"
+        if name not in params or before not in params:
+            continue
+        moments = known.get(position - 1) or rectified_moments(params[before]["scale"], params[before]["bias"])
+        changed = normalising_to(moments, params[name] | statistics[name])
+        params[name] = {array: changed[array] for array in params[name]}
+        statistics[name] = {array: changed[array] for array in statistics[name]}
+        if len(moments[0]) >= len(changed["mean"]):
+            known[position] = moments
 
 
 def _fresh(seed: int, individual_id: int, layer_id: int, place: int, name: str, shape: tuple[int, ...]) -> np.ndarray:

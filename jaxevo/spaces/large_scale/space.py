@@ -11,7 +11,7 @@ from jaxevo.spaces.large_scale.architecture import Architecture, architecture
 from jaxevo.spaces.large_scale.drawing import draw
 from jaxevo.spaces.large_scale.genotype import Genotype, genotype_from_json
 from jaxevo.spaces.large_scale.layer_types import PAPER, Operation
-from jaxevo.spaces.large_scale.mutation import MUTATIONS, insertion
+from jaxevo.spaces.large_scale.mutation_sets import mutation_set
 
 
 @dataclass(frozen=True)
@@ -20,18 +20,18 @@ class LargeScale:
 
     Attributes:
         initial_learning_rate: of the initial individuals, which have no layers.
+        mutation_set: name of the set of mutations, with its options.
         layer_types: layer types that genotypes may have.
     """
 
     initial_learning_rate: float
+    mutation_set: str = "paper"
     layer_types: tuple[type[Operation], ...] = PAPER
 
     @functools.cached_property
     def mutations(self) -> Sequence[Mutation[Genotype]]:
-        """The paper's eleven mutations, and an insertion for each layer type that is not in the paper."""
-        others = [layer_type for layer_type in self.layer_types if layer_type not in PAPER]
-        names = [f"INSERT-{layer_type.name.upper().replace('_', '-')}" for layer_type in others]
-        return (*MUTATIONS, *map(insertion, names, others))
+        """The mutations of the set; raises `ValueError` if there is no such set."""
+        return mutation_set(self.mutation_set, float(self.initial_learning_rate), self.layer_types)
 
     def initial(self) -> Genotype:
         """Returns a network without hidden layers (Real et al. 2017, section 3.1)."""

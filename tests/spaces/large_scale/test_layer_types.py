@@ -38,7 +38,7 @@ LAYER_TYPES = (
     MaxPool,
     Separable,
 )
-SPACE = LargeScale(0.1, LAYER_TYPES)
+SPACE = LargeScale(0.1, layer_types=LAYER_TYPES)
 SHAPE = (9, 8, 3)
 TASK = task_of(SHAPE, CLASSES)
 
