@@ -25,7 +25,7 @@ from jaxevo.session.run import machine_differences
 from jaxevo.settings import Execution, Settings
 from jaxevo.spaces import space_from
 from jaxevo.storage.checkpoint import CheckpointError, WeightStore, load_snapshots
-from jaxevo.storage.history import History, Life, replay, task_of_manifest
+from jaxevo.storage.history import History, Life, recompute_states, task_of_manifest
 from jaxevo.storage.journal import JournalContent, Record
 from jaxevo.storage.workdir import Manifest, Workdir, recorded_execution
 
@@ -107,7 +107,7 @@ def _states(manifest: Manifest, content: JournalContent, workdir: Workdir) -> li
     ends = {stop.events: stop.fingerprint for stop in content.stops}
     result = json.loads(workdir.result.read_text()) if workdir.result.exists() else {}
     last = 0
-    for state, asked in replay(manifest, content.records, {}):
+    for state, asked in recompute_states(manifest, content.records, {}):
         last = state.events
         if result.get("individuals") == last:
             findings += _result(result, state)
