@@ -70,6 +70,7 @@ class Trainer:
         individual_id: int,
         genotype: Genotype,
         programs: Programs,
+        learning_rate: float,
         parent: tuple[Genotype, Variables] | None = None,
     ) -> "Training":
         """Returns the training of an individual, before its first step.
@@ -78,10 +79,11 @@ class Trainer:
             individual_id: keys the random initial arrays, batch order and augmentation.
             genotype: genotype to train.
             programs: programs of its architecture.
+            learning_rate: of SGD.
             parent: genotype and trained variables to inherit from, None to initialise all arrays at random.
         """
         variables = first_variables(self.settings.seed, individual_id, genotype, programs.shapes.variables, parent)
-        return Training(self, programs, individual_id, genotype.learning_rate, start(variables, programs.shapes))
+        return Training(self, programs, individual_id, learning_rate, start(variables, programs.shapes))
 
     def validation_accuracy(self, programs: Programs, variables: Any) -> float | None:
         """Returns the exact validation accuracy in [0, 1], None if a logit is not finite."""

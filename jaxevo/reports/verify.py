@@ -50,14 +50,13 @@ def verify_run(path: Path, retrain: Retrain | None, report: Callable[[str], None
     workdir = Workdir(path)
     history = History(workdir, check_decisions=False)
     manifest, content = history.manifest, history.journal
+    space = space_from(manifest.settings)
     # After `ask`, because weights of individuals that die for the next births may already be removed.
-    asked, _ = evolution(manifest.settings, space_from(manifest.settings), task_of_manifest(manifest)).ask(
-        history.state
-    )
+    asked, _ = evolution(manifest.settings, space, task_of_manifest(manifest)).ask(history.state)
     findings = [
         *_decisions(history, asked),
         *_states(manifest, content, workdir),
-        *_weights(asked, content.records, WeightStore(workdir.weights, space_from(manifest.settings))),
+        *_weights(asked, content.records, WeightStore(workdir.weights, space)),
     ]
     report(
         f"recomputed {history.state.events} events and {len(content.attempts)} attempts: fingerprint "
