@@ -132,7 +132,7 @@ class Settings:
         )
 
     @property
-    def workers(self) -> int:
+    def virtual_workers(self) -> int:
         """The number of virtual workers: `num_workers`, or a quarter of the population (Real et al. 2017)."""
         return self.num_workers if self.num_workers is not None else max(1, self.population_size // 4)
 
@@ -206,7 +206,7 @@ class Execution:
     """local: the devices of this machine. ray: the workers of a Ray cluster, all with access to the work folder."""
     ray_address: str | None = None
     """Ray cluster to connect to: auto, or HOST:PORT. Default: start Ray on this machine only, for this session."""
-    workers: int | None = None
+    ray_workers: int | None = None
     """Ray workers, each a process. Default: one on every node that has worker-resources, even if it joins late."""
     worker_resources: str | None = None
     """Resources of each Ray worker, such as CPU=2,GPU=1; nodes without them get no worker. Default: CPU=1 and all GPUs
@@ -219,7 +219,7 @@ class Execution:
         """Checks every field; raises `ValueError` for the first invalid one."""
         _check_types(self)
         _choice("executor", self.executor, ExecutorName)
-        counts = ("lanes", "devices_per_lane", "lanes_per_device", "programs_in_memory", "max_deaths", "workers")
+        counts = ("lanes", "devices_per_lane", "lanes_per_device", "programs_in_memory", "max_deaths", "ray_workers")
         for name in (*counts, "snapshot_interval"):
             value = getattr(self, name)
             _check(name, value, value is None or value >= 1, "1 or more")
@@ -227,7 +227,7 @@ class Execution:
             _check(name, getattr(self, name), getattr(self, name) > 0, "above 0")
         self._check_lanes_per_device()
         self.resources()
-        for name in ("ray_address", "workers", "worker_resources"):
+        for name in ("ray_address", "ray_workers", "worker_resources"):
             value = getattr(self, name)
             _check(name, value, value is None or self.executor == "ray", "left out without executor='ray'")
 

@@ -82,12 +82,12 @@ def test_more_workers_than_half_the_population_are_refused(population_size, num_
 @pytest.mark.parametrize(("population_size", "num_workers"), [(2, 1), (3, 1), (10, 5), (10, 1)])
 def test_up_to_half_the_population_may_be_in_flight(population_size, num_workers):
     settings = Settings(population_size=population_size, num_workers=num_workers)
-    assert settings.workers == num_workers
+    assert settings.virtual_workers == num_workers
 
 
 @pytest.mark.parametrize(("population_size", "workers"), [(2, 1), (3, 1), (4, 1), (8, 2), (100, 25), (1000, 250)])
 def test_a_quarter_of_the_population_works_by_default(population_size, workers):
-    assert Settings(population_size=population_size).workers == workers
+    assert Settings(population_size=population_size).virtual_workers == workers
 
 
 @pytest.mark.parametrize("name", POSITIVE_COUNTS + BUDGETS)
@@ -365,7 +365,7 @@ def test_the_paper_preset_has_the_papers_numbers():
     settings, _ = PRESETS["paper"]
     assert settings.dataset == "cifar10"
     assert settings.population_size == 1000
-    assert settings.workers == 250
+    assert settings.virtual_workers == 250
     assert settings.selection == "tournament"
     assert settings.inheritance == "shape"
     assert settings.train_steps == 25_600
@@ -391,7 +391,7 @@ def test_aging_by_default_has_the_numbers_of_regularized_evolution():
     [
         ("executor", "slurm"),
         ("lanes", 0),
-        ("workers", 0),
+        ("ray_workers", 0),
         ("lease_seconds", 0.0),
         ("checkpoint_seconds", -1.0),
         ("worker_resources", ""),
@@ -406,7 +406,9 @@ def test_an_execution_that_will_not_do_is_refused(name, value):
     assert_refused(Execution, name, value)
 
 
-@pytest.mark.parametrize(("name", "value"), [("workers", 2), ("ray_address", "auto"), ("worker_resources", "GPU=1")])
+@pytest.mark.parametrize(
+    ("name", "value"), [("ray_workers", 2), ("ray_address", "auto"), ("worker_resources", "GPU=1")]
+)
 def test_what_only_ray_knows_is_refused_without_it(name, value):
     assert_refused(Execution, name, value)
     Execution(executor="ray", **{name: value})

@@ -67,8 +67,8 @@ def _measure(given: argparse.Namespace) -> None:
         trainer = Trainer(settings, ladder.images(), Devices([device]))
         for name in given.networks:
             genotype = ladder.ladder()[name]
-            programs = trainer.programs(genotype)
-            training = trainer.begin(0, genotype, programs)
+            programs, learning_rate = trainer.programs(genotype), genotype.learning_rate
+            training = trainer.begin(0, genotype, programs, learning_rate)
             about = {"network": name, "batch_size": batch_size, "compute_dtype": dtype}
             calls, seconds = _seconds_a_step(training, programs, given.seconds)
             _say(
@@ -76,10 +76,10 @@ def _measure(given: argparse.Namespace) -> None:
                 compile_seconds=round(programs.compile_seconds, 3),
                 step_microseconds=round(1e6 * seconds, 1),
                 images_a_second=round(batch_size / seconds),
-                bits=_bits(trainer.begin(1, genotype, programs)),
+                bits=_bits(trainer.begin(1, genotype, programs, learning_rate)),
             )
             for lanes in (lanes for lanes in given.lanes if lanes > 1):
-                trainings = [trainer.begin(number, genotype, programs) for number in range(lanes)]
+                trainings = [trainer.begin(number, genotype, programs, learning_rate) for number in range(lanes)]
                 rate = _steps_a_second(trainings, programs.steps_a_call * calls, given.seconds)
                 _say(**about, lanes=lanes, steps_a_second=round(rate, 1), ratio=round(rate * seconds, 2))
             if given.profile:

@@ -94,12 +94,17 @@ def _jaxevo(dataset: str, genotypes: Sequence[Genotype], flags: Sequence[str] = 
     import jax
 
     from jaxevo.data import load
+    from jaxevo.networks.compilation import Programs
     from jaxevo.networks.devices import Devices
     from jaxevo.networks.trainer import Trainer
 
     settings = Settings(dataset=dataset, train_steps=_TRAIN_STEPS)
     trainer = Trainer(settings, load(dataset), Devices(jax.local_devices()[:1]))
-    return _measured(genotypes, trainer.programs, lambda *made: trainer.begin(0, *made).repeat)
+
+    def trainee(genotype: Genotype, programs: Programs) -> Train:
+        return trainer.begin(0, genotype, programs, genotype.learning_rate).repeat
+
+    return _measured(genotypes, trainer.programs, trainee)
 
 
 def _flax(dataset: str, genotypes: Sequence[Genotype], with_init: bool = False) -> Measured:

@@ -63,7 +63,7 @@ def _measured(dataset: str, genotype: Genotype, turns: int) -> tuple[str, str, s
 
     settings = Settings(dataset=dataset, train_steps=_TRAIN_STEPS)
     trainer = Trainer(settings, load(dataset), Devices(jax.local_devices()[:1]))
-    engine = trainer.begin(0, genotype, trainer.programs(genotype)).repeat
+    engine = trainer.begin(0, genotype, trainer.programs(genotype), genotype.learning_rate).repeat
     by_hand = _by_hand(trainer, genotype)
     steps = min(_TRAIN_STEPS, max(1, round(_TURN_SECONDS / _seconds_each(by_hand, 8))))
     pairs = [(_seconds_each(by_hand, steps), _seconds_each(engine, steps)) for _ in range(turns)]

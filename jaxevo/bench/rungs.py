@@ -118,7 +118,7 @@ def _measure(
     cold, warm = _compile_seconds(extent, trainer, genotype, cache, say)
     say("training steps")
     programs = trainer.programs(genotype)
-    training = trainer.begin(0, genotype, programs)
+    training = trainer.begin(0, genotype, programs, genotype.learning_rate)
     repeats = _repeats(extent, predicted)
     step = seconds_each(training.repeat, extent.window_seconds, repeats, most=ladder.PLANNED_STEPS)
     say("evaluation")

@@ -101,7 +101,7 @@ def measure_devices(extent: Extent, say: Callable[[str], None]) -> list[DevicesS
         alone: float | None = None
         for count in counts:
             say(f"{name}: {count} device{'' if count == 1 else 's'} an individual")
-            training = trainers[count].begin(0, genotype, trainers[count].programs(genotype))
+            [training] = _trainings([trainers[count]], genotype, 1)
             seconds = seconds_each(training.repeat, extent.window_seconds, extent.repeats, ladder.PLANNED_STEPS)
             speed = rates(1.0, seconds)
             alone = speed.median if alone is None else alone
@@ -120,7 +120,10 @@ def powers_of_two(most: int) -> list[int]:
 def _trainings(trainers: Sequence[Trainer], genotype: Genotype, count: int) -> list[Training]:
     """Returns `count` trainings of a genotype, assigned to the trainers in turn, as lanes are."""
     turns = [trainers[number % len(trainers)] for number in range(count)]
-    return [trainer.begin(number, genotype, trainer.programs(genotype)) for number, trainer in enumerate(turns)]
+    return [
+        trainer.begin(number, genotype, trainer.programs(genotype), genotype.learning_rate)
+        for number, trainer in enumerate(turns)
+    ]
 
 
 def _together(trainings: Sequence[Training], steps: int, seconds: float) -> float:

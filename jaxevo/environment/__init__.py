@@ -8,6 +8,7 @@ train on several. On GPUs, deterministic operations are on, so that no kernel is
 import logging
 import os
 import sys
+import threading
 from dataclasses import dataclass
 
 from jaxevo.environment.probe import Found, ask_jax, forget
@@ -34,6 +35,8 @@ _CPU_FLAGS = (
 _GPU_FLAGS = ("--xla_gpu_deterministic_ops=true",)
 _FLAGS = (*_CPU_FLAGS, *_GPU_FLAGS)
 _FORCED_CPU_DEVICES = "--xla_force_host_platform_device_count"
+_THREADS = "/proc/self/task"
+"""Linux lists the threads of this process here, each by its number."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class _Preparation:
 
 _prepared: _Preparation | None = None
 _forked = False
-"""True if this process was forked from one in which JAX ran, whose threads a fork does not copy."""
+"""True if this process was forked from a prepared one in which JAX ran, whose threads a fork does not copy."""
 
 
 def required_environment(fast: bool = False) -> dict[str, str]:
@@ -112,9 +115,9 @@ def check_not_forked() -> None:
     """Checks that JAX can compute in this process, so that it does not hang.
 
     Raises:
-        RuntimeError: if this process was forked from one that had been prepared and had run JAX.
+        RuntimeError: if this process was forked from one in which JAX had run.
     """
-    if _forked:
+    if _forked or _jax_lost_its_threads():
         raise RuntimeError(
             "this process was forked from one in which JAX had run, and JAX would hang in it: start it with "
             "multiprocessing.get_context('spawn'), or fork before anything is computed"
@@ -178,6 +181,18 @@ def _jax_runs() -> bool:
     """Returns True if JAX has started its backends and their threads, here or in the process forked from."""
     bridge = sys.modules.get("jax._src.xla_bridge")
     return bridge is not None and bridge.backends_are_initialized()
+
+
+def _jax_lost_its_threads() -> bool:
+    """Returns True if JAX runs but all threads here are Python's. On Linux only; False elsewhere.
+
+    Finds a fork that `_after_fork` did not see, because jaxevo had not prepared the process forked from. XLA starts
+    its threads with the backends and keeps them, and a fork copies none but the one that forks.
+    """
+    if not _jax_runs() or not os.path.isdir(_THREADS):
+        return False
+    pythons = {os.getpid(), *(thread.native_id for thread in threading.enumerate())}
+    return pythons.issuperset(map(int, os.listdir(_THREADS)))
 
 
 def _after_fork() -> None:

@@ -91,7 +91,8 @@ class Lane:
 
     def _train(self, programs: Programs, birth: Birth, attempt: int, cancelled: Callable[[], bool]) -> Any:
         """Returns the trained variables on the first device; raises `DivergedError` if a loss is not finite."""
-        training = self.trainer.begin(birth.id, birth.genotype, programs, self._parent(birth))
+        rate = birth.training.learning_rate
+        training = self.trainer.begin(birth.id, birth.genotype, programs, rate, self._parent(birth))
         checkpoint = self._trainings.load(birth.id)
         if checkpoint is not None:
             training.restore(*checkpoint)

@@ -71,6 +71,7 @@ class Trainer:
         individual_id: int,
         genotype: Genotype,
         programs: Programs,
+        learning_rate: float,
         parent: tuple[Genotype, Variables] | None = None,
     ) -> "Training":
         """Returns the training of an individual, before its first step.
@@ -79,6 +80,7 @@ class Trainer:
             individual_id: keys the random initial arrays, batch order and augmentation.
             genotype: genotype to train.
             programs: programs of its architecture.
+            learning_rate: of SGD, the peak of the schedule.
             parent: genotype and trained variables to inherit from, None to initialise all arrays at random.
         """
         variables = first_variables(
@@ -89,7 +91,7 @@ class Trainer:
             parent,
             self.settings.inheritance,
         )
-        rates = learning_rates(self.settings.schedule, genotype.learning_rate, self.settings.train_steps)
+        rates = learning_rates(self.settings.schedule, learning_rate, self.settings.train_steps)
         return Training(self, programs, individual_id, rates, start(variables, programs.shapes))
 
     def validation_accuracy(self, programs: Programs, variables: Any) -> float | None:

@@ -61,7 +61,7 @@ class ExecutionArguments(TypedDict, total=False):
     snapshot_interval: int | None
     executor: ExecutorName
     ray_address: str | None
-    workers: int | None
+    ray_workers: int | None
     worker_resources: str | None
     lease_seconds: float
 

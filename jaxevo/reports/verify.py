@@ -25,7 +25,7 @@ from jaxevo.session.run import machine_differences
 from jaxevo.settings import Execution, Settings
 from jaxevo.spaces import space_from
 from jaxevo.storage.checkpoint import CheckpointError, WeightStore, load_snapshots
-from jaxevo.storage.history import History, Life, replay, task_of_manifest
+from jaxevo.storage.history import History, Life, recompute_states, task_of_manifest
 from jaxevo.storage.journal import JournalContent, Record
 from jaxevo.storage.workdir import Manifest, Workdir, recorded_execution
 
@@ -50,14 +50,13 @@ def verify_run(path: Path, retrain: Retrain | None, report: Callable[[str], None
     workdir = Workdir(path)
     history = History(workdir, check_decisions=False)
     manifest, content = history.manifest, history.journal
+    space = space_from(manifest.settings)
     # After `ask`, because weights of individuals that die for the next births may already be removed.
-    asked, _ = evolution(manifest.settings, space_from(manifest.settings), task_of_manifest(manifest)).ask(
-        history.state
-    )
+    asked, _ = evolution(manifest.settings, space, task_of_manifest(manifest)).ask(history.state)
     findings = [
         *_decisions(history, asked),
         *_states(manifest, content, workdir),
-        *_weights(asked, content.records, WeightStore(workdir.weights, space_from(manifest.settings))),
+        *_weights(asked, content.records, WeightStore(workdir.weights, space)),
     ]
     report(
         f"recomputed {history.state.events} events and {len(content.attempts)} attempts: fingerprint "
@@ -107,7 +106,7 @@ def _states(manifest: Manifest, content: JournalContent, workdir: Workdir) -> li
     ends = {stop.events: stop.fingerprint for stop in content.stops}
     result = json.loads(workdir.result.read_text()) if workdir.result.exists() else {}
     last = 0
-    for state, asked in replay(manifest, content.records, {}):
+    for state, asked in recompute_states(manifest, content.records, {}):
         last = state.events
         if result.get("individuals") == last:
             findings += _result(result, state)

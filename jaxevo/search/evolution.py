@@ -87,7 +87,7 @@ def evolution(settings: Settings, space: SearchSpace[Any], task: Task) -> Evolut
 
     def ask(state: EvolutionState) -> tuple[EvolutionState, tuple[Birth, ...]]:
         births: list[Birth] = []
-        while len(state.in_flight) < settings.workers:
+        while len(state.in_flight) < settings.virtual_workers:
             state, birth = next_birth(state)
             births.append(birth)
         return state, tuple(births)

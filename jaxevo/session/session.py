@@ -118,11 +118,12 @@ class Session:
     def _say_what_to_expect(self, executor: Executor) -> None:
         """Tells the user if lanes will wait, and what `fast` costs."""
         settings = self._run.manifest.settings
-        few = settings.workers < BIRTHS_A_LANE * executor.lanes and not settings.wall_clock
-        expected = expected_idle_share(settings.workers, executor.lanes) if few else 0.0
+        workers = settings.virtual_workers
+        few = workers < BIRTHS_A_LANE * executor.lanes and not settings.wall_clock
+        expected = expected_idle_share(workers, executor.lanes) if few else 0.0
         if expected >= _IDLE_SHARE_TO_TELL:
             self._watcher.notice(
-                f"num_workers is {settings.workers} for {executor.lanes} lanes: with fewer than {BIRTHS_A_LANE} births "
+                f"num_workers is {workers} for {executor.lanes} lanes: with fewer than {BIRTHS_A_LANE} births "
                 f"in flight per lane, lanes wait for the next outcome, here some {expected:.0%} of their time; the "
                 "result is the same"
             )

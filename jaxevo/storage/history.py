@@ -83,7 +83,8 @@ class History:
         last = max_events
         if last is None and self.journal.stopped is not None:
             last = self.journal.stopped.events
-        for state, asked in replay(self.manifest, self.journal.records, self.lives, check):  # noqa: B007 - used below
+        states = recompute_states(self.manifest, self.journal.records, self.lives, check)
+        for state, asked in states:  # noqa: B007 - used below
             self.state = state
             if state.events == last:
                 break
@@ -150,10 +151,10 @@ def task_of_manifest(manifest: Manifest) -> Task:
     return Task(manifest.image_shape, len(manifest.class_names), manifest.validation_images)
 
 
-def replay(
+def recompute_states(
     manifest: Manifest, records: dict[int, Record], lives: dict[int, Life], check: DecisionCheck | None = None
 ) -> Iterator[tuple[EvolutionState, EvolutionState]]:
-    """Tells a run's outcomes to the evolution again.
+    """Recomputes the states of a run by telling its recorded outcomes to the evolution.
 
     Args:
         manifest: manifest of the run.

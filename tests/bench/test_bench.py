@@ -182,7 +182,7 @@ def test_a_rung_is_measured_by_chunks_as_on_accelerators():
     trainer = Trainer(ladder.settings(), ladder.images(), Devices(jax.local_devices()[:1]))
     trainer.compiler._step_by_step = False
     programs = trainer.programs(Genotype(0.1))
-    training = trainer.begin(0, Genotype(0.1), programs)
+    training = trainer.begin(0, Genotype(0.1), programs, 0.1)
     before = jax.device_get(training.variables["params"])
     training.repeat(3)
     rungs._evaluate(trainer, programs, training, 2)

@@ -138,8 +138,8 @@ def test_what_nobody_reads_any_more_is_not_written(run_path):
 
 
 def test_a_small_population_has_workers_that_fit():
-    assert parse(["run", "--population-size", "6"]).settings.workers == 1
-    assert parse(["run", "--population-size", "40"]).settings.workers == 10
+    assert parse(["run", "--population-size", "6"]).settings.virtual_workers == 1
+    assert parse(["run", "--population-size", "40"]).settings.virtual_workers == 10
 
 
 def test_test_gives_the_accuracy_that_was_journalled(run_path, capsys):

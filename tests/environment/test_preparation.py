@@ -1,6 +1,7 @@
 """What is set before JAX starts, and in which processes it cannot be."""
 
 import os
+import sys
 import textwrap
 
 import pytest
@@ -263,6 +264,78 @@ in_fork(use)
     printed = " ".join(fork(script, tmp_path))
     assert "described True" in printed
     assert printed.count("refused: this process was forked from one in which JAX had run") == 3
+    assert printed.endswith("exit 0")
+
+
+REFUSED = """
+import multiprocessing, os, sys, threading, warnings
+warnings.filterwarnings("ignore", message=".*fork")
+import jax
+
+def check(name):
+    from jaxevo.environment import check_not_forked
+    try:
+        check_not_forked()
+        print(name, "runs", flush=True)
+    except RuntimeError:
+        print(name, "refused", flush=True)
+
+def in_fork(name):
+    process = multiprocessing.get_context("fork").Process(target=check, args=(name,))
+    process.start()
+    process.join()
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux lists the threads of a process")
+@pytest.mark.parametrize("pool", ["", "1"])
+def test_a_fork_of_a_process_that_ran_jax_but_never_imported_jaxevo_is_found(pool):
+    script = """
+in_fork("before")
+jax.devices()
+assert not any(name.startswith("jaxevo") for name in sys.modules)
+in_fork("multiprocessing")
+if os.fork() == 0:
+    waiting = threading.Event()
+    threading.Thread(target=waiting.wait).start()
+    check("os.fork")
+    waiting.set()
+    os._exit(0)
+os.wait()
+check("parent")
+"""
+    words = run_fresh(REFUSED + script, **({"NPROC": pool} if pool else {}))
+    assert words == ["before", "runs", "multiprocessing", "refused", "os.fork", "refused", "parent", "runs"]
+
+
+def test_jax_may_start_in_a_fork():
+    script = """
+def compute(name):
+    jax.numpy.zeros(3).block_until_ready()
+    check(name)
+
+process = multiprocessing.get_context("fork").Process(target=compute, args=("child",))
+process.start()
+process.join()
+"""
+    assert run_fresh(REFUSED + script) == ["child", "runs"]
+
+
+def test_a_network_in_a_fork_of_a_process_that_ran_jax_alone_is_refused(tmp_path):
+    script = """
+import subprocess, sys
+subprocess.run([sys.executable, "-c", "import jaxevo; jaxevo.evolve({path}, max_individuals=3, **{tiny})"], check=True)
+import jax, numpy as np
+jax.numpy.zeros(3).block_until_ready()
+def use():
+    try:
+        jaxevo.open({path}).best.predict(np.zeros((1, 8, 8), np.uint8))
+    except RuntimeError as error:
+        print("refused:", error)
+in_fork(use)
+""".replace("{path}", repr(str(tmp_path / "run"))).replace("{tiny}", repr(TINY))
+    printed = " ".join(fork(script, tmp_path))
+    assert "refused: this process was forked from one in which JAX had run" in printed
     assert printed.endswith("exit 0")
 
 

@@ -27,7 +27,7 @@ ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'jaxe
 EVENTS = 14
 # Long enough to be hit in the middle.
 STEPS = 400
-TWO_WORKERS = Execution(lanes=1, executor="ray", workers=2)
+TWO_WORKERS = Execution(lanes=1, executor="ray", ray_workers=2)
 JOINED = re.compile(r"process (\d+), joined")
 
 
@@ -193,7 +193,7 @@ def test_a_cluster_without_any_machine_like_the_first_is_refused(cluster, begun)
 
 
 def test_the_whole_cluster_is_killed_and_the_run_goes_on_without_it_and_back(cluster, begun, undisturbed):
-    flags = ["--executor", "ray", "--workers", 2, "--lanes", 1, "--lease-seconds", 6, "--max-individuals", 10**6]
+    flags = ["--executor", "ray", "--ray-workers", 2, "--lanes", 1, "--lease-seconds", 6, "--max-individuals", 10**6]
     with subprocess.Popen(
         command("resume", begun, *flags), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as host:
@@ -216,7 +216,7 @@ def test_the_whole_cluster_is_killed_and_the_run_goes_on_without_it_and_back(clu
 
 def test_a_signal_stops_within_seconds_and_ends_the_local_ray(tmp_path, undisturbed):
     path = tmp_path / "run"
-    arguments = run_arguments(path, 10**6, executor="ray", workers=2, lanes=1, train_steps=STEPS)
+    arguments = run_arguments(path, 10**6, executor="ray", ray_workers=2, lanes=1, train_steps=STEPS)
     # That the local Ray keeps to the loopback interface is not left to the environment.
     environment = {name: value for name, value in os.environ.items() if name != "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"}
     with subprocess.Popen(

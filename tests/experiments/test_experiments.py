@@ -29,7 +29,7 @@ def test_an_unknown_experiment_is_refused_with_those_there_are():
 
 def test_the_papers_configs_have_the_papers_numbers():
     ten, hundred = load("cifar10_paper").settings, load("cifar100_paper").settings
-    assert (ten.population_size, ten.workers, ten.train_steps, ten.batch_size) == (1000, 250, 25_600, 50)
+    assert (ten.population_size, ten.virtual_workers, ten.train_steps, ten.batch_size) == (1000, 250, 25_600, 50)
     assert hundred == dataclasses.replace(ten, dataset="cifar100")
 
 

@@ -162,11 +162,11 @@ def test_the_played_through_clock_agrees_with_the_host_loop_and_evolution(tmp_pa
     load = Load(SETTINGS, DIGITS, lanes, FITTED, 0.3, events=0)
     with host_loop(load, tmp_path, events) as (loop, simulated):
         loop.until_stopped(lambda: False)
-    workload = evolved(SETTINGS, DIGITS, 0, events + SETTINGS.workers)
+    workload = evolved(SETTINGS, DIGITS, 0, events + SETTINGS.virtual_workers)
     clock = SETTINGS.birth_overhead, SETTINGS.compile_overhead, SETTINGS.virtual_rate
     virtual = workload.virtual_seconds(*clock).tolist()
-    seconds = [simulated.trained.get(number, 1.0) for number in range(events + SETTINGS.workers)]
-    share = idle_share(lanes, SETTINGS.workers, virtual, seconds, Window(0, events))
+    seconds = [simulated.trained.get(number, 1.0) for number in range(events + SETTINGS.virtual_workers)]
+    share = idle_share(lanes, SETTINGS.virtual_workers, virtual, seconds, Window(0, events))
     assert share == pytest.approx(simulated.waited / (lanes * simulated.now), rel=1e-9)
     assert share > 0
 

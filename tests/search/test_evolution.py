@@ -134,9 +134,9 @@ def test_after_ask_every_worker_trains(selection, population_size, num_workers):
     run = Run(settings)
     for _ in range(150):
         run.ask()
-        assert len(run.state.in_flight) == settings.workers
+        assert len(run.state.in_flight) == settings.virtual_workers
         run.step()
-        assert len(run.state.in_flight) == settings.workers - 1
+        assert len(run.state.in_flight) == settings.virtual_workers - 1
 
 
 def test_asking_again_gives_no_birth_and_changes_nothing():
@@ -230,7 +230,7 @@ def test_under_aging_all_live_equally_long_however_long_they_trained():
         run.ask()
         lives += [run.state.events - individual.event for individual in before.without(run.state.population)]
     assert order != sorted(order), "nobody was overtaken"
-    assert set(lives) == {settings.population_size - settings.workers}
+    assert set(lives) == {settings.population_size - settings.virtual_workers}
 
 
 def test_under_aging_with_a_sample_of_all_the_fittest_of_the_living_reproduces():

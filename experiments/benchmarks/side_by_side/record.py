@@ -81,7 +81,7 @@ def record(name: str, run: Run, each: int, grown: int) -> Stream:
         "run": {
             "seed": settings.seed,
             "population_size": settings.population_size,
-            "num_workers": settings.workers,
+            "num_workers": settings.virtual_workers,
             "train_steps": settings.train_steps,
             "individuals": run.events,
             "fingerprint": run.fingerprint,

@@ -201,7 +201,7 @@ class ClusterExecutor:
 
     def _places(self) -> Iterator[Node]:
         """Yields a node for each worker to start now, the least crowded node first."""
-        wanted = self._execution.workers
+        wanted = self._execution.ray_workers
         crowds = {node.id: sum(worker.node.id == node.id for worker in self._workers) for node in self._nodes}
         while wanted is None or sum(crowds.values()) < wanted:
             free = [node for node in self._nodes if self._has_room(node, crowds[node.id])]
@@ -213,7 +213,7 @@ class ClusterExecutor:
 
     def _has_room(self, node: Node, workers: int) -> bool:
         most = most_workers(node, self._execution)
-        allowed = most if self._execution.workers is not None else min(most, 1)
+        allowed = most if self._execution.ray_workers is not None else min(most, 1)
         rested = time.monotonic() >= self._not_before.get(node.id, 0.0)
         return workers < allowed and rested and node.id not in self._refused
 
