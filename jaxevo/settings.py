@@ -149,6 +149,9 @@ class Limits:
     """Stop after this many seconds of this command."""
     target_accuracy: float | None = None
     """Stop once an individual reaches this validation accuracy, above 0 and at most 1."""
+    finish_share: float | None = None
+    """After the last individual, train the best one on, on training and validation images, with this share of the FLOPs
+    that the run took. max-seconds includes it. Default: no finish."""
 
     def __post_init__(self) -> None:
         """Checks every limit; raises `ValueError` for the first invalid one."""
@@ -156,6 +159,8 @@ class Limits:
         for name in ("max_individuals", "max_flops", "max_seconds"):
             value = getattr(self, name)
             _check(name, value, value is None or 0 < value < math.inf, "a finite number above 0")
+        share = self.finish_share
+        _check("finish_share", share, share is None or 0 <= share < math.inf, "a finite number, 0 or more")
         target = self.target_accuracy
         _check("target_accuracy", target, target is None or 0 < target <= 1, "above 0 and at most 1")
 

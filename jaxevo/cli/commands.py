@@ -44,6 +44,20 @@ class ResumeCommand:
 
 
 @dataclass(frozen=True)
+class FinishCommand:
+    """Train the best individual of a run on, on training and validation images, and keep its weights beside the run's.
+
+    For example: jaxevo finish runs/digits-0 --share 0.5
+    """
+
+    workdir: WorkdirArgument
+    """The run's folder."""
+    share: float
+    """FLOPs of the finish over those that the run took."""
+    execution: Annotated[Execution, tyro.conf.arg(name="")] = field(default_factory=Execution)
+
+
+@dataclass(frozen=True)
 class ReplayCommand:
     """Train all individuals of a run again, in a new folder and in the recorded order, and compare fingerprints."""
 
@@ -93,7 +107,7 @@ class ExportCommand:
     folder: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
     """The new folder to write."""
     individual: int | None = None
-    """Export this individual instead of the best; it must be alive."""
+    """Export this individual, with its evolved weights, instead of the best; it must be alive."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +129,7 @@ class BenchCommand:
 Command = (
     RunCommand
     | ResumeCommand
+    | FinishCommand
     | ReplayCommand
     | VerifyCommand
     | ShowCommand
@@ -131,6 +146,7 @@ def parse(arguments: Sequence[str]) -> Command:
     commands = (
         Annotated[RunCommand, tyro.conf.subcommand("run", default=RunCommand(settings, limits, preset))]
         | Annotated[ResumeCommand, tyro.conf.subcommand("resume")]
+        | Annotated[FinishCommand, tyro.conf.subcommand("finish")]
         | Annotated[ReplayCommand, tyro.conf.subcommand("replay")]
         | Annotated[VerifyCommand, tyro.conf.subcommand("verify")]
         | Annotated[ShowCommand, tyro.conf.subcommand("show")]

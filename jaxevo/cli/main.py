@@ -16,6 +16,7 @@ from jaxevo.cli.commands import (
     BenchCommand,
     Command,
     ExportCommand,
+    FinishCommand,
     ReplayCommand,
     ResumeCommand,
     RunCommand,
@@ -73,6 +74,17 @@ def _resume(command: ResumeCommand) -> int:
     path = check_path(command.workdir)
     carry_out(Resume(path, command.execution, command.limits, command.skip_birth))
     return _sum_up(Run(path))
+
+
+def _finish(command: FinishCommand) -> int:
+    path = check_path(command.workdir)
+    finish = Run(path).finish(command.share, command.execution)
+    if finish.test_accuracy is None:
+        print(f"The finish failed ({finish.failure}): the evolved weights stay.")
+        return _FAILED_STATUS
+    print(f"individual {finish.individual_id}, trained on for {finish.steps:,} steps: ", end="")
+    print(f"test accuracy {finish.test_accuracy:.2%}")
+    return 0
 
 
 def _replay(command: ReplayCommand) -> int:
@@ -133,6 +145,8 @@ def _show(command: ShowCommand) -> int:
     individual = best.individual if command.individual is None else run.individual(command.individual)
     console = Console()
     print(f"individual {individual.id}{' (the best)' if individual == best.individual else ''}")
+    if individual == best.individual and best.finished:
+        print(f"finished weights: test accuracy {best.test_accuracy:.1%}; the tables below are of evolved weights")
     print(run.network(individual).describe())
     console.print(_individuals_table(run, "lineage, the first ancestor first", run.lineage(individual.id)))
     living = sorted(run.population, key=lambda one: (-one.fitness, one.id))
@@ -164,8 +178,10 @@ def _test_text(run: Run, individual: Individual) -> str:
 
 
 def _test(command: TestCommand) -> int:
-    scores = Run(command.workdir).test(command.ensemble_size)
-    print(f"individual {scores.members[0]}, the best by validation: test accuracy {scores.best:.2%}")
+    run = Run(command.workdir)
+    scores = run.test(command.ensemble_size)
+    weights = "finished" if run.best.finished else "evolved"
+    print(f"individual {scores.members[0]}, the best by validation, {weights} weights: test accuracy {scores.best:.2%}")
     print(f"majority vote of the {len(scores.members)} best: test accuracy {scores.ensemble:.2%}")
     return 0
 
@@ -173,8 +189,9 @@ def _test(command: TestCommand) -> int:
 def _export(command: ExportCommand) -> int:
     run = Run(command.workdir)
     network = run.best if command.individual is None else run.network(command.individual)
-    run.export(command.folder, network.individual)
-    print(f"exported individual {network.individual.id} to {command.folder}; its README.md says how to use it")
+    run.export(command.folder, command.individual)
+    weights = "finished" if network.finished else "evolved"
+    print(f"exported individual {network.individual.id}, {weights} weights, to {command.folder}: see its README.md")
     return 0
 
 
@@ -205,6 +222,7 @@ def _bench(command: BenchCommand) -> int:
 _ACTIONS: dict[type[Command], Callable[[Any], int]] = {
     RunCommand: _run,
     ResumeCommand: _resume,
+    FinishCommand: _finish,
     ReplayCommand: _replay,
     VerifyCommand: _verify,
     ShowCommand: _show,

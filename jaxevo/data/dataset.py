@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -75,6 +76,13 @@ class Dataset:
                 digest.update(array.data)
         digest.update("\n".join(self.class_names).encode())
         return digest.hexdigest()
+
+    def with_validation_in_training(self) -> Dataset:
+        """Returns the data set with the validation images among the train images, normalised as before."""
+        both = Split(*(np.concatenate(parts) for parts in zip(self.train, self.validation, strict=True)))
+        joined = dataclasses.replace(self, train=both)
+        vars(joined)["_moments"] = self._moments
+        return joined
 
     @cached_property
     def mean(self) -> np.ndarray:

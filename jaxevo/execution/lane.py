@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxevo.execution.training_loop import DivergedError, run_to_end
 from jaxevo.networks.compilation import Programs
 from jaxevo.networks.trainer import Trainer
 from jaxevo.search.births import Birth, Outcome
@@ -20,16 +21,6 @@ from jaxevo.spaces.large_scale.inheritance import Variables
 from jaxevo.storage.checkpoint import TrainingStore, WeightStore
 from jaxevo.storage.journal import Record
 from jaxevo.storage.workdir import Workdir, weights_name
-
-_SECONDS_WITHOUT_ASKING = 1.0
-
-
-class CancelledError(Exception):
-    """The session ends and dropped a training."""
-
-
-class DivergedError(Exception):
-    """A training produced numbers that are not finite, the only way in which a training fails."""
 
 
 class Lane:
@@ -96,19 +87,11 @@ class Lane:
         checkpoint = self._trainings.load(birth.id)
         if checkpoint is not None:
             training.restore(*checkpoint)
-        calls, saved = 1, time.perf_counter()
-        while not training.done:
-            if cancelled():
-                raise CancelledError
-            began = time.perf_counter()
-            training.advance(calls * training.steps_a_call)
-            if not training.finite:
-                raise DivergedError("the loss is not a finite number")
-            # The number of calls affects only how soon a cancellation is noticed, not the result.
-            calls = max(1, int(calls * min(2.0, _SECONDS_WITHOUT_ASKING / (time.perf_counter() - began))))
-            if time.perf_counter() - saved >= self._checkpoint_seconds and not training.done:
-                self._trainings.save(birth.id, attempt, training.step, training.checkpoint())
-                saved = time.perf_counter()
+
+        def save() -> None:
+            self._trainings.save(birth.id, attempt, training.step, training.checkpoint())
+
+        run_to_end(training, cancelled, save, self._checkpoint_seconds)
         return training.variables
 
     def _parent(self, birth: Birth) -> tuple[Genotype, Variables] | None:

@@ -11,9 +11,10 @@ import time
 from collections.abc import Iterable
 
 from jaxevo.data import Dataset
-from jaxevo.execution.lane import CancelledError, Lane
+from jaxevo.execution.lane import Lane
 from jaxevo.execution.placement import lane_devices, number_of_lanes, threads_ahead
 from jaxevo.execution.queue import BirthQueue
+from jaxevo.execution.training_loop import CancelledError
 from jaxevo.networks.compilation import Compiler
 from jaxevo.networks.trainer import Trainer
 from jaxevo.search.births import Birth

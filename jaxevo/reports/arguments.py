@@ -7,7 +7,16 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, TypedDict
 
-from jaxevo.settings import ComputeDtype, Execution, ExecutorName, InheritanceName, Limits, SelectionName, Settings
+from jaxevo.settings import (
+    ComputeDtype,
+    Execution,
+    ExecutorName,
+    InheritanceName,
+    Limits,
+    ScheduleName,
+    SelectionName,
+    Settings,
+)
 
 
 class SettingsArguments(TypedDict, total=False):
@@ -20,6 +29,8 @@ class SettingsArguments(TypedDict, total=False):
     selection: SelectionName
     sample_size: int
     inheritance: InheritanceName
+    mutations: str
+    mutations_per_birth: int
     initial_learning_rate: float
     max_parameters: int | None
     max_flops_per_image: int | None
@@ -30,6 +41,7 @@ class SettingsArguments(TypedDict, total=False):
     virtual_rate: float
     train_steps: int
     batch_size: int
+    schedule: ScheduleName
     momentum: float
     weight_decay: float
     batch_norm_decay: float
@@ -46,6 +58,7 @@ class LimitsArguments(TypedDict, total=False):
     max_flops: float | None
     max_seconds: float | None
     target_accuracy: float | None
+    finish_share: float | None
 
 
 class ExecutionArguments(TypedDict, total=False):

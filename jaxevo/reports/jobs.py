@@ -58,15 +58,18 @@ class SessionJob(Job):
     """A session of a run, with its result."""
 
     def carry_out(self) -> None:
-        """Evolves until a limit is reached, shows the progress, and writes the result."""
+        """Evolves until a limit is reached, finishes the best individual, shows the progress, and writes the result."""
         from jaxevo.reports.progress import watch
         from jaxevo.reports.result import write_result
         from jaxevo.session.progress import INTERRUPTED
 
         with watch() as watcher:
             ended = self.evolve(watcher)
-        if ended.stop_reason == INTERRUPTED:
-            raise self.stopped(ended.busy)
+            if ended.stop_reason == INTERRUPTED:
+                raise self.stopped(ended.busy)
+            share = ended.progress.limits.finish_share
+            if share and ended.progress.state.best_trained is not None:
+                _finish(self, share, watcher)
         write_result(self.path)
 
     @abstractmethod
@@ -123,6 +126,30 @@ class Replay(SessionJob):
 
 
 @dataclass(frozen=True)
+class Finish(Job):
+    """A job that trains the best individual of a run on."""
+
+    share: float
+
+    def carry_out(self) -> None:
+        """Finishes the run, shows the progress, and writes the result."""
+        from jaxevo.reports.progress import watch
+        from jaxevo.reports.result import write_result
+
+        with watch() as watcher:
+            _finish(self, self.share, watcher)
+        write_result(self.path)
+
+
+def _finish(job: Job, share: float, watcher: "Watcher") -> None:
+    from jaxevo.session.finish import finish_run
+
+    if finish_run(job.path, share, job.execution, watcher) is None:
+        again = f"jaxevo finish {shlex.quote(str(job.path))} --share {share:g}"
+        raise Stopped(f"Stopped; the run is complete, and its finish has a checkpoint. To go on: {again}")
+
+
+@dataclass(frozen=True)
 class Verify(Job):
     """A job that verifies a run: recomputes its decisions, hashes its weights, and retrains lineages."""
 
@@ -135,7 +162,7 @@ class Verify(Job):
         return verify_run(self.path, self.retrain, lambda sentence: print(sentence, flush=True))
 
 
-_KINDS: dict[str, type[Job]] = {kind.__name__: kind for kind in (Begin, Resume, Replay, Verify)}
+_KINDS: dict[str, type[Job]] = {kind.__name__: kind for kind in (Begin, Resume, Replay, Finish, Verify)}
 _READERS: dict[type, Callable[[Any], Any]] = {
     Path: Path,
     Settings: lambda fields: Settings(**fields),

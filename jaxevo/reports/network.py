@@ -22,6 +22,7 @@ from jaxevo.search.space import ImageShape
 from jaxevo.spaces import space_from
 from jaxevo.spaces.large_scale.architecture import architecture
 from jaxevo.spaces.large_scale.genotype import Genotype
+from jaxevo.storage.finish import Finish
 from jaxevo.storage.history import History, task_of_manifest
 from jaxevo.storage.workdir import Manifest, Workdir
 
@@ -94,21 +95,32 @@ class Network(Classifier):
     Attributes:
         individual: the individual.
         test_accuracy: test accuracy in [0, 1] as measured after training, NaN if there is none. Selection never saw it.
+        finished: True if its weights are finished ones: trained on, on training and validation images.
     """
 
-    def __init__(self, manifest: Manifest, workdir: Workdir, individual: Individual, test_accuracy: float) -> None:
-        """Makes a network of an individual; reads its weights on first use."""
+    def __init__(
+        self,
+        manifest: Manifest,
+        workdir: Workdir,
+        individual: Individual,
+        test_accuracy: float,
+        finish: Finish | None = None,
+    ) -> None:
+        """Makes a network of an individual, with the weights of its finish if given; reads them on first use."""
         self.individual = individual
         self.test_accuracy = test_accuracy
         self.image_shape = manifest.image_shape
         self.class_names = manifest.class_names
+        self.finished = finish is not None
+        self._finish = finish
         self._manifest = manifest
         self._workdir = workdir
 
     def __repr__(self) -> str:
-        """Returns its id and accuracies."""
+        """Returns its id, weights and accuracies."""
         accuracies = f"validation {self.validation_accuracy:.1%}, test {self.test_accuracy:.1%}"
-        return f"<Network: individual {self.individual.id}, {accuracies}>"
+        weights = "finished" if self.finished else "evolved"
+        return f"<Network: individual {self.individual.id}, {weights} weights, {accuracies}>"
 
     @property
     def genotype(self) -> Genotype:
@@ -117,7 +129,7 @@ class Network(Classifier):
 
     @property
     def validation_accuracy(self) -> float:
-        """The individual's fitness, in [0, 1]."""
+        """The individual's fitness in [0, 1], of its evolved weights."""
         return self.individual.fitness
 
     def predict(self, images: ArrayLike) -> np.ndarray:
@@ -161,6 +173,9 @@ class Network(Classifier):
         from jaxevo.storage.checkpoint import WeightStore
 
         one = self.individual
+        if self._finish is not None and self._finish.weights is not None and self._finish.weights_sha256 is not None:
+            finished = WeightStore(self._workdir.finish / "weights", space_from(self._manifest.settings))
+            return finished.load(self._finish.weights, self._finish.weights_sha256, one.genotype)
         if one.weights is None or one.weights_sha256 is None:
             raise ValueError(f"individual {one.id} has no weights: its training failed")
         if not (self._workdir.weights / one.weights).exists() and not self._kept():
@@ -195,6 +210,7 @@ class Network(Classifier):
 
         known: dict[str, float | str] = {
             "individual": self.individual.id,
+            "weights": "finished: trained on, on training and validation images" if self.finished else "evolved",
             "validation accuracy": f"{self.validation_accuracy:.2%}",
             "test accuracy": f"{self.test_accuracy:.2%}",
         }
@@ -267,6 +283,14 @@ def network_of(history: History, workdir: Workdir, individual: Individual) -> Ne
     """Returns an individual of a run as a network."""
     accuracy = history.lives[individual.id].record.test_accuracy
     return Network(history.manifest, workdir, individual, float("nan") if accuracy is None else accuracy)
+
+
+def best_network(history: History, workdir: Workdir) -> Network:
+    """Returns the best individual of a run as a network, with finished weights if there are any."""
+    finish = history.finish
+    if finish is None or finish.test_accuracy is None:
+        return network_of(history, workdir, history.best)
+    return Network(history.manifest, workdir, history.best, finish.test_accuracy, finish)
 
 
 def ensemble_of(history: History, workdir: Workdir, size: int) -> Ensemble:

@@ -4,7 +4,7 @@ import collections
 import contextlib
 import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from rich.console import Console
 from rich.live import Live
@@ -25,6 +25,7 @@ class _Report:
     def __init__(self) -> None:
         self._events: collections.deque[tuple[float, int]] = collections.deque()
         self._best: Individual | None = None
+        self._finish_began: tuple[float, int] | None = None
 
     def line(self, progress: Progress) -> str:
         state, limit = progress.state, progress.limits.max_individuals
@@ -38,6 +39,13 @@ class _Report:
         parts.append(f"{progress.individuals_per_hour:,.0f}/hour")
         parts.append(f"compiling {progress.compile_share:.0%}")
         return ", ".join(parts)
+
+    def finishing(self, step: int, steps: int) -> str:
+        self._finish_began = self._finish_began or (time.monotonic(), step)
+        began, first = self._finish_began
+        seconds = time.monotonic() - began
+        left = "" if step == first else f", {_clock(seconds * (steps - step) / (step - first))} left"
+        return f"training the best individual on: step {step}/{steps}{left}"
 
     def new_best(self, progress: Progress) -> str | None:
         """Returns a line about the best individual if it is new."""
@@ -80,7 +88,13 @@ class _Terminal(Watcher):
         best = self._report.new_best(progress)
         if best is not None:
             self._live.console.print(best, highlight=False)
-        self._live.update(Text(self._report.line(progress), overflow="ellipsis", no_wrap=True))
+        self._update(self._report.line(progress))
+
+    def finishing(self, step: int, steps: int) -> None:
+        self._update(self._report.finishing(step, steps))
+
+    def _update(self, line: str) -> None:
+        self._live.update(Text(line, overflow="ellipsis", no_wrap=True))
 
 
 class _Lines(Watcher):
@@ -95,9 +109,15 @@ class _Lines(Watcher):
         best = self._report.new_best(progress)
         if best is not None:
             print(best, flush=True)
+        self._now_and_then(lambda: self._report.line(progress))
+
+    def finishing(self, step: int, steps: int) -> None:
+        self._now_and_then(lambda: self._report.finishing(step, steps))
+
+    def _now_and_then(self, line: Callable[[], str]) -> None:
         if time.monotonic() - self._last >= _LINE_SECONDS:
             self._last = time.monotonic()
-            print(self._report.line(progress), flush=True)
+            print(line(), flush=True)
 
 
 @contextlib.contextmanager

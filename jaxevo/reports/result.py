@@ -17,7 +17,7 @@ def summarise(workdir: Workdir, dataset: Dataset, ensemble_size: int = ENSEMBLE_
     """
     history = History(workdir)
     state = history.state
-    best = state.best_trained
+    best, finish = state.best_trained, history.finish
     needed = history.lives[best.id].birth.cost if best else None
     vote = ensemble_of(history, workdir, ensemble_size).evaluate(*dataset.test) if best else None
     records = [life.record for life in history.lives.values()]
@@ -29,6 +29,7 @@ def summarise(workdir: Workdir, dataset: Dataset, ensemble_size: int = ENSEMBLE_
         "best_id": best.id if best else None,
         "best_validation_accuracy": best.fitness if best else None,
         "best_test_accuracy": history.lives[best.id].record.test_accuracy if best else None,
+        "finished_test_accuracy": finish.test_accuracy if finish else None,
         "ensemble_test_accuracy": vote,
         "best_parameters": needed.parameters if needed else None,
         "best_flops_per_image": needed.forward_flops if needed else None,

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Unpack
 from jaxevo.data import Dataset, load
 from jaxevo.reports.arguments import ExecutionArguments, ResumeArguments, split_arguments
 from jaxevo.reports.child import carry_out
+from jaxevo.reports.jobs import Finish as FinishJob
 from jaxevo.reports.jobs import Replay, Resume, Verify
-from jaxevo.reports.network import ENSEMBLE_SIZE, Ensemble, Network, ensemble_of, network_of
+from jaxevo.reports.network import ENSEMBLE_SIZE, Ensemble, Network, best_network, ensemble_of, network_of
 from jaxevo.search.population import Individual, Population
 from jaxevo.settings import Execution, Limits, Settings
+from jaxevo.storage.finish import Finish
 from jaxevo.storage.history import History
 from jaxevo.storage.workdir import Manifest, Workdir, WorkdirError, check_path, read_manifest, recorded_execution
 
@@ -23,8 +25,8 @@ class Scores(NamedTuple):
     """Test accuracies of a run, in [0, 1].
 
     Attributes:
-        best: accuracy of the best network by validation.
-        ensemble: accuracy of the majority vote.
+        best: accuracy of the best network by validation, with its finished weights if there are any.
+        ensemble: accuracy of the majority vote, with evolved weights.
         members: ids of the ensemble's individuals, the fittest first.
     """
 
@@ -118,12 +120,14 @@ class Run:
 
     @property
     def best(self) -> Network:
-        """The fittest network ever by validation accuracy; ties go to the earliest.
+        """The fittest network ever by validation accuracy, with finished weights if the run was finished.
+
+        Ties go to the earliest. `network(run.best.individual)` has the evolved weights.
 
         Raises:
             ValueError: if no individual has finished yet.
         """
-        return self.network(self._history.best)
+        return best_network(self._history, self._workdir)
 
     @property
     def ensemble(self) -> Ensemble:
@@ -148,7 +152,7 @@ class Run:
         return self._history.lives[individual_id].individual
 
     def network(self, individual: Individual | int) -> Network:
-        """Returns the network of an individual or an id; of dead individuals only the best has weights.
+        """Returns the network of an individual or an id, with evolved weights; of the dead only the best has any.
 
         Raises:
             ValueError: if the run has no such individual.
@@ -173,7 +177,7 @@ class Run:
         ensemble = self.ensemble_of(ensemble_size)
         split = self.dataset.test
         members = tuple(member.individual.id for member in ensemble.members)
-        best = ensemble.members[0].evaluate(split.images, split.labels)
+        best = self.best.evaluate(split.images, split.labels)
         return Scores(best, ensemble.evaluate(split.images, split.labels), members)
 
     def export(self, folder: str | Path, individual: Individual | int | None = None) -> Path:
@@ -197,6 +201,24 @@ class Run:
         limits, execution = split_arguments(changes, Limits, Execution)
         carry_out(Resume(self.path, Execution(**execution), Limits(**limits), tuple(skip_birth)))
         return Run(self.path)
+
+    def finish(self, share: float, execution: Execution | None = None) -> Finish:
+        """Trains the best individual on, on training and validation images; see `best`.
+
+        Args:
+            share: FLOPs of the finish over those that the run took, above 0.
+            execution: execution of this session; `lanes` is not used.
+
+        Raises:
+            ValueError, RuntimeError, KeyboardInterrupt: as for `resume`.
+        """
+        if not 0 < share < float("inf"):
+            raise ValueError(f"share is {share!r}, but must be a finite number above 0")
+        carry_out(FinishJob(self.path, execution or Execution(), share))
+        finish = Run(self.path)._history.finish
+        if finish is None:
+            raise RuntimeError(f"the run in {self.path} went on while it was finished: finish it again")
+        return finish
 
     def replay(self, path: str | Path, **changes: Unpack[ExecutionArguments]) -> "Run":
         """Trains all individuals again in a new folder, in the same order; equal fingerprints reproduce the run.

@@ -5,8 +5,9 @@ import time
 from collections.abc import Callable, Iterable
 
 from jaxevo.execution.executor import Executor
-from jaxevo.search.births import Birth
+from jaxevo.search.births import Birth, derive
 from jaxevo.search.evolution import evolution
+from jaxevo.search.population import Individual
 from jaxevo.session.progress import INTERRUPTED, Progress, Watcher
 from jaxevo.settings import Limits
 from jaxevo.storage.history import task_of_manifest
@@ -60,6 +61,8 @@ class HostLoop:
         self._first_event = self._state.events
         self._untrained: list[Birth] = []
         self._compile_seconds = self._train_seconds = 0.0
+        best = self._state.best
+        self._best_speed = None if best is None else self._speed(best, content.records[best.id])
 
     def until_stopped(self, interrupted: Callable[[], bool]) -> str:
         """Evolves until a limit is reached or a signal arrives, and returns the stop reason."""
@@ -104,6 +107,13 @@ class HostLoop:
 
     def _tell(self, record: Record) -> None:
         self._state = self._told = self._evolution.tell(self._state, record.outcome)
+        if self._state.best is not None and self._state.best.id == record.outcome.id:
+            self._best_speed = self._speed(self._state.best, record)
+
+    def _speed(self, individual: Individual, record: Record) -> float:
+        """Returns the FLOPs a second of an individual's training."""
+        derived = derive(individual.genotype, self._settings, self._space, self._task)
+        return derived.flops / max(record.train_seconds, 1e-9)
 
     def _take(self, births: Iterable[Birth]) -> None:
         """Notes births to train; raises `JournalError` if a birth differs from the one in the journal."""
@@ -137,9 +147,15 @@ class HostLoop:
         return limits.reached(
             events=self._state.events,
             flops=self._state.total_flops,
-            seconds=time.perf_counter() - self._began,
+            seconds=time.perf_counter() - self._began + self._finish_seconds(limits),
             accuracy=0.0 if best is None else best.fitness,
         )
+
+    def _finish_seconds(self, limits: Limits) -> float:
+        """Returns an estimate of the seconds that the finish will take, at the speed of the best one's training."""
+        if not limits.finish_share or self._best_speed is None:
+            return 0.0
+        return limits.finish_share * self._state.total_flops / self._best_speed
 
     def _next_record(self, interrupted: Callable[[], bool]) -> Record | None:
         """Waits for the record that is told next and returns it, None after a signal."""

@@ -56,3 +56,6 @@ class Watcher:
 
     def progressed(self, progress: Progress) -> None:
         """Receives the progress, after every event and several times a second."""
+
+    def finishing(self, step: int, steps: int) -> None:
+        """Receives the progress of a finish, about once a second: steps done and in all."""

@@ -76,7 +76,7 @@ def resume_run(path: Path, changes: Limits, execution: Execution, watcher: Watch
     workdir = Workdir(path)
     manifest = read_manifest(workdir)
     check_execution(manifest.settings, execution)
-    dataset = _same_dataset(path, manifest)
+    dataset = same_dataset(path, manifest)
     for difference in _before_resuming(manifest, execution):
         watcher.notice(
             f"{difference} when the run began: from here on results may differ in their last bits from those of an "
@@ -108,7 +108,7 @@ def replay_run(source: Path, path: Path, execution: Execution, watcher: Watcher)
     if not told:
         raise WorkdirError(f"the run in {source} has no finished individual yet: there is nothing to replay")
     check_execution(history.manifest.settings, execution)
-    dataset = _same_dataset(source, history.manifest)
+    dataset = same_dataset(source, history.manifest)
     machine = _machine(execution)
     for difference in differences(machine, history.manifest.machine):
         watcher.notice(f"{difference} when the replayed run began: the fingerprints may differ")
@@ -140,7 +140,7 @@ def _task_of(dataset: Dataset) -> Task:
     return Task(dataset.image_shape, dataset.num_classes, len(dataset.validation.labels))
 
 
-def _same_dataset(path: Path, manifest: Manifest) -> Dataset:
+def same_dataset(path: Path, manifest: Manifest) -> Dataset:
     """Returns the data set of a run; raises `WorkdirError` if it has changed."""
     dataset = load(manifest.settings.dataset)
     if dataset.fingerprint != manifest.data_fingerprint:

@@ -11,6 +11,7 @@ from jaxevo.search.evolution import EvolutionState, evolution
 from jaxevo.search.population import Individual
 from jaxevo.search.space import SearchSpace, Task
 from jaxevo.spaces import space_from
+from jaxevo.storage.finish import Finish, read_finish
 from jaxevo.storage.integrity import DecisionCheck, check_manifest
 from jaxevo.storage.journal import Record, next_told, read_journal
 from jaxevo.storage.workdir import Manifest, Workdir, read_manifest
@@ -75,6 +76,7 @@ class History:
         Raises:
             ValueError: if the folder holds no run or is damaged, or its decisions differ from those computed.
         """
+        self._workdir = workdir
         self.manifest = read_manifest(workdir)
         self.lives: dict[int, Life] = {}
         self.journal = read_journal(workdir.journal)
@@ -95,6 +97,11 @@ class History:
     def skipped(self) -> list[int]:
         """Ids of individuals that the user skipped. If there are any, the seed alone does not reproduce the run."""
         return [individual_id for individual_id, life in self.lives.items() if life.record.skipped]
+
+    @property
+    def finish(self) -> Finish | None:
+        """The finish of the run at this event, None if there is none."""
+        return read_finish(self._workdir, self.state)
 
     @property
     def best(self) -> Individual:

@@ -68,6 +68,11 @@ class Workdir:
         return self.path / "training"
 
     @property
+    def finish(self) -> Path:
+        """The finish: the best individual, trained on."""
+        return self.path / "finish"
+
+    @property
     def result(self) -> Path:
         """The result of the stopped run."""
         return self.path / "result.json"

@@ -1,0 +1,207 @@
+"""Finish a run: train its best individual on, on training and validation images.
+
+Evolution needs the validation images to choose, and trains each individual only for a short while. The finish trains
+the chosen one longer, without them held out. It is as reproducible as any training, but decides nothing.
+"""
+
+import dataclasses
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxevo.data import Dataset
+from jaxevo.environment.folders import cache_dir
+from jaxevo.execution.placement import lane_devices
+from jaxevo.execution.training_loop import CancelledError, DivergedError, run_to_end
+from jaxevo.networks.compilation import use_persistent_cache
+from jaxevo.networks.devices import Devices
+from jaxevo.networks.trainer import Trainer, Training
+from jaxevo.session.progress import Watcher
+from jaxevo.session.run import check_execution, same_dataset
+from jaxevo.settings import Execution, Settings
+from jaxevo.signals import wish_to_stop
+from jaxevo.spaces import space_from
+from jaxevo.spaces.large_scale.inheritance import Variables
+from jaxevo.storage.checkpoint import TrainingStore, WeightStore
+from jaxevo.storage.finish import Finish, remove_finish, write_finish
+from jaxevo.storage.history import History, Life
+from jaxevo.storage.workdir import Workdir, WorkdirError, locked, weights_name
+
+_ATTEMPT = 1
+
+
+class Finished(NamedTuple):
+    """A finished training.
+
+    Attributes:
+        variables: the trained arrays, NumPy.
+        test_accuracy: in [0, 1], None if a logit is not finite.
+    """
+
+    variables: Variables
+    test_accuracy: float | None
+
+
+def finish_run(path: Path, share: float, execution: Execution, watcher: Watcher) -> Finish | None:
+    """Finishes a run and stores the result; one that is stored already, with this share, is returned.
+
+    Args:
+        path: work folder.
+        share: FLOPs of the finish over those of all trainings of the run.
+        execution: execution of this session.
+        watcher: receives the progress.
+
+    Returns:
+        The finish, None after a signal; the next call then continues from a checkpoint.
+
+    Raises:
+        ValueError: if there is nothing to finish, or folder or data are not valid.
+    """
+    workdir = Workdir(path)
+    history = History(workdir)
+    best = history.state.best_trained
+    if best is None:
+        raise WorkdirError(f"the run in {path} has no trained individual yet: there is nothing to finish")
+    if history.finish is not None and history.finish.share == share:
+        return history.finish
+    check_execution(history.manifest.settings, execution)
+    dataset = same_dataset(path, history.manifest)
+    with locked(path):
+        life = history.lives[best.id]
+        settings = finish_settings(history.manifest.settings, life, finish_steps(history, life, share))
+        use_persistent_cache(cache_dir() / "executables")
+        store = WeightStore(workdir.weights, space_from(settings))
+        evolved = store.load(best.weights or "", best.weights_sha256 or "", best.genotype)
+        trainings = TrainingStore(workdir.finish / "training")
+        began = time.perf_counter()
+        failure, finished = None, None
+        with wish_to_stop() as interrupted:
+            try:
+                finished = train_on(
+                    settings,
+                    dataset,
+                    lane_devices(execution)[0],
+                    life,
+                    evolved,
+                    trainings,
+                    execution.checkpoint_seconds,
+                    lambda training: _asked(training, settings, watcher, interrupted),
+                )
+            except CancelledError:
+                return None
+            except DivergedError as error:
+                failure = str(error)
+        seconds = time.perf_counter() - began
+        return _stored(workdir, history, share, settings, life, finished, failure, seconds)
+
+
+def finish_steps(history: History, life: Life, share: float) -> int:
+    """Returns the steps of a finish whose FLOPs are a share of the run's."""
+    return max(1, round(share * history.state.total_flops / _flops_a_step(history.manifest.settings, life)))
+
+
+def finish_settings(settings: Settings, life: Life, steps: int) -> Settings:
+    """Returns the settings of the finish of an individual."""
+    return dataclasses.replace(
+        settings,
+        train_steps=steps,
+        schedule="cosine",
+        inheritance="shape",
+    )
+
+
+def train_on(
+    settings: Settings,
+    dataset: Dataset,
+    devices: Devices,
+    life: Life,
+    evolved: Variables,
+    trainings: TrainingStore,
+    checkpoint_seconds: float,
+    cancelled: Callable[[Training], bool],
+) -> Finished:
+    """Trains an individual on, from its evolved weights or from a checkpoint.
+
+    Args:
+        settings: see `finish_settings`.
+        dataset: of the run.
+        devices: to train on.
+        life: the individual.
+        evolved: its weights.
+        trainings: store of checkpoints.
+        checkpoint_seconds: seconds between two checkpoints.
+        cancelled: called about once a second with the training; returns True to stop it.
+
+    Raises:
+        CancelledError: after a checkpoint, soon after `cancelled` is True.
+        DivergedError: if a loss or a weight is not finite.
+    """
+    trainer = Trainer(settings, dataset.with_validation_in_training(), devices)
+    individual, rate = life.individual, life.birth.training.learning_rate
+    programs = trainer.programs(individual.genotype)
+    training = trainer.begin(individual.id, individual.genotype, programs, rate, (individual.genotype, evolved))
+    checkpoint = trainings.load(individual.id)
+    if checkpoint is not None:
+        training.restore(*checkpoint)
+
+    def save() -> None:
+        trainings.save(individual.id, _ATTEMPT, training.step, training.checkpoint())
+
+    try:
+        run_to_end(training, lambda: cancelled(training), save, checkpoint_seconds)
+    except CancelledError:
+        save()
+        raise
+    variables: Any = jax.device_get(training.variables)
+    if not all(np.isfinite(array).all() for array in jax.tree.leaves(variables)):
+        raise DivergedError("a trained weight is not a finite number")
+    return Finished(variables, trainer.test_accuracy(programs, training.variables))
+
+
+def _stored(
+    workdir: Workdir,
+    history: History,
+    share: float,
+    settings: Settings,
+    life: Life,
+    finished: Finished | None,
+    failure: str | None,
+    seconds: float,
+) -> Finish:
+    """Writes a finish into the work folder and returns it."""
+    remove_finish(workdir)
+    name = sha256 = None
+    if finished is not None:
+        name = weights_name(life.individual.id, _ATTEMPT)
+        store = WeightStore(workdir.finish / "weights", space_from(settings))
+        sha256 = store.save(name, life.individual.genotype, finished.variables)
+    workdir.finish.mkdir(exist_ok=True)
+    finish = Finish(
+        individual_id=life.individual.id,
+        fingerprint=history.state.fingerprint,
+        share=share,
+        learning_rate=life.birth.training.learning_rate,
+        steps=settings.train_steps,
+        flops=settings.train_steps * _flops_a_step(settings, life),
+        seconds=seconds,
+        weights=name,
+        weights_sha256=sha256,
+        test_accuracy=None if finished is None else finished.test_accuracy,
+        failure=failure,
+    )
+    write_finish(workdir, finish)
+    return finish
+
+
+def _flops_a_step(settings: Settings, life: Life) -> int:
+    cost = life.birth.cost
+    return (cost.forward_flops + cost.backward_flops) * settings.batch_size
+
+
+def _asked(training: Training, settings: Settings, watcher: Watcher, interrupted: Callable[[], bool]) -> bool:
+    watcher.finishing(training.step, settings.train_steps)
+    return interrupted()
