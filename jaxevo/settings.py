@@ -83,6 +83,8 @@ class Settings:
     """Momentum of SGD."""
     weight_decay: float = 1e-4
     """Weight decay of the convolution filters."""
+    label_smoothing: float = 0.0
+    """Share of the target probability that is spread evenly over all classes."""
     batch_norm_decay: float = 0.9
     """Decay of the running statistics of batch normalisation."""
     crop_padding: int | None = None
@@ -122,7 +124,7 @@ class Settings:
             _check(name, getattr(self, name), 0 < getattr(self, name) < math.inf, "a finite number above 0")
         for name in ("birth_overhead", "compile_overhead", "weight_decay"):
             _check(name, getattr(self, name), 0 <= getattr(self, name) < math.inf, "a finite number, 0 or more")
-        for name in ("momentum", "batch_norm_decay"):
+        for name in ("momentum", "label_smoothing", "batch_norm_decay"):
             _check(name, getattr(self, name), 0 <= getattr(self, name) < 1, "0 or more and below 1")
         _check(
             "crop_padding",

@@ -175,7 +175,7 @@ def make_train_step(phenotype: Phenotype, settings: Settings) -> TrainStep:
             return logits, updates.get("batch_stats", {})
 
         logits, pull_back, batch_stats = jax.vjp(apply, carry.params, has_aux=True)
-        of_logits, as_finite = cross_entropy_gradient(logits, labels)
+        of_logits, as_finite = cross_entropy_gradient(logits, labels, settings.label_smoothing)
         (gradients,) = pull_back(of_logits)
         if phenotype.axis_name is not None:
             gradients, as_finite = jax.lax.pmean((gradients, as_finite), phenotype.axis_name)
@@ -186,8 +186,8 @@ def make_train_step(phenotype: Phenotype, settings: Settings) -> TrainStep:
     return train_step
 
 
-def cross_entropy_gradient(logits: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Returns the gradient of the mean cross-entropy: (softmax - one-hot labels) / batch size.
+def cross_entropy_gradient(logits: jax.Array, labels: jax.Array, smoothing: float = 0.0) -> tuple[jax.Array, jax.Array]:
+    """Returns the gradient of the mean cross-entropy: (softmax - target probabilities) / batch size.
 
     It is written by hand because only the gradient is needed, and of the loss only if it is finite. The class axis
     comes first, so that loops run over the batch: LLVM unrolls loops over few classes, and without them the program of
@@ -196,6 +196,7 @@ def cross_entropy_gradient(logits: jax.Array, labels: jax.Array) -> tuple[jax.Ar
     Args:
         logits: float32 [batch, classes].
         labels: int32 [batch].
+        smoothing: share of the target probability that is spread evenly over all classes (Szegedy et al. 2016).
 
     Returns:
         The gradient, float32 [batch, classes], and a number, float32 [], that is finite if and only if the loss is: the
@@ -205,7 +206,8 @@ def cross_entropy_gradient(logits: jax.Array, labels: jax.Array) -> tuple[jax.Ar
     below = by_class.max(axis=0) - by_class
     powers = jnp.exp(-below)
     one_hot = jnp.arange(len(by_class))[:, None] == labels
-    gradient = ((powers / powers.sum(axis=0) - one_hot) / len(labels)).T
+    target = one_hot * (1 - smoothing) + smoothing / len(by_class) if smoothing else one_hot
+    gradient = ((powers / powers.sum(axis=0) - target) / len(labels)).T
     # The loss of an image is `below` at its label plus the logarithm of the sum of `powers`, which is at least 1.
     return gradient, jnp.where(one_hot, below, powers).sum()
 

@@ -44,6 +44,7 @@ class SettingsArguments(TypedDict, total=False):
     schedule: ScheduleName
     momentum: float
     weight_decay: float
+    label_smoothing: float
     batch_norm_decay: float
     crop_padding: int | None
     flip: bool | None

@@ -19,6 +19,7 @@ from jaxevo.execution.lane import Lane
 from jaxevo.execution.placement import lane_devices
 from jaxevo.networks.compilation import use_persistent_cache
 from jaxevo.networks.trainer import Trainer
+from jaxevo.reports.verify_finish import check_finish, retrain_finish
 from jaxevo.search.births import Inherited, Outcome, birth_sha256
 from jaxevo.search.evolution import EvolutionState, evolution
 from jaxevo.session.run import machine_differences
@@ -57,6 +58,7 @@ def verify_run(path: Path, retrain: Retrain | None, report: Callable[[str], None
         *_decisions(history, asked),
         *_states(manifest, content, workdir),
         *_weights(asked, content.records, WeightStore(workdir.weights, space)),
+        *([] if history.finish is None else check_finish(history, workdir, history.finish)),
     ]
     report(
         f"recomputed {history.state.events} events and {len(content.attempts)} attempts: fingerprint "
@@ -71,7 +73,7 @@ def verify_run(path: Path, retrain: Retrain | None, report: Callable[[str], None
     if dataset.fingerprint != manifest.data_fingerprint:
         return [*findings, f"the data set {manifest.settings.dataset!r} is not the one that the run began with"]
     if retrain is not None:
-        findings += _retrain(history, dataset, retrain, report)
+        findings += _retrain(history, workdir, dataset, retrain, report)
     return findings
 
 
@@ -168,7 +170,9 @@ def _weights(state: EvolutionState, records: Mapping[int, Record], store: Weight
     return findings
 
 
-def _retrain(history: History, dataset: Dataset, retrain: Retrain, report: Callable[[str], None]) -> list[str]:
+def _retrain(
+    history: History, run: Workdir, dataset: Dataset, retrain: Retrain, report: Callable[[str], None]
+) -> list[str]:
     """Trains lineages again from their first ancestors, and compares fitness and weights."""
     execution = recorded_execution(history.manifest)
     differences = machine_differences(history.manifest, execution)
@@ -186,6 +190,9 @@ def _retrain(history: History, dataset: Dataset, retrain: Retrain, report: Calla
             equal = "within the tolerance" if differences else "bit for bit"
             report(f"individual {individual_id}, {len(lineage)} generations: {finding or f'equal, {equal}'}")
             findings += [finding] if finding else []
+    if retrain == "best" and history.finish is not None and not findings:
+        tolerance = _TOLERANCE if differences else None
+        findings += retrain_finish(history, run, history.finish, dataset, execution, tolerance, report)
     return list(dict.fromkeys(findings))
 
 

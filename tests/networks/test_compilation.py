@@ -26,8 +26,8 @@ from jaxevo.execution.lane import Lane
 from jaxevo.networks import compilation
 from jaxevo.networks.compilation import Compiler
 from jaxevo.networks.devices import Devices
-from jaxevo.networks.trainer import Trainer
 from jaxevo.networks.schedules import learning_rates
+from jaxevo.networks.trainer import Trainer
 from jaxevo.networks.training import BATCHES_DRAWN, plan_training, put_images, start
 from jaxevo.settings import Execution, Settings
 from jaxevo.spaces.large_scale import mutation

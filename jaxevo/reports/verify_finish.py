@@ -1,0 +1,85 @@
+"""Verify the finish of a run: its place, its weights and, on demand, its training."""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from jaxevo.data import Dataset
+from jaxevo.execution.placement import lane_devices
+from jaxevo.execution.training_loop import DivergedError
+from jaxevo.session.finish import finish_settings, finish_steps, train_on
+from jaxevo.settings import Execution
+from jaxevo.spaces import space_from
+from jaxevo.storage.checkpoint import CheckpointError, TrainingStore, WeightStore, variables_sha256
+from jaxevo.storage.finish import Finish
+from jaxevo.storage.history import History
+from jaxevo.storage.workdir import Workdir
+
+
+def check_finish(history: History, workdir: Workdir, finish: Finish) -> list[str]:
+    """Returns a sentence for each difference between a finish and the run that it belongs to; trains nothing."""
+    life = history.lives[history.best.id]
+    findings = []
+    if finish.individual_id != life.individual.id:
+        findings.append(f"finish: it is of individual {finish.individual_id}, but {life.individual.id} is the best")
+    elif finish.steps != (steps := finish_steps(history, life, finish.share)):
+        findings.append(f"finish: it has {finish.steps} steps, but its share {finish.share:g} gives {steps}")
+    elif finish.weights is not None and finish.weights_sha256 is not None:
+        store = WeightStore(workdir.finish / "weights", space_from(history.manifest.settings))
+        try:
+            store.load(finish.weights, finish.weights_sha256, life.individual.genotype)
+        except CheckpointError as error:
+            findings.append(str(error))
+    return findings
+
+
+def retrain_finish(
+    history: History,
+    workdir: Workdir,
+    finish: Finish,
+    dataset: Dataset,
+    execution: Execution,
+    tolerance: float | None,
+    report: Callable[[str], None],
+) -> list[str]:
+    """Trains the best individual on again from its evolved weights; returns a sentence if the result differs.
+
+    Args:
+        history: of the run.
+        workdir: its work folder.
+        finish: its finish.
+        dataset: its data set.
+        execution: execution of the training.
+        tolerance: of the test accuracy on another machine; None to compare bits.
+        report: called with a sentence about the check.
+    """
+    life = history.lives[history.best.id]
+    settings = finish_settings(history.manifest.settings, finish.steps)
+    one = life.individual
+    evolved = WeightStore(workdir.weights, space_from(settings)).load(
+        one.weights or "", one.weights_sha256 or "", one.genotype
+    )
+    with tempfile.TemporaryDirectory(prefix="jaxevo-verify-") as folder:
+        try:
+            again = train_on(
+                settings,
+                dataset,
+                lane_devices(execution)[0],
+                life,
+                evolved,
+                TrainingStore(Path(folder)),
+                execution.checkpoint_seconds,
+                lambda training: False,
+            )
+        except DivergedError as error:
+            return [] if finish.failure else [f"finish: trained again, it failed ({error})"]
+    if finish.test_accuracy is None or again.test_accuracy is None:
+        equal = finish.test_accuracy == again.test_accuracy
+    elif tolerance is not None:
+        equal = abs(again.test_accuracy - finish.test_accuracy) <= tolerance
+    else:
+        equal = variables_sha256(again.variables) == finish.weights_sha256
+    if not equal:
+        return [f"finish: trained again, it has other weights and test accuracy {again.test_accuracy}"]
+    report(f"finish, {finish.steps} steps: equal, {'bit for bit' if tolerance is None else 'within the tolerance'}")
+    return []

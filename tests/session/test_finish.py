@@ -1,0 +1,239 @@
+"""The finish: the best individual trained on, beside the run and without a part in it."""
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import chex
+import numpy as np
+import pytest
+from helpers.tiny_runs import TINY, jaxevo, resume, run_arguments, start
+
+import jaxevo as package
+from jaxevo.data import load
+from jaxevo.execution.training_loop import DivergedError
+from jaxevo.reports.verify import verify_run
+from jaxevo.session import finish as finishing
+from jaxevo.session.finish import finish_run
+from jaxevo.session.progress import Watcher
+from jaxevo.settings import Execution
+from jaxevo.storage.history import History
+from jaxevo.storage.workdir import Workdir
+
+EVENTS = 14
+SHARE = 0.5
+
+
+@pytest.fixture(scope="module")
+def evolved(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("evolved") / "run"
+    start(path, EVENTS)
+    return path
+
+
+@pytest.fixture(scope="module")
+def finished(evolved, tmp_path_factory) -> Path:
+    path = Path(shutil.copytree(evolved, tmp_path_factory.mktemp("finished") / "run"))
+    finish_run(path, SHARE, Execution(1), Watcher())
+    return path
+
+
+@pytest.fixture
+def copied(finished, tmp_path) -> Path:
+    return Path(shutil.copytree(finished, tmp_path / "copy"))
+
+
+def verify(path, retrain=None):
+    return verify_run(path, retrain, lambda _: None)
+
+
+def finish_of(path):
+    return History(Workdir(path)).finish
+
+
+def test_its_steps_take_the_share_of_the_runs_flops(finished):
+    history = History(Workdir(finished))
+    finish, cost = history.finish, history.lives[history.best.id].birth.cost
+    assert finish.individual_id == history.best.id
+    a_step = (cost.forward_flops + cost.backward_flops) * TINY["batch_size"]
+    assert finish.flops == finish.steps * a_step
+    assert abs(finish.flops - SHARE * history.state.total_flops) <= a_step / 2
+
+
+def test_it_changes_nothing_in_the_run(evolved, finished):
+    for name in ("journal.jsonl", "manifest.json"):
+        assert (evolved / name).read_bytes() == (finished / name).read_bytes()
+    assert package.open(evolved).fingerprint == package.open(finished).fingerprint
+
+
+def test_training_and_validation_images_are_normalised_as_before():
+    dataset = load("digits")
+    both = dataset.with_validation_in_training()
+    assert len(both.train.labels) == len(dataset.train.labels) + len(dataset.validation.labels)
+    np.testing.assert_array_equal(both.train.images[len(dataset.train.labels) :], dataset.validation.images)
+    np.testing.assert_array_equal(both.mean, dataset.mean)
+    np.testing.assert_array_equal(both.std, dataset.std)
+    assert both.test is dataset.test
+
+
+def test_it_trains_on_both_from_the_evolved_weights(evolved, tmp_path, monkeypatch):
+    path = Path(shutil.copytree(evolved, tmp_path / "run"))
+    seen = []
+
+    class Spied(finishing.Trainer):
+        def begin(self, individual_id, genotype, programs, learning_rate, parent=None):
+            seen.append((len(self.dataset.train.labels), parent))
+            return super().begin(individual_id, genotype, programs, learning_rate, parent)
+
+    monkeypatch.setattr(finishing, "Trainer", Spied)
+    finish_run(path, SHARE, Execution(1), Watcher())
+    [(images, (_, variables))] = seen
+    dataset = load("digits")
+    assert images == len(dataset.train.labels) + len(dataset.validation.labels)
+    chex.assert_trees_all_equal(variables, package.open(evolved).best.variables)
+
+
+def test_finished_weights_are_the_default_and_say_what_they_are(evolved, finished, tmp_path):
+    before, after = package.open(evolved), package.open(finished)
+    assert not before.best.finished
+    assert after.best.finished
+    assert "evolved" in repr(before.best)
+    assert "finished" in repr(after.best)
+    own = after.network(after.best.individual)
+    assert not own.finished
+    chex.assert_trees_all_equal(own.variables, before.best.variables)
+    assert any((one != other).any() for one, other in zip(*map(leaves, (own, after.best)), strict=True))
+    test = load("digits").test
+    assert after.best.evaluate(*test) == after.best.test_accuracy == finish_of(finished).test_accuracy
+    assert after.test().best == after.best.test_accuracy
+    assert "finished: trained on" in (after.export(tmp_path / "best") / "README.md").read_text()
+    assert "finished" not in (after.export(tmp_path / "own", after.best.individual) / "README.md").read_text()
+
+
+def leaves(network):
+    return [array for modules in network.variables["params"].values() for array in modules.values()]
+
+
+def test_a_stored_finish_is_not_trained_again_but_another_share_is(copied, monkeypatch):
+    stored = finish_of(copied)
+    monkeypatch.setattr(finishing, "train_on", None)
+    assert finish_run(copied, SHARE, Execution(1), Watcher()) == stored
+    monkeypatch.undo()
+    other = finish_run(copied, 2 * SHARE, Execution(1), Watcher())
+    assert other == finish_of(copied)
+    assert other.steps == pytest.approx(2 * stored.steps, abs=1)
+
+
+def test_an_interrupted_one_goes_on_from_its_checkpoint_to_the_same_bits(evolved, finished, tmp_path, monkeypatch):
+    path = Path(shutil.copytree(evolved, tmp_path / "run"))
+    asked = iter([False, True])
+
+    monkeypatch.setattr(finishing, "_asked", lambda *_: next(asked))
+    assert finish_run(path, SHARE, Execution(1), Watcher()) is None
+    assert finish_of(path) is None
+    assert not package.open(path).best.finished
+    steps = []
+    monkeypatch.setattr(finishing, "_asked", lambda training, *_: steps.append(training.step))
+    finish = finish_run(path, SHARE, Execution(1), Watcher())
+    assert steps[0] > 0
+    assert finish.weights_sha256 == finish_of(finished).weights_sha256
+    assert not (path / "finish" / "training").exists()
+
+
+def test_if_it_is_not_finite_the_evolved_weights_stay(evolved, tmp_path, monkeypatch):
+    path = Path(shutil.copytree(evolved, tmp_path / "run"))
+
+    def diverge(*_):
+        raise DivergedError("the loss is not a finite number")
+
+    monkeypatch.setattr(finishing, "train_on", diverge)
+    finish = finish_run(path, SHARE, Execution(1), Watcher())
+    assert (finish.weights, finish.test_accuracy) == (None, None)
+    assert "not a finite number" in finish.failure
+    run = package.open(path)
+    assert not run.best.finished
+    assert run.best.evaluate(*load("digits").test) == run.best.test_accuracy
+    assert verify(path) == []
+
+
+def test_an_extended_run_needs_another_finish(copied):
+    resume(copied, EVENTS + 4)
+    assert finish_of(copied) is None
+    assert not package.open(copied).best.finished
+    again = finish_run(copied, SHARE, Execution(1), Watcher())
+    assert again.fingerprint == package.open(copied).fingerprint
+    assert verify(copied, "best") == []
+
+
+def test_verify_trains_it_again_bit_for_bit(finished):
+    said = []
+    assert verify_run(finished, "best", said.append) == []
+    assert any("finish" in sentence and "bit for bit" in sentence for sentence in said)
+
+
+def test_verify_finds_a_finish_that_was_never_trained(copied):
+    # Consistent in itself: the evolved weights, renamed.
+    run = package.open(copied)
+    one, finish = run.best.individual, finish_of(copied)
+    shutil.rmtree(copied / "finish" / "weights" / finish.weights)
+    shutil.copytree(copied / "weights" / one.weights, copied / "finish" / "weights" / finish.weights)
+    forged = dataclasses.replace(finish, weights_sha256=one.weights_sha256)
+    (copied / "finish" / "finish.json").write_text(json.dumps(dataclasses.asdict(forged)))
+    assert verify(copied) == []
+    [finding] = verify(copied, "best")
+    assert "finish" in finding
+
+
+@pytest.mark.parametrize(("field", "value"), [("steps", 1), ("individual_id", 99), ("weights_sha256", "0" * 64)])
+def test_verify_finds_an_altered_finish(copied, field, value):
+    altered = dataclasses.replace(finish_of(copied), **{field: value})
+    (copied / "finish" / "finish.json").write_text(json.dumps(dataclasses.asdict(altered)))
+    [finding] = verify(copied)
+    assert "finish" in finding
+
+
+def test_a_damaged_one_is_named(copied):
+    (copied / "finish" / "finish.json").write_text("{")
+    with pytest.raises(ValueError, match=r"finish\.json is damaged .* finish the run again"):
+        package.open(copied).best  # noqa: B018
+
+
+def test_a_run_with_nothing_trained_cannot_be_finished(tmp_path):
+    start(tmp_path / "run", 2, initial_learning_rate=1e38, train_steps=30)
+    with pytest.raises(ValueError, match="nothing to finish"):
+        finish_run(tmp_path / "run", SHARE, Execution(1), Watcher())
+
+
+def test_the_commands_finish_say_so_and_name_the_weights(tmp_path):
+    path = tmp_path / "run"
+    ended = jaxevo(*run_arguments(path, 6, finish_share=SHARE))
+    assert ended.returncode == 0, ended.stderr
+    result = json.loads((path / "result.json").read_text())
+    assert result["finished_test_accuracy"] == finish_of(path).test_accuracy
+    assert "finished test accuracy" in ended.stdout
+    again = jaxevo("finish", path, "--share", "1", "--lanes", "1")
+    assert again.returncode == 0, again.stderr
+    assert f"test accuracy {finish_of(path).test_accuracy:.2%}" in again.stdout
+    assert "finished weights" in jaxevo("test", path).stdout
+    # The share stays that of the last session, and the finish of the longer run is made again.
+    run = package.open(path).resume(max_individuals=8, lanes=1)
+    assert finish_of(path).share == SHARE
+    assert run.best.finished
+    refused = jaxevo("finish", path, "--share", "0")
+    assert refused.returncode == 2
+    assert "share is 0" in refused.stderr
+
+
+def test_max_seconds_includes_it(tmp_path):
+    # A finish a million times as long as the run would never fit, so the first trained individual ends the evolution.
+    ended = start_with_limits(tmp_path / "run", finish_share=1e6, max_seconds=3600.0, max_individuals=50)
+    assert ended.stop_reason == "max_seconds"
+    assert ended.progress.state.events < 50
+
+
+def start_with_limits(path, **limits):
+    from jaxevo.session.run import start_run
+    from jaxevo.settings import Limits, Settings
+
+    return start_run(path, Settings(**TINY), Limits(**limits), Execution(2), Watcher())
