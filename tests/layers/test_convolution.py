@@ -6,7 +6,7 @@ import pytest
 from helpers.genotypes import BN_RELU, convolution
 from helpers.numpy_network import forward, random_variables
 
-from jaxevo.layers.convolution import by_pixels, by_rows, convolve_on
+from jaxevo.layers.convolution import by_parts, by_pixels, by_rows, convolve_on
 from jaxevo.settings import Settings
 from jaxevo.spaces.large_scale.architecture import architecture
 from jaxevo.spaces.large_scale.genotype import Genotype
@@ -60,6 +60,49 @@ def test_a_banded_matrix_convolves_as_xla_does(image_shape, filter_shape, stride
 @pytest.mark.parametrize("image_shape", [(8, 8, 1), (7, 5, 2)], ids=str)
 def test_a_filter_of_one_pixel_convolves_as_xla_does(image_shape, strides):
     assert_agrees(by_pixels, image_shape, (1, 1, image_shape[2], 4), strides)
+
+
+@pytest.mark.parametrize("strides", [(1, 1), (2, 2)], ids=str)
+@pytest.mark.parametrize("part", [2, 3, 6])
+def test_a_gradient_by_parts_of_the_batch_is_xlas(part, strides):
+    images, kernel = arrays_of((9, 8, 3), (3, 5, 3, 4), batch=6)
+    weights = np.random.default_rng(8).standard_normal(native(images, kernel, strides).shape).astype(np.float32)
+
+    def gradients(convolve):
+        return jax.jit(jax.grad(lambda *both: (convolve(*both, strides) * weights).sum(), (0, 1)))(images, kernel)
+
+    np.testing.assert_array_equal(by_parts(images, kernel, strides, part), native(images, kernel, strides))
+    ours, xlas = gradients(lambda *both: by_parts(*both, part)), gradients(native)
+    np.testing.assert_array_equal(ours[0], xlas[0])
+    np.testing.assert_allclose(ours[1], xlas[1], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("batch", "shape", "channels", "parts"),
+    [
+        (50, (28, 28), 16, 5),
+        (64, (14, 14), 32, 8),
+        (48, (32, 32), 16, 4),
+        # Few pixels, few products, a batch without a divisor of use, and a batch that is one part.
+        (50, (7, 7), 64, 1),
+        (50, (28, 28), 8, 1),
+        (53, (28, 28), 16, 1),
+        (12, (28, 28), 16, 1),
+    ],
+)
+def test_large_convolutions_of_long_trainings_on_cpu_have_it(batch, shape, channels, parts):
+    images = jax.ShapeDtypeStruct((batch, *shape, channels), np.float32)
+    kernel = jax.ShapeDtypeStruct((3, 3, channels, channels), np.float32)
+    numbers = ("NHWC", "HWIO", "NHWC")
+    for settings, expected in ((LONG, parts), (SHORT, 1)):
+        convolve = convolve_on("cpu", settings)
+
+        def loss(images, kernel, convolve=convolve):
+            return convolve(images, kernel, (1, 1), "SAME", dimension_numbers=numbers).sum()
+
+        lowered = jax.jit(jax.value_and_grad(loss, (0, 1))).lower(images, kernel).as_text()
+        # Forward, and the gradients of images and kernel.
+        assert lowered.count("stablehlo.convolution") == 2 + expected
 
 
 def convolutions_in(platform, settings, image_shape, kernel_shape, dtype=np.float32, strides=(1, 1)):
