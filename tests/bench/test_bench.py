@@ -230,12 +230,14 @@ def spreads(value):
                 yield from spreads(one)
 
 
+@pytest.mark.slow
 def test_nothing_failed_and_every_part_was_told(document, listening):
     assert document["failed"] == []
     assert listening.parts == list(PARTS)
     assert {text.partition(":")[0] for text in listening.texts} == set(PARTS)
 
 
+@pytest.mark.slow
 def test_the_document_says_what_it_belongs_to(document):
     assert document["schema_version"] == SCHEMA_VERSION
     assert Extent(**{name: tuple(v) if isinstance(v, list) else v for name, v in document["extent"].items()}) == TINY
@@ -249,6 +251,7 @@ def test_the_document_says_what_it_belongs_to(document):
     assert document["date"].endswith("+00:00")
 
 
+@pytest.mark.slow
 def test_every_figure_is_a_positive_number_within_its_range(document):
     found = list(spreads(document))
     assert len(found) >= 20
@@ -258,6 +261,7 @@ def test_every_figure_is_a_positive_number_within_its_range(document):
         assert one["samples"] >= 1, name
 
 
+@pytest.mark.slow
 def test_the_ladder_is_measured_and_what_is_too_long_is_named(document):
     linear, convolution, wide = document["ladder"]
     assert [linear["name"], convolution["name"], wide["name"]] == list(TINY.rungs)
@@ -272,6 +276,7 @@ def test_the_ladder_is_measured_and_what_is_too_long_is_named(document):
     assert wide["step_seconds"] is None
 
 
+@pytest.mark.slow
 def test_the_evolution_was_that_of_the_extent(document):
     evolved = document["evolution"]
     assert (evolved["individuals"], evolved["lanes"]) == (TINY.individuals, 2)
@@ -279,6 +284,7 @@ def test_the_evolution_was_that_of_the_extent(document):
     assert 0 < evolved["compile_share"]["median"] < 1
 
 
+@pytest.mark.slow
 def test_scaling_goes_from_one_to_the_lanes_asked_for(document):
     assert [(one["lanes"], one["devices"]) for one in document["lanes"]] == [(1, 1), (2, 1)]
     assert document["lanes"][0]["ratio"] == 1.0
@@ -290,6 +296,7 @@ def test_scaling_goes_from_one_to_the_lanes_asked_for(document):
     assert all(one["batch_size"] == DEVICES_BATCH for one in document["devices"]["speeds"])
 
 
+@pytest.mark.slow
 def test_the_tables_print_every_rung_and_why_one_is_missing(document, capsys):
     for part in PARTS:
         print_sections(Console(width=120), part, document)
@@ -341,6 +348,7 @@ def test_no_lanes_are_refused(capsys):
     assert "lanes is 0, but must be 1 or more" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_command_prints_tables_and_writes_the_file(document, tmp_path, monkeypatch, capsys):
     def run(self):
         for part in PARTS:

@@ -180,6 +180,7 @@ def test_export_writes_the_best_and_refuses_a_folder_in_use(run_path, tmp_path, 
     assert main(["export", str(run_path), str(folder)]) == 2
 
 
+@pytest.mark.slow
 def test_run_and_resume_print_plain_lines_and_a_summary(tmp_path):
     path = tmp_path / "run"
     ended = jaxevo(*run_arguments(path, 6))
@@ -208,6 +209,7 @@ def test_a_run_without_a_folder_gets_a_new_one_each_time(tmp_path, monkeypatch, 
     assert "runs/digits-seed3-2" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_without_ray_its_executor_is_refused_with_what_to_install(tmp_path):
     script = "import sys; sys.modules['ray'] = None; from jaxevo.cli.main import main; sys.exit(main(sys.argv[1:]))"
     path = tmp_path / "run"

@@ -55,6 +55,7 @@ def test_a_process_in_which_jax_was_loaded_before_cannot_be_prepared():
     assert printed == ["False", "False", "False", "False"]
 
 
+@pytest.mark.slow
 def test_a_users_own_flags_are_kept():
     printed = run_fresh(
         """
@@ -213,6 +214,7 @@ def fork(script, folder, **environment):
     return run_fresh(text, **environment)
 
 
+@pytest.mark.slow
 def test_a_fork_of_a_process_that_evolved_evolves_in_a_process_of_its_own(tmp_path):
     words = fork('evolve("parent"); in_fork(evolve, "child")', tmp_path)
     fingerprints = [word for word in words if len(word) == 64]
@@ -221,6 +223,7 @@ def test_a_fork_of_a_process_that_evolved_evolves_in_a_process_of_its_own(tmp_pa
     assert fingerprints.count(fingerprints[0]) >= 2
 
 
+@pytest.mark.slow
 def test_a_fork_of_a_process_that_ran_jax_unprepared_evolves_in_a_process_of_its_own(tmp_path):
     words = fork('import jax; jax.numpy.zeros(3).block_until_ready(); in_fork(evolve, "child")', tmp_path)
     assert words[-2:] == ["exit", "0"]
@@ -360,6 +363,7 @@ def plugins(tmp_path):
     return str(tmp_path / "plugins")
 
 
+@pytest.mark.slow
 def test_importable_plugins_change_neither_flags_nor_pool_nor_bits(plugins, tmp_path):
     script = f"""
     import os, jaxevo

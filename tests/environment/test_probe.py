@@ -66,6 +66,7 @@ def test_a_flag_of_the_users_that_xla_does_not_know_ends_in_a_sentence(children,
         ask_jax([KNOWN])
 
 
+@pytest.mark.slow
 def test_the_command_line_refuses_such_a_flag_with_the_sentence(monkeypatch, tmp_path):
     monkeypatch.setenv("XLA_FLAGS", UNKNOWN)
     refused = jaxevo(*run_arguments(tmp_path / "run", 1))

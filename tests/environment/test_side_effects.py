@@ -1,5 +1,6 @@
 """Importing jaxevo changes nothing in the process."""
 
+import pytest
 from helpers.fresh_process import run_fresh
 
 IMPORT = """
@@ -55,6 +56,7 @@ print("changed:", *[name for name in before if before[name] != after[name]])
 )
 
 
+@pytest.mark.slow
 def test_importing_every_module_changes_no_state_of_the_process(tmp_path):
     """What the packages that jaxevo imports do to the process, they have done before."""
     others = tmp_path / "others"

@@ -137,6 +137,7 @@ def begun(tmp_path) -> Path:
     return tmp_path / "run"
 
 
+@pytest.mark.slow
 def test_a_run_on_two_workers_is_the_run_of_local_lanes(cluster, tmp_path, undisturbed):
     watcher = Disturber(lambda _: None, 0)
     settings = Settings(**{**TINY, "train_steps": STEPS})
@@ -147,6 +148,7 @@ def test_a_run_on_two_workers_is_the_run_of_local_lanes(cluster, tmp_path, undis
     assert ray.is_initialized(), "a Ray that the run has not started is not its to end"
 
 
+@pytest.mark.slow
 def test_workers_killed_repeatedly_are_replaced_and_the_run_ends_the_same(cluster, begun, undisturbed):
     watcher = Killer(4)
     go_on(begun, 2 * EVENTS, watcher)
@@ -158,6 +160,7 @@ def test_workers_killed_repeatedly_are_replaced_and_the_run_ends_the_same(cluste
     assert len(ids) == len(set(ids))
 
 
+@pytest.mark.slow
 def test_a_hanging_worker_is_given_up_and_its_return_changes_nothing(cluster, begun, undisturbed):
     stopped: list[int] = []
 
@@ -186,12 +189,14 @@ def test_a_hanging_worker_is_given_up_and_its_return_changes_nothing(cluster, be
     assert {folder.name for folder in (begun / "weights").iterdir()} <= named
 
 
+@pytest.mark.slow
 def test_a_cluster_without_any_machine_like_the_first_is_refused(cluster, begun):
     rewrite_manifest(begun, lambda fields: fields["machine"].update(device="TPU v4"))
     with pytest.raises(RuntimeError, match="no worker is like the machine .*its device is 'cpu', but was 'TPU v4'"):
         go_on(begun, EVENTS, Watcher())
 
 
+@pytest.mark.slow
 def test_the_whole_cluster_is_killed_and_the_run_goes_on_without_it_and_back(cluster, begun, undisturbed):
     flags = ["--executor", "ray", "--ray-workers", 2, "--lanes", 1, "--lease-seconds", 6, "--max-individuals", 10**6]
     with subprocess.Popen(
@@ -214,6 +219,7 @@ def test_the_whole_cluster_is_killed_and_the_run_goes_on_without_it_and_back(clu
     assert fingerprint(begun, common) == fingerprint(undisturbed, common)
 
 
+@pytest.mark.slow
 def test_a_signal_stops_within_seconds_and_ends_the_local_ray(tmp_path, undisturbed):
     path = tmp_path / "run"
     arguments = run_arguments(path, 10**6, executor="ray", ray_workers=2, lanes=1, train_steps=STEPS)
@@ -247,6 +253,7 @@ def test_a_signal_stops_within_seconds_and_ends_the_local_ray(tmp_path, undistur
 
 
 # Last, for the nodes stay.
+@pytest.mark.slow
 def test_nodes_that_join_later_are_used_and_one_that_differs_is_refused(cluster, begun, undisturbed):
     class UntilBothCame(Disturber):
         def progressed(self, progress: Progress) -> None:

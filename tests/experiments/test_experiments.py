@@ -56,6 +56,7 @@ def test_a_seed_whose_trainings_all_failed_has_a_row_and_counts_as_0(tmp_path):
     assert "median test accuracy 0.0%" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "heading", "rows"),
     [

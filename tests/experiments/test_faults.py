@@ -36,6 +36,7 @@ RAY_ROW = "kill -9 of Ray workers at random moments"
 """Only in the long form; test_ray.py kills workers."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TIMES)
 def test_a_fault_costs_nothing_that_had_finished(scene, name):
     inject, _ = ROWS[name]

@@ -214,6 +214,7 @@ def test_the_journal_of_a_simulated_run_reads_as_any_other(tmp_path):
 # The tables.
 
 
+@pytest.mark.slow
 def test_the_quick_form_prints_every_table(capsys):
     assert main(["--quick"]) == 0
     text = capsys.readouterr().out

@@ -304,6 +304,7 @@ def test_a_side_that_fails_is_named_with_its_output():
         running.train("jaxevo", Work("digitz", 1, ()))
 
 
+@pytest.mark.slow
 def test_a_tiny_comparison_prints_every_table_and_writes_every_number(tmp_path, capsys):
     extent = Extent(
         regimes=(SHORT, "search"),

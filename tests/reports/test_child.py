@@ -62,6 +62,7 @@ def ended(tmp_path_factory):
     return folder, done.stdout, json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_evolve_resume_replay_verify_and_test_work(ended):
     _, _, said = ended
     assert said["replayed"] == said["resumed"]
@@ -70,12 +71,14 @@ def test_evolve_resume_replay_verify_and_test_work(ended):
     assert len(said["tested"]) >= 1
 
 
+@pytest.mark.slow
 def test_what_the_child_prints_is_seen(ended):
     _, printed, _ = ended
     assert "/8 individuals, " in printed
     assert "trained individual" in printed
 
 
+@pytest.mark.slow
 def test_errors_are_the_sentence_and_nothing_else(ended):
     folder, _, said = ended
     assert said["value"].startswith(f"workdir {folder / 'run'} holds a run already: resume it with")
@@ -83,6 +86,7 @@ def test_errors_are_the_sentence_and_nothing_else(ended):
     assert said["limit"].startswith("max_individual: no such setting; there are checkpoint_seconds, ")
 
 
+@pytest.mark.slow
 def test_a_signal_is_handed_on_and_the_message_says_how_to_go_on(ended):
     folder, _, said = ended
     assert said["stopped"] == f"Stopped; finished individuals are kept. To resume: jaxevo resume {folder / 'run'}"

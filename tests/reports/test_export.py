@@ -238,6 +238,7 @@ def assert_same(actual, expected, compute_dtype="float32"):
     np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance * np.abs(expected).max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_both_forms_give_the_logits_of_jaxevo_where_it_cannot_be_imported(exported, name):
     results = np.load(exported / f"{name}_results.npz")
@@ -265,6 +266,7 @@ def assert_ruff_has_no_objection(paths):
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
+@pytest.mark.slow
 def test_the_source_is_formatted_and_clean(exported):
     assert_ruff_has_no_objection(exported / name / "network.py" for name in CASES)
 
@@ -305,6 +307,7 @@ def test_constants_read_back_exactly():
         np.testing.assert_array_equal(np.array(space[name], np.float32), values)
 
 
+@pytest.mark.slow
 def test_the_folder_says_what_it_holds(exported):
     folder = exported / "skips"
     readme = (folder / "README.md").read_text(encoding="utf-8")
@@ -316,6 +319,7 @@ def test_the_folder_says_what_it_holds(exported):
     assert tuple(json.loads((folder / "class_names.json").read_text())) == NAMES
 
 
+@pytest.mark.slow
 def test_what_a_network_computes_in_is_said(exported):
     for name, dtype in (("rich", "float32"), ("rich_bfloat16", "bfloat16")):
         assert f"It computes in {dtype}" in (exported / name / "README.md").read_text(encoding="utf-8")
@@ -397,6 +401,7 @@ def stablehlo_alone(folder, *missing):
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
+@pytest.mark.slow
 def test_the_stablehlo_needs_jax_and_flatbuffers_and_nothing_else(exported):
     assert "It needs `jax` and `flatbuffers`." in (exported / "initial" / "README.md").read_text(encoding="utf-8")
     done = stablehlo_alone(exported / "initial")

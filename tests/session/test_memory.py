@@ -46,6 +46,7 @@ def counted(tmp_path_factory) -> tuple[Counter, int]:
     return counter, len(compiled)
 
 
+@pytest.mark.slow
 def test_executables_stay_within_their_bound(counted):
     counter, made = counted
     # Two for each architecture in memory, in a lane, and being compiled ahead, and one that draws batches.
@@ -54,6 +55,7 @@ def test_executables_stay_within_their_bound(counted):
     assert max(counter.executables) - min(counter.executables) <= bound
 
 
+@pytest.mark.slow
 def test_arrays_on_devices_do_not_pile_up(counted):
     counter, _ = counted
     # Where no lane trains at the moment, they are those of the data set.

@@ -244,6 +244,7 @@ def stopped_by(path, **limit):
     return ended.progress.state.events
 
 
+@pytest.mark.slow
 def test_a_run_stops_at_the_first_event_that_meets_a_limit(tmp_path):
     start(tmp_path / "run", 2 * EVENTS, **LEARNING)
     history = package.open(tmp_path / "run").history
