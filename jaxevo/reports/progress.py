@@ -23,7 +23,7 @@ class _Report:
     """Formats progress; estimates the time left from the rate of the last minute."""
 
     def __init__(self) -> None:
-        self._events: collections.deque[tuple[float, int]] = collections.deque()
+        self._told: collections.deque[tuple[float, int, int]] = collections.deque()
         self._best: Individual | None = None
         self._finish_began: tuple[float, int] | None = None
 
@@ -63,14 +63,17 @@ class _Report:
 
     def _seconds_left(self, progress: Progress) -> float | None:
         now = progress.session_seconds
-        self._events.append((now, progress.session_events))
-        while now - self._events[0][0] > _RATE_SECONDS:
-            self._events.popleft()
-        (began, first), limits = self._events[0], progress.limits
-        rate = (progress.session_events - first) / (now - began) if now > began else 0.0
+        state, limits = progress.state, progress.limits
+        self._told.append((now, state.events, state.total_flops))
+        while now - self._told[0][0] > _RATE_SECONDS:
+            self._told.popleft()
+        began, *first = self._told[0]
         left = []
-        if limits.max_individuals is not None and rate > 0:
-            left.append(max(0, limits.max_individuals - progress.state.events) / rate)
+        for limit, told, before in zip(
+            (limits.max_individuals, limits.max_flops), (state.events, state.total_flops), first, strict=True
+        ):
+            if limit is not None and told > before:
+                left.append(max(0.0, limit - told) * (now - began) / (told - before))
         if limits.max_seconds is not None:
             left.append(max(0.0, limits.max_seconds - now))
         return min(left, default=None)

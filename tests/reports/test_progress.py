@@ -18,8 +18,11 @@ FIRST = Individual(0, None, None, INITIAL, 0.125, "w", "h", 1)
 BETTER = Individual(7, 0, "INSERT-CONVOLUTION", ONE_CONVOLUTION, 0.5, "w", "h", 8)
 
 
-def progressed(events, seconds, best=FIRST, limits=Limits(max_individuals=100), compiling=1.0, training=3.0):  # noqa: B008
-    state = EvolutionState(events, events, 0.0, Population(), InFlight(), best, 0, "")
+TO_100 = Limits(max_individuals=100)
+
+
+def progressed(events, seconds, best=FIRST, limits=TO_100, compiling=1.0, training=3.0, flops=0):
+    state = EvolutionState(events, events, 0.0, Population(), InFlight(), best, flops, "")
     return Progress(state, limits, events, seconds, compiling, training, SPACE, task_of((8, 8, 1)))
 
 
@@ -60,6 +63,27 @@ def test_the_time_left_is_that_of_the_limit_that_is_met_first(capsys):
     with progress.watch() as watcher:
         watcher.progressed(progressed(0, 0.0, limits=limits))
     assert "0/1000 individuals, 0:50 left, " in capsys.readouterr().out
+
+
+def test_flops_give_the_time_left_too(capsys, monkeypatch):
+    clock = iter(range(0, 100, 10))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    limits = Limits(max_flops=5e6)
+    with progress.watch() as watcher:
+        watcher.progressed(progressed(0, 0.0, limits=limits))
+        watcher.progressed(progressed(10, 20.0, limits=limits, flops=2_000_000))
+    assert "10 individuals, 0:30 left, " in capsys.readouterr().out
+
+
+def test_a_finish_tells_its_steps_and_the_time_left(capsys, monkeypatch):
+    clock = iter(range(0, 1000, 10))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    with progress.watch() as watcher:
+        watcher.finishing(100, 400)
+        watcher.finishing(200, 400)
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == "training the best individual on: step 100/400"
+    assert second.startswith("training the best individual on: step 200/400, 0:")
 
 
 def test_every_new_best_is_told_once_with_the_mutation_that_made_it(capsys):
