@@ -41,10 +41,9 @@ class _Report:
         return ", ".join(parts)
 
     def finishing(self, step: int, steps: int) -> str:
-        self._finish_began = self._finish_began or (time.monotonic(), step)
-        began, first = self._finish_began
-        seconds = time.monotonic() - began
-        left = "" if step == first else f", {_clock(seconds * (steps - step) / (step - first))} left"
+        now = time.monotonic()
+        began, first = self._finish_began = self._finish_began or (now, step)
+        left = "" if step == first else f", {_clock((now - began) * (steps - step) / (step - first))} left"
         return f"training the best individual on: step {step}/{steps}{left}"
 
     def new_best(self, progress: Progress) -> str | None:
