@@ -23,6 +23,7 @@ def assert_refused(make, name, value):
 
 POSITIVE_COUNTS = (
     "sample_size",
+    "mutations_per_birth",
     "train_steps",
     "batch_size",
     "evaluation_batch_size",
@@ -34,7 +35,7 @@ NUMBERS_FROM_0 = ("birth_overhead", "compile_overhead", "weight_decay")
 DECAYS = ("momentum", "batch_norm_decay")
 NUMBERS = (*NUMBERS_ABOVE_0, *NUMBERS_FROM_0, *DECAYS)
 SWITCHES = ("wall_clock", "flip")
-TEXTS = ("dataset", "selection", "inheritance", "compute_dtype")
+TEXTS = ("dataset", "selection", "inheritance", "mutations", "schedule", "compute_dtype")
 MAY_BE_NONE = ("num_workers", *BUDGETS, "crop_padding", "flip")
 
 
@@ -130,7 +131,8 @@ def test_a_negative_crop_padding_is_refused():
     ("name", "value", "choices"),
     [
         ("selection", "roulette", ("tournament", "aging", "random")),
-        ("inheritance", "all", ("shape", "none")),
+        ("inheritance", "all", ("shape", "overlap", "morph", "none")),
+        ("schedule", "linear", ("constant", "cosine", "one_cycle")),
         ("compute_dtype", "float16", ("float32", "bfloat16")),
     ],
 )
@@ -200,6 +202,7 @@ def test_a_whole_number_that_no_float_holds_is_refused(name):
     [
         Settings(),
         Settings(seed=MAX_SEED, num_workers=3, flip=False, crop_padding=0, weight_decay=1 / 3, max_memory=10**12),
+        Settings(mutations="growth:IDENTITY=1,max_channels=64", mutations_per_birth=3, inheritance="morph"),
         *(settings for settings, _ in PRESETS.values()),
     ],
 )
@@ -368,6 +371,8 @@ def test_the_paper_preset_has_the_papers_numbers():
     assert settings.virtual_workers == 250
     assert settings.selection == "tournament"
     assert settings.inheritance == "shape"
+    assert (settings.mutations, settings.mutations_per_birth) == ("paper", 1)
+    assert settings.schedule == "constant"
     assert settings.train_steps == 25_600
     assert settings.batch_size == 50
     assert settings.momentum == 0.9

@@ -1,5 +1,6 @@
 """Genotypes for tests: a few that a reader can draw, and random ones that only a chain of mutations makes."""
 
+import dataclasses
 from collections.abc import Sequence
 from fractions import Fraction
 
@@ -73,6 +74,22 @@ EXAMPLES = {
 def with_skips(genotype: Genotype, skips: Sequence[tuple[int, int]]) -> Genotype:
     """Returns the genotype with other skips."""
     return Genotype(genotype.learning_rate, genotype.layers, tuple(skips))
+
+
+def replaced(genotype, layer_id, **changes):
+    """Returns the genotype with other genes in one of its convolutions."""
+    layers = tuple(
+        dataclasses.replace(layer, operation=dataclasses.replace(layer.operation, **changes))
+        if layer.id == layer_id
+        else layer
+        for layer in genotype.layers
+    )
+    return dataclasses.replace(genotype, layers=layers)
+
+
+def inserted(genotype, place, layer):
+    """Returns the genotype with a further layer."""
+    return dataclasses.replace(genotype, layers=(*genotype.layers[:place], layer, *genotype.layers[place:]))
 
 
 def random_genotype(

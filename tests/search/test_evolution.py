@@ -3,19 +3,21 @@
 import collections
 import dataclasses
 import hashlib
+import itertools
 import json
 import math
 import statistics
 
+import numpy as np
 import pytest
 from helpers.births import birth_of
 from helpers.genotypes import INITIAL, ONE_CONVOLUTION
 
 import jaxevo.search.evolution
 from jaxevo.search.births import Birth, Derived, Outcome, individual_flops
-from jaxevo.search.evolution import evolution
+from jaxevo.search.evolution import evolution, mutants
 from jaxevo.search.selection import Selection, tournament
-from jaxevo.search.space import Task
+from jaxevo.search.space import Mutation, Task
 from jaxevo.search.state_json import state_from_json, state_to_json
 from jaxevo.settings import Settings
 from jaxevo.spaces import space_from
@@ -493,6 +495,113 @@ def test_an_initial_individual_over_budget_is_an_error_that_names_the_setting(na
     budget = needed(cost(architecture(INITIAL, (8, 8, 1)), 10, SMALL.batch_size, SMALL.evaluation_batch_size)) - 1
     with pytest.raises(ValueError, match=f"{name} is {budget}, but {budget + 1}"):
         evolution(dataclasses.replace(SMALL, **{name: budget}), SPACE, TASK)
+
+
+# Several mutations a birth, and their odds.
+
+
+THREE = dataclasses.replace(SMALL, mutations_per_birth=3)
+
+
+def recorded(monkeypatch):
+    """Records every child that a mutation gives, with the mutation's name and the genotype it was given."""
+    steps, mutants = [], jaxevo.search.evolution.mutants
+
+    def recording(generator, parent, mutations, task):
+        for mutation, child in mutants(generator, parent, mutations, task):
+            steps.append((mutation.name, parent, child))
+            yield mutation, child
+
+    monkeypatch.setattr(jaxevo.search.evolution, "mutants", recording)
+    return steps
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_birth_names_its_mutations_in_the_order_of_their_application(monkeypatch, count):
+    steps = recorded(monkeypatch)
+    run = Run(dataclasses.replace(SMALL, mutations_per_birth=count)).until(60)
+    children = [birth for birth in run.births.values() if birth.parent_id is not None]
+    assert len(steps) == count * len(children)
+    for place, birth in enumerate(children):
+        own = steps[place * count : (place + 1) * count]
+        assert birth.mutation == "+".join(name for name, _, _ in own)
+        genotype = run.births[birth.parent_id].genotype
+        for _, given, child in own:
+            assert given == genotype
+            genotype = child
+        assert birth.genotype == genotype
+
+
+@pytest.mark.parametrize("name", BUDGETS)
+def test_the_budget_holds_after_each_of_several_mutations(monkeypatch, name):
+    budget, needed = BUDGETS[name]
+    steps = recorded(monkeypatch)
+    settings = dataclasses.replace(THREE, **{name: budget})
+    run = Run(settings).until(150)
+
+    def over(genotype):
+        found = cost(architecture(genotype, (8, 8, 1)), 10, settings.batch_size, settings.evaluation_batch_size)
+        return needed(found) > budget
+
+    assert not any(over(given) for _, given, _ in steps)
+    assert not any(over(birth.genotype) for birth in run.births.values())
+    assert any(over(child) for _, _, child in steps), "nothing was drawn again"
+
+
+def test_a_birth_inherits_if_all_of_its_mutations_do():
+    run = Run(THREE).until(200)
+    resets = 0
+    for birth in run.births.values():
+        if birth.parent_id is not None:
+            assert len(birth.mutation.split("+")) == 3
+            reset = "RESET-WEIGHTS" in birth.mutation.split("+")
+            parent_failed = trained(run.births[birth.parent_id]).weights is None
+            assert inherits_nothing(birth) == (reset or parent_failed)
+            resets += reset
+    assert 0 < resets < 150
+
+
+def test_several_mutations_reproduce_and_survive_json():
+    one, other = Run(THREE).until(60), Run(THREE).until(30)
+    state = state_from_json(json.loads(json.dumps(state_to_json(other.state, SPACE))), SPACE)
+    assert Run(THREE, state=state).until(60).state.fingerprint == one.state.fingerprint
+
+
+def named(*weights):
+    """Returns mutations 0, 1, ... of these weights, which give their number; those of a negative one do not apply."""
+    return [
+        Mutation(
+            str(place), lambda *_, place=place, applies=weight >= 0: place if applies else None, weight=abs(weight)
+        )
+        for place, weight in enumerate(weights)
+    ]
+
+
+def drawn(mutations, count, seed=0):
+    generator = np.random.default_rng(seed)
+    return [child for _, child in itertools.islice(mutants(generator, INITIAL, mutations, TASK), count)]
+
+
+@pytest.mark.parametrize("weights", [(1, 2, 0, 5), (0, 1), (1, 0), (0.3, 0.1, 0, 0), (0, 0, 1, 1)])
+def test_mutations_are_drawn_by_weight_and_those_of_weight_0_never(weights):
+    counts = collections.Counter(drawn(named(*weights), 2_000))
+    assert counts.keys() == {place for place, weight in enumerate(weights) if weight}
+    for place in counts:
+        share = weights[place] / sum(weights)
+        assert abs(counts[place] - 2_000 * share) <= 3.5 * math.sqrt(2_000 * share * (1 - share))
+
+
+def test_another_is_drawn_for_a_mutation_that_does_not_apply():
+    counts = collections.Counter(drawn(named(1, -5, 2), 2_000))
+    assert counts.keys() == {0, 2}
+    assert abs(counts[0] - 2_000 / 3) <= 3.5 * math.sqrt(2_000 * 2 / 9)
+
+
+@pytest.mark.parametrize("weight", [1, 0.3])
+def test_equal_weights_draw_as_before_there_were_weights(weight):
+    """Or old runs would come out differently: one whole number a mutation."""
+    generator = np.random.default_rng(4)
+    assert drawn(named(*[weight] * 11), 50, seed=4) == [int(generator.integers(11)) for _ in range(50)]
 
 
 # The same, every time.

@@ -22,7 +22,7 @@ _NARROW = 8
 _LEAST_SIZE_TO_STRIDE = 8
 """Smaller activations are not strided over: little would be left of them."""
 _MULTIPLE = 8
-"""Widths from twice this on are multiples of it, which vector units and matrix units fill."""
+"""Drawn and doubled widths from twice this on are multiples of it, which vector units and matrix units fill."""
 
 
 def inserting_convolutions(
@@ -35,7 +35,8 @@ def inserting_convolutions(
             are too high for it.
         min_channels: least width that is drawn, log-uniformly, behind fewer than 8 channels.
         max_channels: greatest width that is drawn.
-        stride_probability: of stride 2 with twice the channels of the input; otherwise stride 1 with as many.
+        stride_probability: of stride 2 with twice the channels of the input, unless it has few or the network's last
+            activations are smaller than 8 x 8; otherwise stride 1 with as many channels.
     """
 
     def insert(generator: np.random.Generator, genotype: Genotype, task: Task) -> Genotype:
@@ -47,7 +48,7 @@ def inserting_convolutions(
             strides = False
             width = _rounded(_log_uniform(generator, min_channels, max_channels))
         else:
-            width = before * 2 if strides else before
+            width = _rounded(2 * before) if strides else before
         convolution = Convolution(Fraction(width, before), 1, 1, int(strides))
         layer = Layer(genotype.fresh_id, convolution, Activation.BATCH_NORM_RELU)
         rate = genotype.learning_rate if genotype.convolutions else initial_learning_rate

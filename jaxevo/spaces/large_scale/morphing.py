@@ -4,9 +4,11 @@
 | --- | --- |
 | wider layer, larger filters | exact: equal logits up to rounding; new channels enter the next layers at zero |
 | inserted convolution of stride 1 with batch-norm + ReLU | near: equal in evaluation if its input is not negative |
-| stride, removal, narrower layer, smaller filters, skips, first convolution | not preserved: arrays overlap |
+| stride, removal, narrower layer, smaller filters, skips | not preserved: arrays overlap |
+| first convolution | not preserved: all arrays are fresh |
 
-Skips break exactness where they touch a changed point, since they carry new channels along.
+Skips break exactness where they touch a changed point, since they carry new channels along. So do filters that were
+smaller than their stride, since the larger ones look at other pixels.
 """
 
 import math

@@ -36,7 +36,7 @@ def mutation_set(
         layer_types: layer types of the space; those that are not in the paper get an insertion each.
 
     Raises:
-        ValueError: for an unknown name or key, or a value that is not a number of its range.
+        ValueError: for an unknown name or key, a key given twice, or a value that is not a number of its range.
     """
     name, _, rest = text.partition(":")
     options = _options(text, rest)
@@ -89,10 +89,10 @@ def growth(
         raise ValueError(
             f"min_channels is {min_channels:g} and max_channels {max_channels:g}, but they must be 1 or more and rise"
         )
-    if stride_probability > 1:
+    if not 0 <= stride_probability <= 1:
         raise ValueError(f"stride_probability is {stride_probability:g}, but must be 0 to 1")
-    if channel_factor < 1:
-        raise ValueError(f"channel_factor is {channel_factor:g}, but must be 1 or more")
+    if not 1 <= channel_factor < math.inf:
+        raise ValueError(f"channel_factor is {channel_factor:g}, but must be a finite number, 1 or more")
     forms = {
         "INSERT-CONVOLUTION": inserting_convolutions(
             initial_learning_rate, round(min_channels), round(max_channels), stride_probability
@@ -110,14 +110,17 @@ def growth(
 
 def _options(text: str, rest: str) -> dict[str, float]:
     """Returns KEY=VALUE,... as numbers by key."""
-    options = {}
+    options: dict[str, float] = {}
     for part in filter(None, rest.split(",")):
         key, _, value = part.partition("=")
+        key = key.strip()
+        if key in options:
+            raise ValueError(f"mutations is {text!r}, but {key} must be given once")
         try:
-            options[key.strip()] = float(value)
+            options[key] = float(value)
         except ValueError:
-            options[key.strip()] = math.nan
-        if not 0 <= options[key.strip()] < math.inf:
+            options[key] = math.nan
+        if not 0 <= options[key] < math.inf:
             raise ValueError(f"mutations is {text!r}, but {part!r} must be KEY=NUMBER with a finite number, 0 or more")
     return options
 

@@ -17,8 +17,10 @@ from helpers.genotypes import (
     RICH,
     THREE_CONVOLUTIONS,
     convolution,
+    inserted,
     one_to_one,
     random_genotype,
+    replaced,
     with_skips,
 )
 from helpers.numpy_network import arrays_by_layer, random_variables
@@ -59,21 +61,6 @@ WHOLE = {
     *(f"{layer} {name}" for layer in (1, 2, 4) for name in BATCH_NORM),
     *CLASSIFIER,
 }
-
-
-def replaced(genotype, layer_id, **changes):
-    """Returns the genotype with other genes in one of its convolutions."""
-    layers = tuple(
-        dataclasses.replace(layer, operation=dataclasses.replace(layer.operation, **changes))
-        if layer.id == layer_id
-        else layer
-        for layer in genotype.layers
-    )
-    return dataclasses.replace(genotype, layers=layers)
-
-
-def inserted(genotype, place, layer):
-    return dataclasses.replace(genotype, layers=(*genotype.layers[:place], layer, *genotype.layers[place:]))
 
 
 def removed(genotype, layer_id, skips):
