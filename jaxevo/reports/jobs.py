@@ -60,14 +60,15 @@ class SessionJob(Job):
     def carry_out(self) -> None:
         """Evolves until a limit is reached, shows the progress, and writes the result."""
         from jaxevo.reports.progress import watch
-        from jaxevo.reports.result import write_result
+        from jaxevo.reports.result import earlier_result, write_result
         from jaxevo.session.progress import INTERRUPTED
 
+        earlier = earlier_result(self.path)
         with watch() as watcher:
             ended = self.evolve(watcher)
         if ended.stop_reason == INTERRUPTED:
             raise self.stopped(ended.busy)
-        write_result(self.path)
+        write_result(self.path, earlier=earlier)
 
     @abstractmethod
     def evolve(self, watcher: "Watcher") -> "Ended":
