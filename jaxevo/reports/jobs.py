@@ -60,9 +60,10 @@ class SessionJob(Job):
     def carry_out(self) -> None:
         """Evolves until a limit is reached, finishes the best individual, shows the progress, and writes the result."""
         from jaxevo.reports.progress import watch
-        from jaxevo.reports.result import write_result
+        from jaxevo.reports.result import earlier_result, write_result
         from jaxevo.session.progress import INTERRUPTED
 
+        earlier = earlier_result(self.path)
         with watch() as watcher:
             ended = self.evolve(watcher)
             if ended.stop_reason == INTERRUPTED:
@@ -70,7 +71,7 @@ class SessionJob(Job):
             share = ended.progress.limits.finish_share
             if share and ended.progress.state.best_trained is not None:
                 _finish(self, share, watcher)
-        write_result(self.path)
+        write_result(self.path, earlier=earlier)
 
     @abstractmethod
     def evolve(self, watcher: "Watcher") -> "Ended":
@@ -134,11 +135,11 @@ class Finish(Job):
     def carry_out(self) -> None:
         """Finishes the run, shows the progress, and writes the result."""
         from jaxevo.reports.progress import watch
-        from jaxevo.reports.result import write_result
+        from jaxevo.reports.result import earlier_result, write_result
 
         with watch() as watcher:
             _finish(self, self.share, watcher)
-        write_result(self.path)
+        write_result(self.path, earlier=earlier_result(self.path))
 
 
 def _finish(job: Job, share: float, watcher: "Watcher") -> None:

@@ -1,19 +1,32 @@
 """The result of a run, as written to result.json."""
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from jaxevo.data import Dataset, load
+from jaxevo.reports.baselines import RUN_SHARE, fit_linear, majority_accuracy, plan_linear
 from jaxevo.reports.network import ENSEMBLE_SIZE, ensemble_of
 from jaxevo.storage.history import History
 from jaxevo.storage.journal import JournalContent
 from jaxevo.storage.workdir import Workdir, read_manifest, write_json, writing_explained
 
+_NOTHING: Mapping[str, Any] = {}
 
-def summarise(workdir: Workdir, dataset: Dataset, ensemble_size: int = ENSEMBLE_SIZE) -> dict[str, Any]:
+
+def summarise(
+    workdir: Workdir, dataset: Dataset, ensemble_size: int = ENSEMBLE_SIZE, earlier: Mapping[str, Any] = _NOTHING
+) -> dict[str, Any]:
     """Returns the result of a stopped run; values of the best individual are None if no training succeeded.
 
     The best individual is chosen by validation accuracy; its test accuracy was measured after its training.
+
+    Args:
+        workdir: the work folder.
+        dataset: of the run.
+        ensemble_size: members of the ensemble.
+        earlier: a result of the same run. Its linear model counts if it would be fitted again in the same way.
     """
     history = History(workdir)
     state = history.state
@@ -31,6 +44,7 @@ def summarise(workdir: Workdir, dataset: Dataset, ensemble_size: int = ENSEMBLE_
         "best_test_accuracy": history.lives[best.id].record.test_accuracy if best else None,
         "finished_test_accuracy": finish.test_accuracy if finish else None,
         "ensemble_test_accuracy": vote,
+        **_baselines(dataset, _all_flops(history), earlier),
         "best_parameters": needed.parameters if needed else None,
         "best_flops_per_image": needed.forward_flops if needed else None,
         "total_flops": state.total_flops,
@@ -41,10 +55,41 @@ def summarise(workdir: Workdir, dataset: Dataset, ensemble_size: int = ENSEMBLE_
     }
 
 
-def write_result(path: Path, ensemble_size: int = ENSEMBLE_SIZE) -> dict[str, Any]:
-    """Writes `result.json` of a stopped run and returns its content."""
+def _all_flops(history: History) -> float:
+    """Returns the FLOPs of a run, with those that the virtual clock counts for a birth beside its training."""
+    settings = history.manifest.settings
+    return history.state.total_flops + history.state.events * settings.birth_overhead * settings.virtual_rate
+
+
+def _baselines(dataset: Dataset, run_flops: float, earlier: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the accuracies of the majority class and of a linear model that costs a small part of the run's FLOPs."""
+    plan = plan_linear(dataset, RUN_SHARE * run_flops)
+    flops = plan.flops if plan else 0
+    if earlier.get("linear_flops") == flops:
+        linear = earlier.get("linear_test_accuracy")
+    else:
+        linear = fit_linear(dataset, plan).accuracy(dataset.test) if plan else None
+    return {
+        "majority_test_accuracy": majority_accuracy(dataset),
+        "linear_test_accuracy": linear,
+        "linear_flops": flops,
+    }
+
+
+def earlier_result(path: Path) -> dict[str, Any]:
+    """Returns the content of `result.json`, which a new session deletes; empty if it is missing or damaged."""
+    try:
+        return dict(json.loads(Workdir(path).result.read_text()))
+    except (OSError, ValueError, TypeError):
+        return {}
+
+
+def write_result(
+    path: Path, ensemble_size: int = ENSEMBLE_SIZE, earlier: Mapping[str, Any] = _NOTHING
+) -> dict[str, Any]:
+    """Writes `result.json` of a stopped run and returns its content; see `summarise`."""
     workdir = Workdir(path)
-    result = summarise(workdir, load(read_manifest(workdir).settings.dataset), ensemble_size)
+    result = summarise(workdir, load(read_manifest(workdir).settings.dataset), ensemble_size, earlier)
     with writing_explained(path):
         write_json(workdir.result, result)
     return result
