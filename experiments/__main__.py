@@ -5,7 +5,10 @@ If a seed has a run already, that run is resumed, or only read if it is finished
 
 import argparse
 import dataclasses
+import json
 import statistics
+import time
+import typing
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +18,9 @@ from experiments.experiment import Experiment, load, names
 from jaxevo.api import begin
 from jaxevo.reports.child import carry_out
 from jaxevo.reports.jobs import Resume
-from jaxevo.settings import Execution
+from jaxevo.settings import Execution, SelectionName
 
-_ACCURACIES = ("initial_test", "best_validation", "best_test", "ensemble_test")
+_ACCURACIES = ("initial_test", "best_validation", "best_test", "finished_test", "ensemble_test", "linear_test")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -27,19 +30,24 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4], help="default: 0 1 2 3 4")
     parser.add_argument("--folder", type=Path, default=Path("runs"), help="where to keep the runs; default: runs")
     parser.add_argument("--dataset", help="a data set in place of the experiment's, such as a .npz file")
+    parser.add_argument(
+        "--selection", choices=typing.get_args(SelectionName), help="in place of the experiment's: the control"
+    )
+    parser.add_argument("--results", type=Path, help="file of JSON lines to append every seed's result to")
     parser.add_argument("--lanes", type=int, help="individuals to train at once; never shapes the result")
     parser.add_argument("--devices-per-lane", type=int, default=1, help="devices that share a training; default: 1")
     parser.add_argument("--lanes-per-device", type=int, help="lanes that share each device, instead of --lanes")
     given = parser.parse_args(arguments)
     experiment = load(given.name)
-    if given.dataset is not None:
-        experiment = dataclasses.replace(
-            experiment, settings=dataclasses.replace(experiment.settings, dataset=given.dataset)
-        )
+    changes = {name: getattr(given, name) for name in ("dataset", "selection") if getattr(given, name) is not None}
+    experiment = dataclasses.replace(experiment, settings=dataclasses.replace(experiment.settings, **changes))
     execution = Execution(given.lanes, given.devices_per_lane, given.lanes_per_device)
-    results = {
-        seed: run_seed(experiment, seed, given.folder / f"{given.name}-{seed}", execution) for seed in given.seeds
-    }
+    label = given.name if given.selection is None else f"{given.name}-{given.selection}"
+    results = {}
+    for seed in given.seeds:
+        results[seed] = run_seed(experiment, seed, given.folder / f"{label}-{seed}", execution)
+        if given.results is not None:
+            append(given.results, {"experiment": label, "seed": seed, **results[seed]})
     print(table(results))
     return 0
 
@@ -54,7 +62,20 @@ def run_seed(experiment: Experiment, seed: int, path: Path, execution: Execution
         run = begin(path, dataclasses.replace(experiment.settings, seed=seed), experiment.limits, execution)
     history = run.history
     initial = history[history.parent_id.isna()].test_accuracy.dropna()
-    return run.result | {"initial_test_accuracy": statistics.median(initial) if len(initial) else None}
+    best = run.result["best_id"]
+    return run.result | {
+        "initial_test_accuracy": statistics.median(initial) if len(initial) else None,
+        "generations": None if best is None else len(run.lineage(best)) - 1,
+        "processor": run.manifest.machine.processor,
+        "finished": time.strftime("%Y-%m-%d"),
+    }
+
+
+def append(path: Path, row: dict[str, Any]) -> None:
+    """Appends a row to a file of JSON lines."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        file.write(json.dumps(row) + "\n")
 
 
 def table(results: dict[int, dict[str, Any]]) -> str:
@@ -63,20 +84,27 @@ def table(results: dict[int, dict[str, Any]]) -> str:
     A seed has no accuracy if all its trainings failed or its logits are not finite; it counts as 0 in the median.
     """
     rows = [
-        "| seed | individuals | initial | validation | test | ensemble | parameters |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| seed | individuals | generations | initial | validation | test | finished | ensemble | linear | parameters |"
+        " TFLOP | seconds |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for seed, result in results.items():
         accuracies = (result[f"{name}_accuracy"] for name in _ACCURACIES)
         cells = [
             str(seed),
             str(result["individuals"]),
+            "none" if result["generations"] is None else str(result["generations"]),
             *("none" if accuracy is None else f"{accuracy:.1%}" for accuracy in accuracies),
             "none" if result["best_id"] is None else f"{result['best_parameters']:,}",
+            f"{result['total_flops'] / 1e12:.2f}",
+            f"{result['wall_seconds'] + result['finish_seconds']:.0f}",
         ]
         rows.append(f"| {' | '.join(cells)} |")
-    median = statistics.median(result["best_test_accuracy"] or 0.0 for result in results.values())
-    return "\n".join([*rows, "", f"median test accuracy {median:.1%}"])
+    medians = [
+        f"{name} {statistics.median(result[key] or 0.0 for result in results.values()):.1%}"
+        for name, key in (("evolved", "best_test_accuracy"), ("finished", "finished_test_accuracy"))
+    ]
+    return "\n".join([*rows, "", f"median test accuracy: {', '.join(medians)}"])
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The experiments' configs load, and the entry point runs one and prints its table."""
 
 import dataclasses
+import json
 import os
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import pytest
 from helpers.tiny_runs import TINY
 
 import jaxevo
-from experiments.__main__ import run_seed, table
+from experiments.__main__ import main, run_seed, table
 from experiments.experiment import Experiment, load, names
 from jaxevo.settings import Execution, Limits, Settings
 
@@ -34,7 +35,7 @@ def test_the_papers_configs_have_the_papers_numbers():
 
 
 def test_a_seed_is_run_once_and_then_read(tmp_path):
-    experiment = Experiment(Settings(**TINY), Limits(max_individuals=7))
+    experiment = Experiment(Settings(**TINY), Limits(max_individuals=7, finish_share=0.5))
     first = run_seed(experiment, 5, tmp_path / "five", Execution(2))
     again = run_seed(experiment, 5, tmp_path / "five", Execution(2))
     assert first["individuals"] == 7
@@ -43,8 +44,10 @@ def test_a_seed_is_run_once_and_then_read(tmp_path):
     history = jaxevo.open(tmp_path / "five").history
     initial = history.test_accuracy[history.parent_id.isna()].median()
     assert 0 < initial < 1
-    assert f"| 5 | 7 | {initial:.1%} | {first['best_validation_accuracy']:.1%}" in text
-    assert f"median test accuracy {first['best_test_accuracy']:.1%}" in text
+    generations = len(jaxevo.open(tmp_path / "five").lineage(first["best_id"])) - 1
+    assert f"| 5 | 7 | {generations} | {initial:.1%} | {first['best_validation_accuracy']:.1%}" in text
+    best, finished = first["best_test_accuracy"], first["finished_test_accuracy"]
+    assert f"median test accuracy: evolved {best:.1%}, finished {finished:.1%}" in text
 
 
 def test_a_seed_whose_trainings_all_failed_has_a_row_and_counts_as_0(tmp_path):
@@ -53,7 +56,18 @@ def test_a_seed_whose_trainings_all_failed_has_a_row_and_counts_as_0(tmp_path):
     assert failed["best_id"] is failed["initial_test_accuracy"] is None
     text = table({5: failed})
     assert "| 5 | 3 | none | none | none | none | none |" in text
-    assert "median test accuracy 0.0%" in text
+    assert "median test accuracy: evolved 0.0%, finished 0.0%" in text
+
+
+def test_a_control_is_kept_apart_and_rows_are_appended_to_a_file(tmp_path, monkeypatch):
+    experiment = Experiment(Settings(**TINY), Limits(max_individuals=3))
+    monkeypatch.setattr("experiments.__main__.load", lambda name: experiment)
+    file = tmp_path / "rows.jsonl"
+    main(["digits", "--seeds", "1", "--folder", str(tmp_path), "--results", str(file)])
+    main(["digits", "--seeds", "1", "--folder", str(tmp_path), "--results", str(file), "--selection", "random"])
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [row["experiment"] for row in rows] == ["digits", "digits-random"]
+    assert jaxevo.open(tmp_path / "digits-random-1").settings.selection == "random"
 
 
 @pytest.mark.slow
