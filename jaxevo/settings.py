@@ -57,6 +57,9 @@ class Settings:
     """Budget of trainable parameters per individual."""
     max_flops_per_image: int | None = None
     """Budget of FLOPs per individual for the forward pass of one image."""
+    budget_births: int = 0
+    """Births over which max-flops-per-image rises, exponentially, from a tenth of its value, so that the first networks
+    are quick to train. 0: it holds from the first birth."""
     max_memory: int | None = None
     """Budget of memory per individual: estimated bytes of training or evaluation, whichever takes more, with full
     batches of batch-size and evaluation-batch-size."""
@@ -117,6 +120,7 @@ class Settings:
         _choice("compute_dtype", self.compute_dtype, ComputeDtype)
         for name in ("sample_size", "mutations_per_birth", "train_steps", "batch_size", "evaluation_batch_size"):
             _check(name, getattr(self, name), getattr(self, name) >= 1, "1 or more")
+        _check("budget_births", self.budget_births, self.budget_births >= 0, "0 or more")
         for name in ("max_parameters", "max_flops_per_image", "max_memory"):
             value = getattr(self, name)
             _check(name, value, value is None or value >= 1, "1 or more")

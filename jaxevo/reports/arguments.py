@@ -34,6 +34,7 @@ class SettingsArguments(TypedDict, total=False):
     initial_learning_rate: float
     max_parameters: int | None
     max_flops_per_image: int | None
+    budget_births: int
     max_memory: int | None
     wall_clock: bool
     birth_overhead: float

@@ -23,6 +23,10 @@ from jaxevo.search.space import Cost, G, Mutation, SearchSpace, Task
 from jaxevo.settings import Settings
 
 
+_FIRST_BUDGET = 0.1
+"""Share of `max_flops_per_image` that the first birth has, if the budget rises."""
+
+
 class EvolutionState(NamedTuple):
     """The state of an evolution between two steps.
 
@@ -81,7 +85,7 @@ def evolution(settings: Settings, space: SearchSpace[Any], task: Task) -> Evolut
     """
     selection, initial, mutations = selection_from(settings), space.initial(), space.mutations
     derived_initial = derive(initial, settings, space, task)
-    over = over_budget(derived_initial.cost, settings)
+    over = over_budget(derived_initial.cost, settings, birth_id=0)
     if over is not None:
         raise ValueError(f"{over}: even an initial individual exceeds it; raise the budget")
 
@@ -104,15 +108,15 @@ def evolution(settings: Settings, space: SearchSpace[Any], task: Task) -> Evolut
         applied: list[Mutation[Any]] = []
         genotype = parent.genotype
         for _ in range(settings.mutations_per_birth):
-            mutation, genotype, derived = mutated(generator, genotype)
+            mutation, genotype, derived = mutated(generator, genotype, state.births)
             applied.append(mutation)
         return send(state, parent, applied, genotype, derived)
 
-    def mutated(generator: np.random.Generator, genotype: Any) -> tuple[Mutation[Any], Any, Derived]:
+    def mutated(generator: np.random.Generator, genotype: Any, birth_id: int) -> tuple[Mutation[Any], Any, Derived]:
         """Applies one mutation. A child over budget is not a failed individual: another mutation is drawn."""
         drawn = mutants(generator, genotype, mutations, task)
         grown = ((mutation, child, derive(child, settings, space, task)) for mutation, child in drawn)
-        return next(one for one in grown if over_budget(one[2].cost, settings) is None)
+        return next(one for one in grown if over_budget(one[2].cost, settings, birth_id) is None)
 
     def send(
         state: EvolutionState,
@@ -165,17 +169,24 @@ def fitter(best: Individual | None, other: Individual) -> Individual:
     return other if (-other.fitness, other.id) < (-best.fitness, best.id) else best
 
 
-def over_budget(cost: Cost, settings: Settings) -> str | None:
-    """Returns a sentence that names the first exceeded budget, or None."""
+def over_budget(cost: Cost, settings: Settings, birth_id: int) -> str | None:
+    """Returns a sentence that names the first budget that a birth exceeds, or None."""
     for name, value in (
         ("max_parameters", cost.parameters),
         ("max_flops_per_image", cost.forward_flops),
         ("max_memory", cost.memory),
     ):
-        budget = getattr(settings, name)
+        budget = _budget(name, settings, birth_id)
         if budget is not None and value > budget:
-            return f"{name} is {budget}, but {value} are needed"
+            return f"{name} is {getattr(settings, name)}, but {value} are needed"
     return None
+
+
+def _budget(name: str, settings: Settings, birth_id: int) -> float | None:
+    budget: int | None = getattr(settings, name)
+    if budget is None or name != "max_flops_per_image" or birth_id >= settings.budget_births:
+        return budget
+    return float(budget * _FIRST_BUDGET ** (1 - birth_id / settings.budget_births))
 
 
 def _init() -> EvolutionState:

@@ -497,6 +497,29 @@ def test_an_initial_individual_over_budget_is_an_error_that_names_the_setting(na
         evolution(dataclasses.replace(SMALL, **{name: budget}), SPACE, TASK)
 
 
+def test_a_rising_budget_lets_later_births_cost_more():
+    budget, births = 20_000, 100
+    settings = dataclasses.replace(SMALL, max_flops_per_image=budget, budget_births=births)
+    costs = [
+        cost(architecture(birth.genotype, (8, 8, 1)), 10, settings.batch_size).forward_flops
+        for birth in Run(settings).until(300).births.values()
+    ]
+    for birth_id, needed in enumerate(costs):
+        assert needed <= budget * 0.1 ** max(0.0, 1 - birth_id / births) + 1e-6
+    assert max(costs[:births]) < max(costs[births:])
+    free = Run(dataclasses.replace(SMALL, max_flops_per_image=budget)).until(300).births.values()
+    early = [cost(architecture(one.genotype, (8, 8, 1)), 10, 1).forward_flops for one in free if one.id < births // 2]
+    assert max(costs[: births // 2]) < max(early)
+
+
+def test_an_initial_individual_must_fit_the_budget_of_the_first_birth():
+    needed = cost(architecture(INITIAL, (8, 8, 1)), 10, SMALL.batch_size).forward_flops
+    rising = dataclasses.replace(SMALL, max_flops_per_image=10 * needed - 1, budget_births=5)
+    with pytest.raises(ValueError, match="max_flops_per_image"):
+        evolution(rising, SPACE, TASK)
+    evolution(dataclasses.replace(rising, max_flops_per_image=10 * needed + 1), SPACE, TASK)
+
+
 # Several mutations a birth, and their odds.
 
 

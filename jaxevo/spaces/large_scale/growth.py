@@ -22,7 +22,7 @@ _NARROW = 8
 _LEAST_SIZE_TO_STRIDE = 8
 """Smaller activations are not strided over: little would be left of them."""
 _MULTIPLE = 8
-"""Drawn and doubled widths from twice this on are multiples of it, which vector units and matrix units fill."""
+"""Drawn and doubled widths from this on are multiples of it, which vector units and matrix units fill."""
 
 
 def inserting_convolutions(
@@ -115,6 +115,6 @@ def _log_uniform(generator: np.random.Generator, least: float, most: float) -> f
 
 
 def _rounded(channels: float) -> int:
-    if channels < 2 * _MULTIPLE:
+    if channels < _MULTIPLE:
         return max(1, round(channels))
     return _MULTIPLE * round(channels / _MULTIPLE)
