@@ -586,7 +586,7 @@ def test_a_birth_inherits_if_all_of_its_mutations_do():
 
 def test_several_mutations_reproduce_and_survive_json():
     one, other = Run(THREE).until(60), Run(THREE).until(30)
-    state = state_from_json(json.loads(json.dumps(state_to_json(other.state, SPACE))), SPACE)
+    state = state_from_json(json.loads(json.dumps(state_to_json(other.state, SPACE))), THREE, SPACE, TASK)
     assert Run(THREE, state=state).until(60).state.fingerprint == one.state.fingerprint
 
 
