@@ -498,7 +498,7 @@ def test_an_initial_individual_over_budget_is_an_error_that_names_the_setting(na
 
 
 def test_a_rising_budget_lets_later_births_cost_more():
-    budget, births = 20_000, 100
+    budget, births = 2_000, 100
     settings = dataclasses.replace(SMALL, max_flops_per_image=budget, budget_births=births)
     costs = [
         cost(architecture(birth.genotype, (8, 8, 1)), 10, settings.batch_size).forward_flops
