@@ -17,7 +17,7 @@ InheritanceName = Literal["shape", "overlap", "morph", "none"]
 ScheduleName = Literal["constant", "cosine", "one_cycle"]
 ComputeDtype = Literal["float32", "bfloat16"]
 ExecutorName = Literal["local", "ray"]
-PresetName = Literal["demo", "small", "paper"]
+PresetName = Literal["demo", "small", "large", "paper"]
 
 MAX_SEED = 2**63 - 1
 """The largest seed that random keys can hold."""
@@ -341,33 +341,29 @@ _PAPER = Settings(
     virtual_rate=5e12,
 )
 
+# What pays in minutes: experiments/README.md. The virtual clock assumes one core per worker; two lanes hardly wait.
+_GROWING = Settings(
+    dataset="fashion_mini",
+    population_size=10,
+    num_workers=4,
+    selection="aging",
+    sample_size=5,
+    mutations="growth",
+    mutations_per_birth=3,
+    inheritance="morph",
+    max_flops_per_image=15_000_000,
+    budget_births=40,
+    virtual_rate=2.5e10,
+    train_steps=600,
+    schedule="cosine",
+    weight_decay=5e-4,
+    label_smoothing=0.1,
+)
+
+# FLOPs, not seconds, so that a preset ends with the same network on every machine.
 PRESETS: dict[str, tuple[Settings, Limits]] = {
-    "demo": (
-        Settings(
-            dataset="digits",
-            population_size=16,
-            # Two lanes hardly wait even without it.
-            compile_overhead=0.0,
-            selection="aging",
-            sample_size=5,
-            train_steps=300,
-        ),
-        Limits(max_individuals=450),
-    ),
-    "small": (
-        Settings(
-            dataset="fashion_mini",
-            population_size=16,
-            num_workers=8,
-            compile_overhead=0.0,
-            selection="aging",
-            sample_size=5,
-            train_steps=400,
-            # Three epochs are too few to gain from augmentation.
-            crop_padding=0,
-            flip=False,
-        ),
-        Limits(max_individuals=400),
-    ),
+    "demo": (_GROWING, Limits(max_flops=8e12, finish_share=0.25)),
+    "small": (_GROWING, Limits(max_flops=2e13, finish_share=0.25)),
+    "large": (_GROWING, Limits(max_flops=1.3e14, finish_share=0.25)),
     "paper": (_PAPER, Limits(max_individuals=25_000)),
 }

@@ -19,8 +19,8 @@ class RunCommand:
     settings: Annotated[Settings, tyro.conf.arg(name="")]
     limits: Annotated[Limits, tyro.conf.arg(name="")]
     preset: PresetName = "demo"
-    """Default settings and limits: demo (digits, five minutes on two cores), small (fashion_mini, ten minutes), paper
-    (the numbers of Real et al. 2017)."""
+    """Default settings and limits: demo (fashion_mini, five minutes on two cores), small (ten minutes), large (an
+    hour), paper (the numbers of Real et al. 2017)."""
     workdir: str | None = None
     """Folder of the run. Default: a new folder under runs."""
     execution: Annotated[Execution, tyro.conf.arg(name="")] = field(default_factory=Execution)

@@ -22,7 +22,6 @@ from jaxevo.search.selection import selection_from
 from jaxevo.search.space import Cost, G, Mutation, SearchSpace, Task
 from jaxevo.settings import Settings
 
-
 _FIRST_BUDGET = 0.1
 """Share of `max_flops_per_image` that the first birth has, if the budget rises."""
 

@@ -1,0 +1,9 @@
+"""A small Fashion-MNIST, five minutes on two cores: the preset `demo`, which `make evolve` runs.
+
+python -m experiments fashion_mini_demo
+"""
+
+from experiments.experiment import Experiment
+from jaxevo.settings import PRESETS
+
+EXPERIMENT = Experiment(*PRESETS["demo"])

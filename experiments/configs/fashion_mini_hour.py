@@ -1,0 +1,9 @@
+"""A small Fashion-MNIST, an hour on two cores: the preset `large`.
+
+python -m experiments fashion_mini_hour
+"""
+
+from experiments.experiment import Experiment
+from jaxevo.settings import PRESETS
+
+EXPERIMENT = Experiment(*PRESETS["large"])
