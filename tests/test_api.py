@@ -65,9 +65,9 @@ def test_lineage_goes_from_an_initial_individual_to_the_asked_one(run):
 
 
 def test_an_earlier_moment_can_be_opened(run, tmp_path):
-    start(tmp_path / "short", 5)
+    short = jaxevo.evolve(tmp_path / "short", lanes=1, max_individuals=5, **TINY)
     earlier = jaxevo.open(run.path, 5)
-    assert earlier.fingerprint == jaxevo.open(tmp_path / "short").fingerprint
+    assert earlier.fingerprint == short.fingerprint
     assert len(earlier.history) == 5
     for individual in earlier.population:
         network = earlier.network(individual)
@@ -94,7 +94,7 @@ def test_an_earlier_moment_is_a_number_of_events(run, max_events):
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"preset": "huge"}, "preset is 'huge', but must be one of demo, small, paper"),
+        ({"preset": "huge"}, "preset is 'huge', but must be one of demo, small, large, paper"),
         ({"population": 3}, "population: no such setting; there are"),
         ({"train_steps": "many"}, "train_steps is 'many', but must be a whole number"),
     ],

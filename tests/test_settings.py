@@ -338,8 +338,8 @@ def test_a_batch_that_devices_share_evenly_will_do(batch_size, devices):
 # Presets.
 
 
-def test_there_are_three_presets():
-    assert set(PRESETS) == {"demo", "small", "paper"}
+def test_there_are_four_presets():
+    assert set(PRESETS) == {"demo", "small", "large", "paper"}
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -354,14 +354,20 @@ def test_a_preset_ends(name):
     assert any(value is not None for value in dataclasses.asdict(PRESETS[name][1]).values())
 
 
-def test_the_demo_stops_by_its_number_of_individuals_alone():
-    limits = PRESETS["demo"][1]
-    assert limits == Limits(max_individuals=limits.max_individuals)
-    assert limits.max_individuals is not None
+@pytest.mark.parametrize("name", PRESETS)
+def test_no_preset_stops_by_the_clock_which_would_give_other_networks_on_other_machines(name):
+    assert PRESETS[name][1].max_seconds is None
 
 
-def test_the_demo_and_the_small_preset_need_no_network():
-    assert {PRESETS[name][0].dataset for name in ("demo", "small")} <= {"digits", "fashion_mini"}
+def test_the_presets_that_grow_differ_in_their_length_alone():
+    demo, small, large = (PRESETS[name] for name in ("demo", "small", "large"))
+    assert demo[0] == small[0] == large[0]
+    assert demo[1].max_flops < small[1].max_flops < large[1].max_flops
+    assert demo[1].finish_share == small[1].finish_share == large[1].finish_share
+
+
+def test_all_but_the_papers_preset_need_no_network():
+    assert {PRESETS[name][0].dataset for name in PRESETS if name != "paper"} <= {"digits", "fashion_mini"}
 
 
 def test_the_paper_preset_has_the_papers_numbers():

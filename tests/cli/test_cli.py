@@ -51,7 +51,7 @@ def test_scripts_can_rely_on_these_flags():
         inheritance="none",
     )
     assert given.settings == expected
-    assert given.limits == Limits(max_individuals=9, max_seconds=8.0)
+    assert given.limits == dataclasses.replace(PRESETS["small"][1], max_individuals=9, max_seconds=8.0)
     assert (given.workdir, given.execution, given.preset) == ("w", Execution(3, 4), "small")
 
 
@@ -137,9 +137,9 @@ def test_what_nobody_reads_any_more_is_not_written(run_path):
     assert (shown.wait(60), errors) == (0, "")
 
 
-def test_a_small_population_has_workers_that_fit():
-    assert parse(["run", "--population-size", "6"]).settings.virtual_workers == 1
-    assert parse(["run", "--population-size", "40"]).settings.virtual_workers == 10
+def test_a_population_has_a_quarter_of_it_as_workers_unless_the_preset_says_how_many():
+    assert parse(["run", "--preset", "paper", "--population-size", "40"]).settings.virtual_workers == 10
+    assert parse(["run", "--population-size", "40"]).settings.virtual_workers == PRESETS["demo"][0].num_workers
 
 
 def test_test_gives_the_accuracy_that_was_journalled(run_path, capsys):
@@ -147,8 +147,8 @@ def test_test_gives_the_accuracy_that_was_journalled(run_path, capsys):
     text = capsys.readouterr().out
     run = package.open(run_path)
     assert (
-        f"individual {run.best.individual.id}, the best by validation: test accuracy {run.best.test_accuracy:.2%}"
-        in text
+        f"individual {run.best.individual.id}, the best by validation, evolved weights: "
+        f"test accuracy {run.best.test_accuracy:.2%}" in text
     )
     assert "majority vote of the 3 best: test accuracy" in text
 
