@@ -82,6 +82,10 @@ class Settings:
     schedule: ScheduleName = "constant"
     """Learning rate within each training, with the evolved rate as its peak. constant (Real et al. 2017). cosine: a
     short warm-up, then down to 0. one_cycle: up for three tenths of the steps, then down to 0."""
+    early_stopping: float | None = None
+    """Stop a training after a quarter or half of its steps if its validation accuracy is below this quantile of those
+    that the last individuals had then, such as 0.5 for the median (Golovin et al. 2017); its fitness is this accuracy.
+    Only children that inherit weights are stopped. Default: none."""
     momentum: float = 0.9
     """Momentum of SGD."""
     weight_decay: float = 1e-4
@@ -130,6 +134,8 @@ class Settings:
             _check(name, getattr(self, name), 0 <= getattr(self, name) < math.inf, "a finite number, 0 or more")
         for name in ("momentum", "label_smoothing", "batch_norm_decay"):
             _check(name, getattr(self, name), 0 <= getattr(self, name) < 1, "0 or more and below 1")
+        quantile = self.early_stopping
+        _check("early_stopping", quantile, quantile is None or 0 < quantile < 1, "above 0 and below 1")
         _check(
             "crop_padding",
             self.crop_padding,

@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxevo.execution.training_loop import DivergedError, run_to_end
+from jaxevo.execution.training_loop import Checks, DivergedError, run_to_end
 from jaxevo.networks.compilation import Programs
 from jaxevo.networks.trainer import Trainer
 from jaxevo.search.births import Birth, Outcome
@@ -66,33 +66,48 @@ class Lane:
         self, programs: Programs, birth: Birth, attempt: int, cancelled: Callable[[], bool]
     ) -> tuple[Outcome, float | None]:
         """Returns the outcome and the test accuracy, which only the record gets: selection never sees it."""
-        variables = self._train(programs, birth, attempt, cancelled)
+        variables, checks = self._train(programs, birth, attempt, cancelled)
         trained = jax.device_get(variables)
         # A finite loss is not enough: XLA's CPU backend fuses ReLU and mean such that NaN becomes 0.
         if not all(np.isfinite(array).all() for array in jax.tree.leaves(trained)):
             raise DivergedError("a trained weight is not a finite number")
-        fitness = self.trainer.validation_accuracy(programs, variables)
+        if checks.stopped_at is None:
+            fitness = self.trainer.validation_accuracy(programs, variables)
+        else:
+            fitness = checks.accuracies[-1]
         if fitness is None:
             raise DivergedError("a logit is not a finite number")
         # Test images must not affect the outcome: if their logits are not finite, the record has no test accuracy.
         test_accuracy = self.trainer.test_accuracy(programs, variables)
         name = weights_name(birth.id, attempt)
         sha256 = self._store.save(name, birth.genotype, trained)
-        return Outcome(birth.id, fitness, name, sha256), test_accuracy
+        outcome = Outcome(birth.id, fitness, name, sha256, checks=checks.accuracies, stopped_at=checks.stopped_at)
+        return outcome, test_accuracy
 
-    def _train(self, programs: Programs, birth: Birth, attempt: int, cancelled: Callable[[], bool]) -> Any:
-        """Returns the trained variables on the first device; raises `DivergedError` if a loss is not finite."""
+    def _train(
+        self, programs: Programs, birth: Birth, attempt: int, cancelled: Callable[[], bool]
+    ) -> tuple[Any, Checks]:
+        """Returns the trained variables on the first device, and the checks that were made.
+
+        Raises:
+            DivergedError: if a loss, or a logit at a check, is not finite.
+        """
         rate = birth.training.learning_rate
         training = self.trainer.begin(birth.id, birth.genotype, programs, rate, self._parent(birth))
+        checks = Checks(birth.thresholds, lambda: self.trainer.validation_accuracy(programs, training.variables))
         checkpoint = self._trainings.load(birth.id)
         if checkpoint is not None:
-            training.restore(*checkpoint)
+            step, arrays = checkpoint
+            end = len(arrays) - checks.made_by(step)
+            training.restore(step, arrays[:end])
+            checks.accuracies = tuple(map(float, arrays[end:]))
 
         def save() -> None:
-            self._trainings.save(birth.id, attempt, training.step, training.checkpoint())
+            arrays = [*training.checkpoint(), *map(np.asarray, checks.accuracies)]
+            self._trainings.save(birth.id, attempt, training.step, arrays)
 
-        run_to_end(training, cancelled, save, self._checkpoint_seconds)
-        return training.variables
+        run_to_end(training, cancelled, save, self._checkpoint_seconds, checks)
+        return training.variables, checks
 
     def _parent(self, birth: Birth) -> tuple[Genotype, Variables] | None:
         """Returns the genotype and weights that a birth inherits from, None if it inherits nothing."""

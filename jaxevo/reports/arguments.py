@@ -43,6 +43,7 @@ class SettingsArguments(TypedDict, total=False):
     train_steps: int
     batch_size: int
     schedule: ScheduleName
+    early_stopping: float | None
     momentum: float
     weight_decay: float
     label_smoothing: float

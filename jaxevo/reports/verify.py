@@ -6,6 +6,7 @@ hashed. Only retraining finds outcomes that are consistent but were never traine
 
 import dataclasses
 import json
+import math
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -20,7 +21,7 @@ from jaxevo.execution.placement import lane_devices
 from jaxevo.networks.compilation import use_persistent_cache
 from jaxevo.networks.trainer import Trainer
 from jaxevo.reports.verify_finish import check_finish, retrain_finish
-from jaxevo.search.births import Inherited, Outcome, birth_sha256
+from jaxevo.search.births import Birth, Inherited, Outcome, Threshold, birth_sha256
 from jaxevo.search.evolution import EvolutionState, evolution
 from jaxevo.session.run import machine_differences
 from jaxevo.settings import Execution, Settings
@@ -242,6 +243,8 @@ class _Retrainer:
             if parent.weights is not None and parent.weights_sha256 is not None:
                 inherited = Inherited(birth.inherited.genotype, parent.weights, parent.weights_sha256)
                 birth = dataclasses.replace(birth, inherited=inherited)
+        if not self._exact:
+            birth = dataclasses.replace(birth, thresholds=_as_stopped(birth, life.record.outcome))
         return self._lane.train(birth, attempt=1, session=1, cancelled=lambda: False).outcome
 
     def _difference(self, recorded: Outcome, again: Outcome) -> str | None:
@@ -249,7 +252,15 @@ class _Retrainer:
             if abs(recorded.fitness - again.fitness) <= _TOLERANCE:
                 return None
             return f"its fitness is {again.fitness}, but {recorded.fitness} is recorded"
-        for name in ("failure", "fitness", "weights_sha256"):
+        for name in ("failure", "checks", "stopped_at", "fitness", "weights_sha256"):
             if getattr(recorded, name) != getattr(again, name):
                 return f"its {name} is {getattr(again, name)}, but {getattr(recorded, name)} is recorded"
         return None
+
+
+def _as_stopped(birth: Birth, outcome: Outcome) -> tuple[Threshold, ...]:
+    """Returns thresholds that stop a training at the recorded check, since other last bits may pass a close one."""
+    return tuple(
+        Threshold(threshold.step, math.inf if threshold.step == outcome.stopped_at else 0.0)
+        for threshold in birth.thresholds
+    )

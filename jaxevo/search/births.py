@@ -23,6 +23,18 @@ class Inherited:
     weights_sha256: str
 
 
+class Threshold(NamedTuple):
+    """A check of a training.
+
+    Attributes:
+        step: number of steps after which it is made.
+        accuracy: the training is stopped if its validation accuracy is below this; 0 never stops it.
+    """
+
+    step: int
+    accuracy: float
+
+
 @dataclass(frozen=True)
 class Birth:
     """A birth: one child to train, with all that its training needs besides data and settings.
@@ -38,7 +50,8 @@ class Birth:
         architecture: the compiled part of the genotype.
         cost: of the architecture.
         training: the part of the genotype that affects its training but not its architecture.
-        flops: FLOPs of training and validation together.
+        flops: FLOPs of training and validation together, without checks.
+        thresholds: checks of the training, by step; empty if nothing may stop it early.
     """
 
     id: int
@@ -52,6 +65,7 @@ class Birth:
     cost: Cost
     training: Training
     flops: int
+    thresholds: tuple[Threshold, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -64,6 +78,8 @@ class Outcome:
         weights: the folder of the trained weights, None if the training failed.
         weights_sha256: their hash, None if the training failed.
         failure: reason of the failure, None if the training succeeded.
+        checks: validation accuracy in [0, 1] at each check that was made; empty if the training failed.
+        stopped_at: number of steps after which a check stopped the training, None if all were done.
     """
 
     id: int
@@ -71,11 +87,15 @@ class Outcome:
     weights: str | None
     weights_sha256: str | None
     failure: str | None = None
+    checks: tuple[float, ...] = ()
+    stopped_at: int | None = None
 
     def __post_init__(self) -> None:
-        """Raises `ValueError` for a fitness outside [0, 1] or NaN, which a tournament cannot compare."""
+        """Raises `ValueError` for a fitness or check outside [0, 1] or NaN, which cannot be compared."""
         if not 0 <= self.fitness <= 1:
             raise ValueError(f"the fitness of individual {self.id} is {self.fitness}, but must be in [0, 1]")
+        if not all(0 <= accuracy <= 1 for accuracy in self.checks):
+            raise ValueError(f"the checks of individual {self.id} are {self.checks}, but must be in [0, 1]")
 
 
 class Derived(NamedTuple):
@@ -107,14 +127,25 @@ def individual_flops(cost: Cost, train_steps: int, batch_size: int, validation_i
     return training + cost.forward_flops * validation_images
 
 
-def birth_sha256(birth: Birth) -> str:
-    """Returns the hash of a birth's decisions: parent, mutation, genotype, inherited weights, due time and FLOPs.
+def spent_flops(cost: Cost, outcome: Outcome, settings: Settings, task: Task) -> int:
+    """Returns the FLOPs of an outcome: of the steps done, of the checks, and of the validation at the end.
 
-    The attempt that gave the parent's weights is left out, since it decides nothing.
+    A training that a check stopped is not validated again, and one that failed counts as a whole one.
+    """
+    steps = settings.train_steps if outcome.stopped_at is None else outcome.stopped_at
+    validations = len(outcome.checks) + (outcome.stopped_at is None)
+    return individual_flops(cost, steps, settings.batch_size, validations * task.validation_images)
+
+
+def birth_sha256(birth: Birth) -> str:
+    """Returns the hash of a birth's decisions.
+
+    These are parent, mutation, genotype, inherited weights, due time, FLOPs and thresholds. The attempt that gave the
+    parent's weights is left out, since it decides nothing.
     """
     inherited = None if birth.inherited is None else birth.inherited.weights_sha256
     decided = birth.id, birth.parent_id, birth.mutation, birth.genotype_sha256, inherited, birth.due, birth.flops
-    return chained("birth", *decided)
+    return chained("birth", *decided, *(fact for threshold in birth.thresholds for fact in threshold))
 
 
 def chained(fingerprint: str, *facts: str | float | None) -> str:

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxevo.search.births import Birth, Derived, Inherited, Outcome, chained, derive
+from jaxevo.search.births import Birth, Derived, Inherited, Outcome, chained, derive, spent_flops
+from jaxevo.search.early_stopping import CheckHistory, extended, thresholds
 from jaxevo.search.in_flight import InFlight
 from jaxevo.search.population import Individual, Population
 from jaxevo.search.randomness import Purpose, keyed_generator
@@ -36,8 +37,9 @@ class EvolutionState(NamedTuple):
         population: the living individuals.
         in_flight: births whose outcome has not been told, by (due, id).
         best: the fittest individual ever told, the earliest born of equals.
-        total_flops: FLOPs of all told individuals together.
+        total_flops: FLOPs of all told individuals together: those of the steps done, of checks and of validation.
         fingerprint: sha256 of the whole history so far.
+        checks: accuracies at the checks of those told last, from which thresholds of births follow.
     """
 
     events: int
@@ -48,6 +50,7 @@ class EvolutionState(NamedTuple):
     best: Individual | None
     total_flops: int
     fingerprint: str
+    checks: CheckHistory = ()
 
     @property
     def best_trained(self) -> Individual | None:
@@ -127,18 +130,23 @@ def evolution(settings: Settings, space: SearchSpace[Any], task: Task) -> Evolut
         overhead = settings.birth_overhead
         if parent is not None and not space.alike(genotype, parent.genotype):
             overhead += settings.compile_overhead
+        inherited = _bequest(settings, parent, applied)
+        # Without inheritance all children start alike.
+        checked = inherited is not None or (parent is not None and settings.inheritance == "none")
+        quantile = settings.early_stopping if checked else None
         birth = Birth(
             id=state.births,
             parent_id=None if parent is None else parent.id,
             mutation="+".join(mutation.name for mutation in applied) or None,
             genotype=genotype,
-            inherited=_bequest(settings, parent, applied),
+            inherited=inherited,
             due=state.clock + overhead + derived.flops / settings.virtual_rate,
             **derived._asdict(),
+            thresholds=() if quantile is None else thresholds(state.checks, quantile, settings.train_steps),
         )
         return state._replace(births=state.births + 1, in_flight=state.in_flight.add(birth)), birth
 
-    return Evolution(_init, ask, lambda state, outcome: _tell(settings.wall_clock, state, outcome))
+    return Evolution(_init, ask, lambda state, outcome: _tell(settings, task, state, outcome))
 
 
 def mutants(
@@ -206,10 +214,10 @@ def _bequest(settings: Settings, parent: Individual | None, applied: Sequence[Mu
     return Inherited(parent.genotype, parent.weights, parent.weights_sha256)
 
 
-def _tell(wall_clock: bool, state: EvolutionState, outcome: Outcome) -> EvolutionState:
+def _tell(settings: Settings, task: Task, state: EvolutionState, outcome: Outcome) -> EvolutionState:
     birth = state.in_flight.find(outcome.id)
-    if birth is None or (birth is not state.in_flight[0] and not wall_clock):
-        due = [other.id for other in state.in_flight][: None if wall_clock else 1]
+    if birth is None or (birth is not state.in_flight[0] and not settings.wall_clock):
+        due = [other.id for other in state.in_flight][: None if settings.wall_clock else 1]
         raise ValueError(f"the outcome of individual {outcome.id} was told, but one of {due} is due")
     individual = Individual(
         birth.id,
@@ -229,7 +237,7 @@ def _tell(wall_clock: bool, state: EvolutionState, outcome: Outcome) -> Evolutio
         population=state.population.add(individual),
         in_flight=state.in_flight.remove(birth),
         best=fitter(state.best, individual),
-        total_flops=state.total_flops + birth.flops,
+        total_flops=state.total_flops + spent_flops(birth.cost, outcome, settings, task),
         fingerprint=chained(
             state.fingerprint,
             "event",
@@ -238,7 +246,14 @@ def _tell(wall_clock: bool, state: EvolutionState, outcome: Outcome) -> Evolutio
             individual.parent_id,
             individual.mutation,
             birth.genotype_sha256,
-            struct.pack(">d", individual.fitness).hex(),
+            _bits(individual.fitness),
             individual.weights_sha256,
+            *((outcome.stopped_at, *map(_bits, outcome.checks)) if outcome.checks else ()),
         ),
+        checks=extended(state.checks, outcome.checks),
     )
+
+
+def _bits(number: float) -> str:
+    """Returns all bits of a number as text."""
+    return struct.pack(">d", number).hex()

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from jaxevo.search.births import Birth, Derived, Inherited, derive
+from jaxevo.search.births import Birth, Derived, Inherited, Threshold, derive
 from jaxevo.search.evolution import EvolutionState
 from jaxevo.search.in_flight import InFlight
 from jaxevo.search.population import Individual, Population
@@ -14,6 +14,7 @@ def state_to_json(state: EvolutionState, space: SearchSpace[Any]) -> dict[str, A
     """Returns the state as JSON values; `state_from_json` reads them back exactly."""
     return {
         **{name: getattr(state, name) for name in ("events", "births", "clock", "total_flops", "fingerprint")},
+        "checks": state.checks,
         "population": [_to_json(individual, space) for individual in state.population],
         "in_flight": [_to_json(birth, space) for birth in state.in_flight],
         "best": None if state.best is None else _to_json(state.best, space),
@@ -32,11 +33,15 @@ def state_from_json(fields: dict[str, Any], settings: Settings, space: SearchSpa
         read = _from_json(fields, space)
         if read["inherited"] is not None:
             read["inherited"] = Inherited(**_from_json(read["inherited"], space))
+        read["thresholds"] = tuple(Threshold(*threshold) for threshold in read["thresholds"])
         return Birth(**read, **derive(read["genotype"], settings, space, task)._asdict())
 
     in_flight = InFlight(map(birth, fields["in_flight"]))
     best = None if fields["best"] is None else Individual(**_from_json(fields["best"], space))
-    return EvolutionState(**{**fields, "population": population, "in_flight": in_flight, "best": best})
+    checks = tuple(map(tuple, fields["checks"]))
+    return EvolutionState(
+        **{**fields, "checks": checks, "population": population, "in_flight": in_flight, "best": best}
+    )
 
 
 def _to_json(record: Individual | Birth | Inherited, space: SearchSpace[Any]) -> dict[str, Any]:

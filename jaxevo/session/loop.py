@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from jaxevo.execution.executor import Executor
-from jaxevo.search.births import Birth, derive
+from jaxevo.search.births import Birth, derive, spent_flops
 from jaxevo.search.evolution import evolution
 from jaxevo.search.population import Individual
 from jaxevo.session.progress import INTERRUPTED, Progress, Watcher
@@ -112,8 +112,8 @@ class HostLoop:
 
     def _speed(self, individual: Individual, record: Record) -> float:
         """Returns the FLOPs a second of an individual's training."""
-        derived = derive(individual.genotype, self._settings, self._space, self._task)
-        return derived.flops / max(record.train_seconds, 1e-9)
+        cost = derive(individual.genotype, self._settings, self._space, self._task).cost
+        return spent_flops(cost, record.outcome, self._settings, self._task) / max(record.train_seconds, 1e-9)
 
     def _take(self, births: Iterable[Birth]) -> None:
         """Notes births to train; raises `JournalError` if a birth differs from the one in the journal."""

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from jaxevo.search.births import Birth
+from jaxevo.search.births import Birth, spent_flops
 from jaxevo.search.evolution import EvolutionState, evolution
 from jaxevo.search.population import Individual
 from jaxevo.search.space import SearchSpace, Task
+from jaxevo.settings import Settings
 from jaxevo.spaces import space_from
 from jaxevo.storage.finish import Finish, read_finish
 from jaxevo.storage.integrity import DecisionCheck, check_manifest
@@ -42,7 +43,10 @@ class Life:
 
 
 class Row(NamedTuple):
-    """The columns of a history that all search spaces share; see `Life` and `Record`. Times are in seconds."""
+    """The columns of a history that all search spaces share; see `Life`, `Record` and `Outcome`. Times are in seconds.
+
+    `flops` and `steps` count what was done until the end of the training or its early stop.
+    """
 
     id: int
     event: int
@@ -54,6 +58,8 @@ class Row(NamedTuple):
     death: int | None
     virtual_seconds: float
     flops: int
+    steps: int
+    checks: tuple[float, ...]
     compile_seconds: float
     train_seconds: float
     finished: float
@@ -125,15 +131,19 @@ class History:
 
         space, task = space_from(self.manifest.settings), task_of_manifest(self.manifest)
         rows = [
-            {**_row(life, space)._asdict(), **space.summary(life.individual.genotype, task)}
+            {
+                **_row(life, space, self.manifest.settings, task)._asdict(),
+                **space.summary(life.individual.genotype, task),
+            }
             for life in self.lives.values()
         ]
         columns = [*Row._fields, *space.summary(space.initial(), task)]
         return pandas.DataFrame(rows, columns=columns).astype({"parent_id": "Int64", "death": "Int64"})
 
 
-def _row(life: Life, space: SearchSpace[Any]) -> Row:
+def _row(life: Life, space: SearchSpace[Any], settings: Settings, task: Task) -> Row:
     individual, record = life.individual, life.record
+    stopped_at = record.outcome.stopped_at
     return Row(
         id=individual.id,
         event=life.event,
@@ -144,7 +154,9 @@ def _row(life: Life, space: SearchSpace[Any]) -> Row:
         failure=record.outcome.failure,
         death=life.death,
         virtual_seconds=life.virtual_seconds,
-        flops=life.birth.flops,
+        flops=spent_flops(life.birth.cost, record.outcome, settings, task),
+        steps=settings.train_steps if stopped_at is None else stopped_at,
+        checks=record.outcome.checks,
         compile_seconds=record.compile_seconds,
         train_seconds=record.train_seconds,
         finished=record.finished,

@@ -305,7 +305,8 @@ def _checked(line: bytes) -> dict[str, Any]:
 def _from_json(fields: dict[str, Any]) -> Entry:
     kind = fields.pop("kind")
     if kind == "record":
-        return Record(**(fields | {"outcome": Outcome(**fields["outcome"])}))
+        outcome = fields["outcome"] | {"checks": tuple(fields["outcome"]["checks"])}
+        return Record(**(fields | {"outcome": Outcome(**outcome)}))
     if kind == "start":
         return Start(**(fields | {"limits": Limits(**fields["limits"])}))
     return _KINDS[kind](**fields)

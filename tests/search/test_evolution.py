@@ -187,7 +187,7 @@ def test_the_dead_stay_dead(selection):
 
 
 def test_births_carry_their_mutation_and_genotype():
-    run = Run(dataclasses.replace(SMALL, population_size=40)).until(600)
+    run = Run(dataclasses.replace(SMALL, population_size=40)).until(1000)
     children = [birth for birth in run.births.values() if birth.parent_id is not None]
     assert len({birth.mutation for birth in children}) == 11
     for birth in children:
