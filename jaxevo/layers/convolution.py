@@ -9,6 +9,9 @@ For larger ones XLA's convolution and its gradient of the images are fast, but i
 long as the whole batch, which fall out of the cache. Summed over parts of some ten images, that gradient takes a third
 to a half of the time from 14 x 14 pixels on, and a tenth of a second more to compile.
 
+With one to three channels, as images have, XLA's convolution to fewer than 32 is slow too. Filled up with zeros to four
+channels (from three; two and one stay) and 32 output channels, a convolution takes a third to two thirds of the time.
+
 The choice follows from shapes and settings only, never from a measured time, so that a run stays reproducible.
 """
 
@@ -34,6 +37,9 @@ _LEAST_POSITIONS = 2**20
 _FEW_PRODUCTS = 64
 _LEAST_PIXELS = 14 * 14
 _LEAST_IMAGES_A_PART, _MOST_IMAGES_A_PART = 5, 12
+_MOST_FILLED_CHANNELS, _FILLED_CHANNELS, _FILLED_OUT_CHANNELS = 3, 4, 32
+# Fewer products of few channels are faster by rows.
+_LEAST_FILLED_PRODUCTS = 16
 _OF_IMAGES = jax.lax.conv_dimension_numbers((1, 1, 1, 1), (1, 1, 1, 1), ("NHWC", "HWIO", "NHWC"))
 
 
@@ -59,10 +65,12 @@ def _on_cpu(
     if images.dtype == jnp.float32 and trained_images * positions >= _LEAST_POSITIONS:
         if height == width == 1:
             return by_pixels(images, kernel, strides)
+        part = _images_a_part(len(images)) if math.prod(images.shape[1:3]) >= _LEAST_PIXELS else None
+        if part and _fills(channels, out_channels):
+            return by_parts(images, kernel, strides, part)
         if width > 1 and height * images.shape[2] * channels * out_channels <= _MOST_PRODUCTS:
             return by_rows(images, kernel, strides)
-        part = _images_a_part(len(images))
-        if channels * out_channels > _FEW_PRODUCTS and math.prod(images.shape[1:3]) >= _LEAST_PIXELS and part:
+        if part and channels * out_channels > _FEW_PRODUCTS:
             return by_parts(images, kernel, strides, part)
     return jax.lax.conv_general_dilated(images, kernel, strides, padding, **others)
 
@@ -129,13 +137,26 @@ def by_rows(images: jax.Array, kernel: jax.Array, strides: tuple[int, int]) -> j
 def by_parts(images: jax.Array, kernel: jax.Array, strides: tuple[int, int], part: int) -> jax.Array:
     """Returns XLA's convolution, with a gradient of the kernel that is summed over parts of the batch.
 
+    Few channels are filled up with zeros for the convolution, but for neither gradient.
+
     Args:
         images: [batch, height, width, channels].
         kernel: [filter height, filter width, channels, output channels].
         strides: of rows and of columns.
         part: images a part; divides the batch.
     """
-    return _convolved(images, kernel, strides)
+    channels, out_channels = kernel.shape[2:]
+    if not _fills(channels, out_channels):
+        return _convolved(images, kernel, strides)
+    more = _FILLED_CHANNELS - channels if channels == _MOST_FILLED_CHANNELS else 0
+    filled = jnp.pad(kernel, ((0, 0), (0, 0), (0, more), (0, _FILLED_OUT_CHANNELS - out_channels)))
+    images = jnp.pad(images, ((0, 0), (0, 0), (0, 0), (0, more)))
+    return _convolved(images, filled, strides)[..., :out_channels]
+
+
+def _fills(channels: int, out_channels: int) -> bool:
+    few = channels <= _MOST_FILLED_CHANNELS and out_channels <= _FILLED_OUT_CHANNELS
+    return few and channels * out_channels >= _LEAST_FILLED_PRODUCTS
 
 
 def _convolved(images: jax.Array, kernel: jax.Array, strides: tuple[int, int]) -> jax.Array:
@@ -145,7 +166,7 @@ def _convolved(images: jax.Array, kernel: jax.Array, strides: tuple[int, int]) -
 def _by_parts_forward(
     images: jax.Array, kernel: jax.Array, strides: tuple[int, int], part: int
 ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    return _convolved(images, kernel, strides), (images, kernel)
+    return by_parts(images, kernel, strides, part), (images, kernel)
 
 
 def _by_parts_backward(

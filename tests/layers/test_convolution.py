@@ -1,5 +1,7 @@
 """Convolutions as matrix products agree with XLA's own, and are chosen by shapes and settings alone."""
 
+import re
+
 import jax
 import numpy as np
 import pytest
@@ -65,7 +67,7 @@ def test_a_filter_of_one_pixel_convolves_as_xla_does(image_shape, strides):
 @pytest.mark.parametrize("strides", [(1, 1), (2, 2)], ids=str)
 @pytest.mark.parametrize("part", [2, 3, 6])
 def test_a_gradient_by_parts_of_the_batch_is_xlas(part, strides):
-    images, kernel = arrays_of((9, 8, 3), (3, 5, 3, 4), batch=6)
+    images, kernel = arrays_of((9, 8, 5), (3, 5, 5, 4), batch=6)
     weights = np.random.default_rng(8).standard_normal(native(images, kernel, strides).shape).astype(np.float32)
 
     def gradients(convolve):
@@ -75,6 +77,39 @@ def test_a_gradient_by_parts_of_the_batch_is_xlas(part, strides):
     ours, xlas = gradients(lambda *both: by_parts(*both, part)), gradients(native)
     np.testing.assert_array_equal(ours[0], xlas[0])
     np.testing.assert_allclose(ours[1], xlas[1], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("strides", [(1, 1), (2, 2)], ids=str)
+@pytest.mark.parametrize(("channels", "out_channels"), [(1, 16), (2, 9), (3, 6), (3, 31), (3, 32)])
+def test_few_channels_filled_with_zeros_convolve_as_xla_does(channels, out_channels, strides):
+    def three_parts(images, kernel, strides):
+        return by_parts(images, kernel, strides, 1)
+
+    assert_agrees(three_parts, (9, 8, channels), (3, 5, channels, out_channels), strides)
+
+
+@pytest.mark.parametrize(
+    ("shape", "channels", "out_channels", "filled"),
+    [
+        ((28, 28), 1, 16, "3x3x1x32"),
+        ((32, 32), 3, 8, "3x3x4x32"),
+        ((28, 28), 2, 24, "3x3x2x32"),
+        # Already of these channels, few pixels, few products, many channels.
+        ((28, 28), 1, 32, "3x3x1x32"),
+        ((32, 32), 3, 40, "3x3x3x40"),
+        ((13, 13), 3, 32, "3x3x3x32"),
+        ((28, 28), 1, 15, None),
+        ((28, 28), 4, 16, "3x3x4x16"),
+    ],
+)
+def test_few_channels_of_large_images_are_filled(shape, channels, out_channels, filled):
+    images = jax.ShapeDtypeStruct((50, *shape, channels), np.float32)
+    kernel = jax.ShapeDtypeStruct((3, 3, channels, out_channels), np.float32)
+    numbers = ("NHWC", "HWIO", "NHWC")
+    convolve = convolve_on("cpu", LONG)
+    lowered = jax.jit(lambda *both: convolve(*both, (1, 1), "SAME", dimension_numbers=numbers)).lower(images, kernel)
+    [used] = re.findall(r"stablehlo\.convolution.*, tensor<([0-9x]+)xf32>\)", lowered.as_text()) or [None]
+    assert used == filled
 
 
 @pytest.mark.parametrize(

@@ -10,4 +10,7 @@ see experiments/README.md. `experiments.benchmarks.side_by_side.record` records 
 Targets on two CPU cores, in every bucket: at least 2 times the plain Flax loop in short trainings and 1.3 times in long
 ones; of the better way to run PyTorch at least 0.5 times in short trainings, and in long ones 1.0 times with small
 networks and 0.75 times with others.
+
+`--regimes wide --sides jaxevo torch` measures training steps alone, of networks with 8 to 128 channels
+(`experiments.benchmarks.side_by_side.wide`), in 10 minutes. Target: 0.9 of PyTorch's images a second everywhere.
 """

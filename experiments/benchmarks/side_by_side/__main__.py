@@ -14,16 +14,20 @@ from typing import Any
 
 import experiments.benchmarks.side_by_side
 from experiments.benchmarks.side_by_side import sides as running
+from experiments.benchmarks.side_by_side import wide
 from experiments.benchmarks.side_by_side.comparison import LONG, SHORT, Cell, ratios
 from experiments.benchmarks.side_by_side.search import Search, SearchCost
 from experiments.benchmarks.side_by_side.sides import SEARCHING, SIDES
 from experiments.benchmarks.side_by_side.streams import NAMES, Bucket, Stream, read_stream
 from experiments.benchmarks.side_by_side.tables import accuracy_table, search_table, speed_table, verdicts
+from experiments.benchmarks.side_by_side.wide import WideCell, wide_table
 from experiments.benchmarks.side_by_side.work import Trained, Work
 from experiments.entry import exit_with, program
 
-_SEARCH = "search"
-REGIMES = (SHORT, LONG, _SEARCH)
+_SEARCH, _WIDE = "search", "wide"
+REGIMES = (SHORT, LONG, _WIDE, _SEARCH)
+# Lanes of jaxevo and processes of PyTorch that train at once.
+_WIDE_TRAINERS = (1, 2)
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "torch", "pyglove", "ray", "numpy")
 
 
@@ -37,6 +41,7 @@ class Extent:
         train_steps: by regime.
         individuals: at most, by regime and bucket.
         searches: by side.
+        wide_seconds: of one measurement in the bucket `wide`.
     """
 
     regimes: tuple[str, ...]
@@ -44,6 +49,7 @@ class Extent:
     train_steps: dict[str, int]
     individuals: dict[str, dict[Bucket, int]]
     searches: dict[str, Search]
+    wide_seconds: float = 1.0
 
 
 FULL = Extent(
@@ -67,6 +73,7 @@ QUICK = Extent(
     train_steps={SHORT: 100, LONG: 300},
     individuals={regime: dict.fromkeys(Bucket, 2) for regime in (SHORT, LONG)},
     searches={side: Search(20, 20, 5) for side in SEARCHING},
+    wide_seconds=0.2,
 )
 
 
@@ -107,11 +114,14 @@ def report(
         print(f"\n## Mean validation accuracy\n\n{accuracy_table(cells, trainers)}")
         losses = [f"- {sentence}" for sentence in verdicts(cells)] or ["Nowhere, in what was measured."]
         print("\n## Where jaxevo loses or misses its target\n\n" + "\n".join(losses))
+    wide_cells = measure_wide(sides, extent, progress) if _WIDE in extent.regimes else []
+    if wide_cells:
+        print(f"\n## The bucket wide, images a second: medians\n\n{wide_table(wide_cells, list(wide_cells[0].rounds))}")
     costs = measure_search(sides, extent, progress) if _SEARCH in extent.regimes else {}
     if costs:
         print(f"\n## A search loop, for an individual whose training takes nothing\n\n{search_table(costs)}")
     if path is not None:
-        path.write_text(json.dumps(_to_json(cells, costs), indent=1) + "\n")
+        path.write_text(json.dumps(_to_json(cells, wide_cells, costs), indent=1) + "\n")
 
 
 def measure(
@@ -154,6 +164,13 @@ def measure_search(
     return costs
 
 
+def measure_wide(sides: Sequence[str], extent: Extent, progress: Callable[[str], None]) -> list[WideCell]:
+    """Measures the bucket `wide` on jaxevo and PyTorch, as far as they are among the sides."""
+    measured = [side for side in (wide.JAXEVO, wide.TORCH) if side in sides]
+    works = list(wide.works(_WIDE_TRAINERS, extent.wide_seconds))
+    return wide.measure(works, measured, extent.rounds, running.images_a_second, progress) if measured else []
+
+
 def machine() -> dict[str, Any]:
     """Returns facts about this machine: cores, load and versions."""
     versions = {name: _version(name) for name in _PACKAGES}
@@ -173,13 +190,14 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _to_json(cells: Sequence[Cell], costs: dict[str, list[SearchCost]]) -> dict[str, Any]:
+def _to_json(cells: Sequence[Cell], wide: Sequence[WideCell], costs: dict[str, list[SearchCost]]) -> dict[str, Any]:
     return {
         "machine": machine(),
         "cells": [
             {**dataclasses.asdict(cell), "ratios": [dataclasses.asdict(ratio) for ratio in ratios(cell)]}
             for cell in cells
         ],
+        "wide": [dataclasses.asdict(cell) for cell in wide],
         "search": {side: [cost.to_json() for cost in found] for side, found in costs.items()},
     }
 

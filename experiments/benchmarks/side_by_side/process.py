@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 _BEGAN = time.perf_counter()
 
@@ -15,7 +16,11 @@ _BEGAN = time.perf_counter()
 def main(side: str, work_path: Path, result_path: Path) -> None:
     """Does a side's work and writes its result."""
     fields = json.loads(work_path.read_text())
-    result = _search(side, fields) if "individuals" in fields else _train(side, fields)
+    result: object
+    if "trainers" in fields:
+        result = _wide(side, fields)
+    else:
+        result = _search(side, fields) if "individuals" in fields else _train(side, fields)
     result_path.write_text(json.dumps(result))
 
 
@@ -42,6 +47,12 @@ def _train(side: str, fields: object) -> object:
         train = {"torch threads": torch_loop.train_with_threads, "torch processes": torch_loop.train_in_processes}[side]
         trained = train(work, _BEGAN)
     return trained.to_json()
+
+
+def _wide(side: str, fields: Any) -> float:
+    from experiments.benchmarks.side_by_side.wide import WideWork, images_a_second
+
+    return images_a_second(WideWork(**{**fields, "image_shape": tuple(fields["image_shape"])}), side)
 
 
 def _search(side: str, fields: object) -> object:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.benchmarks.side_by_side.search import Search, SearchCost
+from experiments.benchmarks.side_by_side.wide import WideWork
 from experiments.benchmarks.side_by_side.work import Trained, Work, trained_from_json
 
 JAXEVO = "jaxevo"
@@ -58,12 +59,20 @@ def search(side: str, wanted: Search) -> SearchCost:
     return SearchCost(**_in_process(side, dataclasses.asdict(wanted)))
 
 
-def _in_process(side: str, fields: Any) -> Any:
+def images_a_second(side: str, work: WideWork) -> float:
+    """Measures a network of the bucket `wide` on one side, in a fresh process; a single trainer stays on one core."""
+    found: float = _in_process(side, dataclasses.asdict(work), one_core=work.trainers == 1)
+    return found
+
+
+def _in_process(side: str, fields: Any, one_core: bool = False) -> Any:
     """Returns the result of a side's process; raises `RuntimeError` with the end of its output if it fails."""
     with tempfile.TemporaryDirectory() as folder:
         work, result = Path(folder) / "work.json", Path(folder) / "result.json"
         work.write_text(json.dumps(fields))
         command = [sys.executable, "-m", "experiments.benchmarks.side_by_side.process", side, str(work), str(result)]
+        if one_core:
+            command = ["taskset", "--cpu-list", str(min(os.sched_getaffinity(0))), *command]
         ended = subprocess.run(
             command, cwd=_ROOT, env=_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )

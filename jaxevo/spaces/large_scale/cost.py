@@ -7,7 +7,7 @@ products equal XLA's exactly; those of elementwise operations (normalising, addi
 Memory assumes float32, whatever a network computes in: with bfloat16 XLA may keep an activation in both. On CPU it then
 takes from half to 1.4 times as much, which the estimate covers; an accelerator may need less. Memory also assumes XLA's
 own convolutions: in training on CPU, a convolution by rows (`jaxevo.layers.convolution`) takes up to 8 KiB more for
-each row of each image of a batch.
+each row of each image of a batch, and one of few channels up to 144 bytes more for each pixel.
 """
 
 import functools
