@@ -20,7 +20,7 @@ PIP = bin/pip --disable-pip-version-check --quiet install --constraint
 .PHONY: evolve test test-newest lint
 
 evolve: $(VENV)/.run
-	$(VENV)/bin/jaxevo run --preset demo $(ARGS)
+	$(VENV)/bin/jaxevo run --preset demo --report $(ARGS)
 
 test: $(VENV)/.dev
 	$(VENV)/bin/python -m pytest -n $(JOBS) $(ARGS)
