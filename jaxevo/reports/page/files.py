@@ -52,9 +52,8 @@ def compare_runs(paths: Iterable[Path], file: Path) -> None:
         ValueError: if a folder holds no run, the runs cannot be compared, or the file cannot be written.
     """
     runs: dict[str, History] = {}
-    for path in paths:
-        folder = path.absolute()
+    for folder in dict.fromkeys(path.resolve() for path in paths):
         # Folders of one name are told apart by those above them.
         name = folder.name if folder.name not in runs else "/".join(folder.parts[-2:])
-        runs[name] = History(Workdir(path))
+        runs[name] = History(Workdir(folder))
     write_page(file, comparison_page(compare(runs)))

@@ -56,12 +56,15 @@ function callouts(plot, networks, band) {
   });
 }
 
+/** @type {Plot} */
+let figurePlot;
+
 function figure() {
   const networks = shownNetworks();
   const deepest = Math.max(2, ...networks.map((place) => drawingOf(place).boxes.length));
   const band = networks.length ? Math.min(250, 50 + 18.5 * deepest) : 20;
   const holder = at("figure");
-  new Plot(holder, {
+  figurePlot = new Plot(holder, {
     height: band + 345,
     margins: { top: band + 26, right: 14, bottom: 40, left: 46 },
     label: "All individuals of the run by accuracy.",

@@ -61,10 +61,10 @@ function figures(place) {
 /** @param {number} place */
 function descentText(place) {
   const parent = columns.parent[place];
-  if (parent === NONE) return h("p", { class: "origin" }, "An initial individual, trained from fresh weights.");
+  if (parent === NONE) return h("p", { class: "descent" }, "An initial individual, trained from fresh weights.");
   const known = !hasFailed(place) && !hasFailed(parent);
   const change = columns.validation[place] - columns.validation[parent];
-  return h("p", { class: "origin" }, "Child of ", link(parent), " by ", h("b", {}, readable(mutationOf(place))),
+  return h("p", { class: "descent" }, "Child of ", link(parent), " by ", h("b", {}, readable(mutationOf(place))),
     known ? `: ${points(change)} points. ` : ". ",
     columns.inherits[place] ? "It began from its parent’s weights." : "It began from fresh weights.");
 }
