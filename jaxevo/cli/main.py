@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from jaxevo import __version__
 from jaxevo.api import begin, new_workdir
@@ -29,6 +30,7 @@ from jaxevo.reports.child import carry_out
 from jaxevo.reports.jobs import Replay, Resume, Stopped
 from jaxevo.reports.page.files import compare_runs, watch_run
 from jaxevo.reports.run import Run, verify
+from jaxevo.reports.terminal import printable
 from jaxevo.search.population import Individual
 from jaxevo.settings import Execution
 from jaxevo.signals import INTERRUPTED_STATUS
@@ -50,10 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (ValueError, OSError) as error:
-        print(f"jaxevo: error: {error}", file=sys.stderr)
+        print(f"jaxevo: error: {printable(str(error))}", file=sys.stderr)
         return 2
     except RuntimeError as error:
-        print(f"jaxevo: error: {error}", file=sys.stderr)
+        print(f"jaxevo: error: {printable(str(error))}", file=sys.stderr)
         return _FAILED_STATUS
     except Stopped as stopped:
         print(stopped, flush=True)
@@ -139,7 +141,7 @@ def _show(command: ShowCommand) -> int:
     individual = best.individual if command.individual is None else run.individual(command.individual)
     console = Console()
     print(f"individual {individual.id}{' (the best)' if individual == best.individual else ''}")
-    print(run.network(individual).describe())
+    print(printable(run.network(individual).describe()))
     console.print(_individuals_table(run, "lineage, the first ancestor first", run.lineage(individual.id)))
     living = sorted(run.population, key=lambda one: (-one.fitness, one.id))
     console.print(_individuals_table(run, f"population after {run.events} events", living))
@@ -177,7 +179,7 @@ def _individuals_table(run: Run, title: str, individuals: Sequence[Individual]) 
     for one in individuals:
         table.add_row(
             str(one.id),
-            one.mutation or "(initial)",
+            Text(printable(one.mutation or "(initial)")),
             str(len(one.genotype.layers)),
             f"{one.fitness:.1%}",
             _test_text(run, one),

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from jaxevo.reports.terminal import printable
 from jaxevo.search.population import Individual
 from jaxevo.session.progress import Progress, Watcher
 
@@ -74,12 +75,12 @@ class _Terminal(Watcher):
         self._live = live
 
     def notice(self, text: str) -> None:
-        self._live.console.print(text, style="yellow")
+        self._live.console.print(Text(printable(text)), style="yellow")
 
     def progressed(self, progress: Progress) -> None:
         best = self._report.new_best(progress)
         if best is not None:
-            self._live.console.print(best, highlight=False)
+            self._live.console.print(Text(printable(best)))
         self._live.update(Text(self._report.line(progress), overflow="ellipsis", no_wrap=True))
 
 
@@ -89,12 +90,12 @@ class _Lines(Watcher):
         self._last = -_LINE_SECONDS
 
     def notice(self, text: str) -> None:
-        print(text, flush=True)
+        print(printable(text), flush=True)
 
     def progressed(self, progress: Progress) -> None:
         best = self._report.new_best(progress)
         if best is not None:
-            print(best, flush=True)
+            print(printable(best), flush=True)
         if time.monotonic() - self._last >= _LINE_SECONDS:
             self._last = time.monotonic()
             print(self._report.line(progress), flush=True)

@@ -4,7 +4,6 @@ import dataclasses
 from pathlib import Path
 
 from helpers.simulated import Simulated, manifest_of
-
 from jaxevo.search.births import Outcome
 from jaxevo.session.loop import HostLoop
 from jaxevo.session.progress import Watcher

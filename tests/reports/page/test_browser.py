@@ -24,10 +24,14 @@ if CHROMIUM is None:
 AXE = Path(__file__).parents[3] / ".ci/page/node_modules/axe-core/axe.min.js"
 EVIL = "</script><img src=x onerror=window.broken=1>"
 EVENTS = 230
-FLAGS = (
-    "--disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update "
-    "--disable-sync"
-).split()
+FLAGS = [
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 @pytest.fixture(scope="module")
