@@ -1,6 +1,6 @@
 # make evolve        install what a run needs, and evolve for about five minutes
 # make test          install what the tests need, and run them
-# make lint          formatting, style, types and the order of imports
+# make lint          formatting, style, types and the order of imports; of the report's scripts where npm is found
 # make test-newest   the tests that touch JAX, Flax, Orbax and TFDS, with the newest JAX, on Python 3.13 or 3.12
 PYTHON ?= python3
 VENV ?= .venv
@@ -15,12 +15,14 @@ NEWEST_VENV ?= .venv-newest
 NEWEST_TESTS = tests/data tests/environment tests/execution tests/layers tests/networks tests/reports tests/spaces \
 	tests/storage tests/session/test_run.py tests/test_api.py --ignore tests/execution/test_ray.py
 
+PAGE = .ci/page
+
 PIP = bin/pip --disable-pip-version-check --quiet install --constraint
 
-.PHONY: evolve test test-newest lint
+.PHONY: evolve test test-newest lint lint-page
 
 evolve: $(VENV)/.run
-	$(VENV)/bin/jaxevo run --preset demo $(ARGS)
+	$(VENV)/bin/jaxevo run --preset demo --report $(ARGS)
 
 test: $(VENV)/.dev
 	$(VENV)/bin/python -m pytest -n $(JOBS) $(ARGS)
@@ -33,6 +35,15 @@ lint: $(VENV)/.dev
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory lint-page; \
+	else echo "skipped: types and style of the report's scripts, since npm is not found"; fi
+
+lint-page: $(PAGE)/node_modules/.installed
+	npm --prefix $(PAGE) run --silent check
+
+$(PAGE)/node_modules/.installed: $(PAGE)/package-lock.json
+	npm --prefix $(PAGE) ci --no-audit --no-fund --silent
+	@touch $@
 
 $(VENV)/.run: pyproject.toml constraints.txt
 	@echo "installing jaxevo into $(VENV) (a minute or two)"

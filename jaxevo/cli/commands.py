@@ -24,6 +24,8 @@ class RunCommand:
     workdir: str | None = None
     """Folder of the run. Default: a new folder under runs."""
     execution: Annotated[Execution, tyro.conf.arg(name="")] = field(default_factory=Execution)
+    report: bool = False
+    """Write the run as one HTML page at its end."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,25 @@ class ShowCommand:
 
 
 @dataclass(frozen=True)
+class ReportCommand:
+    """Write a run as one HTML page, or compare several runs in one.
+
+    The page needs no network: open it, mail it, keep it. For example: jaxevo report runs/digits-seed0
+    """
+
+    workdir: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="WORKDIR [WORKDIR ...]")]
+    """The folder of the run, or of each run to compare."""
+    output: Annotated[str | None, tyro.conf.arg(aliases=["-o"], metavar="FILE")] = None
+    """The file to write. Default: report.html in the folder of the run, or comparison.html here."""
+    no_images: bool = False
+    """Leave out what the best network does with the test images."""
+    phylogeny: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
+    """File for the descent as CSV in the ALife data standard."""
+    watch: bool = False
+    """Write the page again every ten seconds while the run goes on; the open page reloads itself."""
+
+
+@dataclass(frozen=True)
 class TestCommand:
     """Measure the test accuracy of the best individual by validation, and of the ensemble's majority vote."""
 
@@ -133,6 +154,7 @@ Command = (
     | ReplayCommand
     | VerifyCommand
     | ShowCommand
+    | ReportCommand
     | TestCommand
     | ExportCommand
     | BenchCommand
@@ -150,6 +172,7 @@ def parse(arguments: Sequence[str]) -> Command:
         | Annotated[ReplayCommand, tyro.conf.subcommand("replay")]
         | Annotated[VerifyCommand, tyro.conf.subcommand("verify")]
         | Annotated[ShowCommand, tyro.conf.subcommand("show")]
+        | Annotated[ReportCommand, tyro.conf.subcommand("report")]
         | Annotated[TestCommand, tyro.conf.subcommand("test")]
         | Annotated[ExportCommand, tyro.conf.subcommand("export")]
         | Annotated[BenchCommand, tyro.conf.subcommand("bench")]

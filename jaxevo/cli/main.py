@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from jaxevo import __version__
 from jaxevo.api import begin, new_workdir
@@ -18,6 +19,7 @@ from jaxevo.cli.commands import (
     ExportCommand,
     FinishCommand,
     ReplayCommand,
+    ReportCommand,
     ResumeCommand,
     RunCommand,
     ShowCommand,
@@ -27,11 +29,13 @@ from jaxevo.cli.commands import (
 )
 from jaxevo.reports.child import carry_out
 from jaxevo.reports.jobs import Replay, Resume, Stopped
+from jaxevo.reports.page.files import compare_runs, watch_run
 from jaxevo.reports.run import Run, verify
+from jaxevo.reports.terminal import printable
 from jaxevo.search.population import Individual
 from jaxevo.settings import Execution
 from jaxevo.signals import INTERRUPTED_STATUS
-from jaxevo.storage.workdir import check_path
+from jaxevo.storage.workdir import Workdir, check_path
 
 _FAILED_STATUS = 1
 
@@ -49,10 +53,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (ValueError, OSError) as error:
-        print(f"jaxevo: error: {error}", file=sys.stderr)
+        print(f"jaxevo: error: {printable(str(error))}", file=sys.stderr)
         return 2
     except RuntimeError as error:
-        print(f"jaxevo: error: {error}", file=sys.stderr)
+        print(f"jaxevo: error: {printable(str(error))}", file=sys.stderr)
         return _FAILED_STATUS
     except Stopped as stopped:
         print(stopped, flush=True)
@@ -67,7 +71,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(command: RunCommand) -> int:
     path = check_path(command.workdir) if command.workdir is not None else new_workdir(command.settings)
     print(f"evolving {command.settings.dataset} with seed {command.settings.seed} in {path}", flush=True)
-    return _sum_up(begin(path, command.settings, command.limits, command.execution))
+    run = begin(path, command.settings, command.limits, command.execution)
+    _sum_up(run)
+    if command.report:
+        print(f"The run as a page:  {run.report()}")
+    return 0
 
 
 def _resume(command: ResumeCommand) -> int:
@@ -147,7 +155,7 @@ def _show(command: ShowCommand) -> int:
     print(f"individual {individual.id}{' (the best)' if individual == best.individual else ''}")
     if individual == best.individual and best.finished:
         print(f"finished weights: test accuracy {best.test_accuracy:.1%}; the tables below are of evolved weights")
-    print(run.network(individual).describe())
+    print(printable(run.network(individual).describe()))
     console.print(_individuals_table(run, "lineage, the first ancestor first", run.lineage(individual.id)))
     living = sorted(run.population, key=lambda one: (-one.fitness, one.id))
     console.print(_individuals_table(run, f"population after {run.events} events", living))
@@ -157,12 +165,35 @@ def _show(command: ShowCommand) -> int:
     return 0
 
 
+def _compare(command: ReportCommand, paths: Sequence[Path]) -> int:
+    for name in ("no_images", "phylogeny", "watch"):
+        if getattr(command, name):
+            raise ValueError(f"{name.replace('_', '-')} is given for {len(paths)} runs, but is for one run alone")
+    file = Path("comparison.html" if command.output is None else command.output)
+    compare_runs(paths, file)
+    print(f"wrote {file}")
+    return 0
+
+
+def _report(command: ReportCommand) -> int:
+    paths = [check_path(path) for path in command.workdir]
+    if len(paths) != 1:
+        return _compare(command, paths)
+    (path,) = paths
+    if command.watch:
+        file = Workdir(path).report if command.output is None else Path(command.output)
+        watch_run(path, file, lambda events: print(f"{file}: {events} individuals", flush=True))
+    written = Run(path).report(command.output, images=not command.no_images, phylogeny=command.phylogeny)
+    print(f"wrote {written}")
+    return 0
+
+
 def _individuals_table(run: Run, title: str, individuals: Sequence[Individual]) -> Table:
     table = Table("individual", "mutation", "layers", "validation", "test", title=title, title_justify="left")
     for one in individuals:
         table.add_row(
             str(one.id),
-            one.mutation or "(initial)",
+            Text(printable(one.mutation or "(initial)")),
             str(len(one.genotype.layers)),
             f"{one.fitness:.1%}",
             _test_text(run, one),
@@ -226,6 +257,7 @@ _ACTIONS: dict[type[Command], Callable[[Any], int]] = {
     ReplayCommand: _replay,
     VerifyCommand: _verify,
     ShowCommand: _show,
+    ReportCommand: _report,
     TestCommand: _test,
     ExportCommand: _export,
     BenchCommand: _bench,

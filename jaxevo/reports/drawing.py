@@ -8,7 +8,7 @@ _TITLE, _WIDTH = 9, 42
 def drawing_text(drawing: Drawing) -> str:
     """Returns one line per box: its name, operation, shape, and its inputs other than the previous box."""
     lines = []
-    for place, (title, detail, shape) in enumerate(drawing.boxes):
+    for place, (title, detail, shape, *_) in enumerate(drawing.boxes):
         entering = [
             drawing.boxes[source].title for source, target in drawing.edges if target == place and source != place - 1
         ]

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from jaxevo.reports.terminal import printable
 from jaxevo.search.population import Individual
 from jaxevo.session.progress import Progress, Watcher
 
@@ -84,12 +85,12 @@ class _Terminal(Watcher):
         self._live = live
 
     def notice(self, text: str) -> None:
-        self._live.console.print(text, style="yellow")
+        self._live.console.print(Text(printable(text)), style="yellow")
 
     def progressed(self, progress: Progress) -> None:
         best = self._report.new_best(progress)
         if best is not None:
-            self._live.console.print(best, highlight=False)
+            self._live.console.print(Text(printable(best)))
         self._update(self._report.line(progress))
 
     def finishing(self, step: int, steps: int) -> None:
@@ -105,12 +106,12 @@ class _Lines(Watcher):
         self._last = -_LINE_SECONDS
 
     def notice(self, text: str) -> None:
-        print(text, flush=True)
+        print(printable(text), flush=True)
 
     def progressed(self, progress: Progress) -> None:
         best = self._report.new_best(progress)
         if best is not None:
-            print(best, flush=True)
+            print(printable(best), flush=True)
         self._now_and_then(lambda: self._report.line(progress))
 
     def finishing(self, step: int, steps: int) -> None:

@@ -185,6 +185,45 @@ class Run:
         network = self.best if individual is None else self.network(individual)
         return network.export(folder, {"run fingerprint": f"{self.fingerprint} after {self.events} events"})
 
+    def report(
+        self, file: str | Path | None = None, *, images: bool = True, phylogeny: str | Path | None = None
+    ) -> Path:
+        """Writes the run as one HTML page that needs no network, and returns its path.
+
+        Args:
+            file: the file to write; by default `report.html` in the work folder.
+            images: True to show what the best network does with the test images, with at most twelve of them.
+            phylogeny: a file for the descent as CSV in the ALife data standard; None for none.
+
+        Raises:
+            ValueError: if a file cannot be written.
+        """
+        from jaxevo.reports.page.assemble import write_page
+        from jaxevo.reports.page.descent import phylogeny as descent
+        from jaxevo.reports.page.story import page, story
+
+        found, note = self._winner() if images else (None, "The test images were left out on demand.")
+        path = self._workdir.report if file is None else Path(file)
+        write_page(path, page(story(self._history, found, note)))
+        if phylogeny is not None:
+            write_page(Path(phylogeny), descent(self._history))
+        return path
+
+    def _winner(self) -> tuple[dict[str, Any] | None, str]:
+        """Returns what the best network does with the test images, or None and the reason why that is not known."""
+        from jaxevo.reports.page.winner import winner
+
+        if self._history.state.best_trained is None:
+            return None, "No individual has been trained successfully yet."
+        try:
+            dataset = self.dataset
+        except (ValueError, OSError):
+            return None, "The data set of the run is not on the machine that wrote this page."
+        try:
+            return winner(self.best, dataset), ""
+        except (ValueError, OSError, RuntimeError):
+            return None, "The winner could not be run on the machine that wrote this page."
+
     def resume(self, *, skip_birth: tuple[int, ...] = (), **changes: Unpack[ResumeArguments]) -> "Run":
         """Resumes the run from its last event, even if it was opened at an earlier one, and returns the new run.
 

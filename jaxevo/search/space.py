@@ -85,11 +85,15 @@ class Box(NamedTuple):
         title: its name.
         detail: what it computes; may be empty.
         shape: of its output for one image.
+        label: its short name in figures, such as "C+BN+R"; if empty, the title is shown.
+        shaded: True to fill it in figures, for example if it is not linear.
     """
 
     title: str
     detail: str
     shape: tuple[int, ...]
+    label: str = ""
+    shaded: bool = False
 
 
 class Drawing(NamedTuple):

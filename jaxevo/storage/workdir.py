@@ -77,6 +77,11 @@ class Workdir:
         """The result of the stopped run."""
         return self.path / "result.json"
 
+    @property
+    def report(self) -> Path:
+        """The page that `report` writes by default."""
+        return self.path / "report.html"
+
 
 @dataclass(frozen=True)
 class Manifest:

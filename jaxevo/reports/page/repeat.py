@@ -1,0 +1,69 @@
+"""How to make a run again: its settings, its versions, and the command."""
+
+import dataclasses
+import shlex
+from pathlib import Path
+from typing import Any
+
+from jaxevo.settings import PRESETS, Settings
+from jaxevo.storage.history import History
+
+
+def settings_rows(settings: Settings) -> list[tuple[str, str, bool]]:
+    """Returns name, value, and True if it differs from the default, for each setting."""
+    default = Settings()
+    return [
+        (field.name, shown_setting(field.name, getattr(settings, field.name)), getattr(settings, field.name) != given)
+        for field in dataclasses.fields(settings)
+        for given in [getattr(default, field.name)]
+    ]
+
+
+def repeat(history: History) -> dict[str, Any]:
+    """Returns settings, versions, and the commands that make the run again, without any absolute path."""
+    manifest, state = history.manifest, history.state
+    preset, changes = _closest_preset(manifest.settings)
+    limit = {} if PRESETS[preset][1].max_individuals == state.events else {"max_individuals": state.events}
+    shown = {name: _shown_path(value) if name == "dataset" else value for name, value in (changes | limit).items()}
+    flags = ["jaxevo", "run", "--preset", preset, *(text for one in shown.items() for text in _flag(*one))]
+    given = ", ".join(f"{name}={value!r}" for name, value in {"preset": preset, **shown}.items())
+    facts = manifest.machine.facts()
+    return {
+        "settings": settings_rows(manifest.settings),
+        "machine": [(name, str(value)) for name, value in facts.items() if value not in (None, "")],
+        "shell": shlex.join(flags),
+        "python": f"import jaxevo\n\nrun = jaxevo.evolve({given})",
+        "from_path": _shown_path(manifest.settings.dataset) != manifest.settings.dataset,
+        "fingerprint": state.fingerprint,
+        "data_fingerprint": manifest.data_fingerprint,
+        "reproducible": not (history.skipped or manifest.settings.wall_clock),
+        "skipped": history.skipped,
+    }
+
+
+def _closest_preset(settings: Settings) -> tuple[str, dict[str, Any]]:
+    """Returns the preset that differs in the fewest settings, and these settings."""
+    fields = [field.name for field in dataclasses.fields(settings)]
+    differing = {
+        preset: {name: getattr(settings, name) for name in fields if getattr(settings, name) != getattr(defaults, name)}
+        for preset, (defaults, _) in PRESETS.items()
+    }
+    preset = min(differing, key=lambda name: len(differing[name]))
+    return preset, differing[preset]
+
+
+def _flag(name: str, value: object) -> list[str]:
+    flag = f"--{name.replace('_', '-')}"
+    if name == "wall_clock":
+        return [flag] if value else []
+    return [flag, str(value)]
+
+
+def shown_setting(name: str, value: object) -> str:
+    """Returns the value of a setting as text, without folders."""
+    return _shown_path(str(value)) if name == "dataset" else "default" if value is None else str(value)
+
+
+def _shown_path(dataset: str) -> str:
+    """Returns the name of a data set without its folders."""
+    return Path(dataset).name if Path(dataset).is_absolute() else dataset
