@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.tiny_runs import TINY, rewrite_journal, start
+from helpers.tiny_runs import TINY, rewrite_journal
 
 import jaxevo
 from jaxevo.data import load

@@ -11,7 +11,7 @@ from helpers.tiny_runs import TINY, command, jaxevo, run_arguments, start
 import jaxevo as package
 from jaxevo.cli.commands import parse
 from jaxevo.cli.main import main
-from jaxevo.settings import PRESETS, Execution, Limits
+from jaxevo.settings import PRESETS, Execution
 
 
 @pytest.fixture(scope="module")
