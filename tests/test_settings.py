@@ -34,7 +34,7 @@ NUMBERS_FROM_0 = ("birth_overhead", "compile_overhead", "weight_decay")
 DECAYS = ("momentum", "batch_norm_decay")
 NUMBERS = (*NUMBERS_ABOVE_0, *NUMBERS_FROM_0, *DECAYS)
 SWITCHES = ("wall_clock", "flip")
-TEXTS = ("dataset", "selection", "inheritance", "compute_dtype")
+TEXTS = ("dataset", "selection", "pareto_cost", "inheritance", "compute_dtype")
 MAY_BE_NONE = ("num_workers", *BUDGETS, "crop_padding", "flip")
 
 
@@ -129,7 +129,8 @@ def test_a_negative_crop_padding_is_refused():
 @pytest.mark.parametrize(
     ("name", "value", "choices"),
     [
-        ("selection", "roulette", ("tournament", "aging", "random")),
+        ("selection", "roulette", ("tournament", "aging", "pareto", "random")),
+        ("pareto_cost", "seconds", ("flops", "parameters")),
         ("inheritance", "all", ("shape", "none")),
         ("compute_dtype", "float16", ("float32", "bfloat16")),
     ],

@@ -137,6 +137,7 @@ def _show(command: ShowCommand) -> int:
     console.print(_individuals_table(run, "lineage, the first ancestor first", run.lineage(individual.id)))
     living = sorted(run.population, key=lambda one: (-one.fitness, one.id))
     console.print(_individuals_table(run, f"population after {run.events} events", living))
+    console.print(_front_table(run))
     print(f"fingerprint {run.fingerprint} after {run.events} events")
     if run.skipped:
         print(f"not reproducible from its seed alone: the user skipped births {', '.join(map(str, run.skipped))}")
@@ -152,6 +153,24 @@ def _individuals_table(run: Run, title: str, individuals: Sequence[Individual]) 
             str(len(one.genotype.layers)),
             f"{one.fitness:.1%}",
             _test_text(run, one),
+        )
+    return table
+
+
+def _front_table(run: Run) -> Table:
+    cost = {"flops": "FLOPs per image", "parameters": "parameters"}[run.settings.pareto_cost]
+    columns = ("individual", "parameters", "FLOPs per image", "validation", "test", "weights")
+    title = f"front of validation accuracy and {cost}, of all individuals ever trained"
+    table = Table(*columns, title=title, title_justify="left")
+    for one in run.front:
+        kept = run.population.find(one.id) is not None or one == run.best.individual
+        table.add_row(
+            str(one.id),
+            f"{one.cost.parameters:,}",
+            f"{one.cost.forward_flops:,}",
+            f"{one.fitness:.1%}",
+            _test_text(run, one),
+            "kept" if kept else "removed",
         )
     return table
 

@@ -7,7 +7,16 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, TypedDict
 
-from jaxevo.settings import ComputeDtype, Execution, ExecutorName, InheritanceName, Limits, SelectionName, Settings
+from jaxevo.settings import (
+    ComputeDtype,
+    CostName,
+    Execution,
+    ExecutorName,
+    InheritanceName,
+    Limits,
+    SelectionName,
+    Settings,
+)
 
 
 class SettingsArguments(TypedDict, total=False):
@@ -19,6 +28,7 @@ class SettingsArguments(TypedDict, total=False):
     num_workers: int | None
     selection: SelectionName
     sample_size: int
+    pareto_cost: CostName
     inheritance: InheritanceName
     initial_learning_rate: float
     max_parameters: int | None

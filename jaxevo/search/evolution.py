@@ -210,6 +210,7 @@ def _tell(wall_clock: bool, state: EvolutionState, outcome: Outcome) -> Evolutio
         outcome.weights,
         outcome.weights_sha256,
         event=state.events + 1,
+        cost=birth.cost,
     )
     return EvolutionState(
         events=individual.event,

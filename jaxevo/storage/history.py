@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jaxevo.search.births import Birth
 from jaxevo.search.evolution import EvolutionState, evolution
+from jaxevo.search.pareto import Point, fronts
 from jaxevo.search.population import Individual
+from jaxevo.search.selection import point_of
 from jaxevo.search.space import SearchSpace, Task
 from jaxevo.spaces import space_from
 from jaxevo.storage.integrity import DecisionCheck, check_manifest
@@ -102,6 +104,21 @@ class History:
         if self.state.best is None:
             raise ValueError("the run has no finished individual yet: resume it first")
         return self.state.best
+
+    @property
+    def front(self) -> list[Individual]:
+        """The individuals ever told that no other one dominates in accuracy and `pareto_cost`, the cheapest first.
+
+        Of individuals that are equal in both, the one born first. Failed ones are left out.
+        """
+        cost = self.manifest.settings.pareto_cost
+        told = sorted((life.individual for life in self.lives.values()), key=lambda one: one.id)
+        first_born: dict[Point, Individual] = {}
+        for individual in told:
+            if individual.weights is not None:
+                first_born.setdefault(point_of(individual, cost), individual)
+        points = list(first_born)
+        return [first_born[points[index]] for front in fronts(points)[:1] for index in front]
 
     def lineage(self, individual_id: int) -> list[Individual]:
         """Returns an individual's ancestors, oldest first, and itself."""

@@ -122,6 +122,25 @@ def test_show_prints_network_lineage_and_population(run_path, capsys):
     assert run.fingerprint in text
 
 
+def test_show_prints_the_front_of_accuracy_and_cost(run_path, capsys):
+    assert main(["show", str(run_path)]) == 0
+    table = capsys.readouterr().out.split("front of validation accuracy and FLOPs per image")[1]
+    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in table.splitlines() if line.startswith("│")]
+    run = package.open(run_path)
+    kept = {one.id for one in (*run.population, run.best.individual)}
+    assert cells == [
+        [
+            str(one.id),
+            f"{one.cost.parameters:,}",
+            f"{one.cost.forward_flops:,}",
+            f"{one.fitness:.1%}",
+            f"{run.test_accuracy(one.id):.1%}",
+            "kept" if one.id in kept else "removed",
+        ]
+        for one in run.front
+    ]
+
+
 def test_show_of_one_individual_and_of_none(run_path, capsys):
     assert main(["show", str(run_path), "--individual", "0"]) == 0
     assert "individual 0" in capsys.readouterr().out

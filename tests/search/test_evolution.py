@@ -26,7 +26,7 @@ TASK = Task(image_shape=(8, 8, 1), num_classes=10, validation_images=180)
 SMALL = Settings(population_size=12, num_workers=3, train_steps=300, compile_overhead=0.0)
 SPACE = space_from(SMALL)
 
-selections = pytest.mark.parametrize("selection", ["tournament", "aging", "random"])
+selections = pytest.mark.parametrize("selection", ["tournament", "aging", "pareto", "random"])
 population_sizes = pytest.mark.parametrize(
     ("population_size", "num_workers"), [(2, 1), (3, 1), (4, 2), (5, 2), (12, 1), (12, 6), (20, None)]
 )
