@@ -66,7 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(command: RunCommand) -> int:
     path = check_path(command.workdir) if command.workdir is not None else new_workdir(command.settings)
     print(f"evolving {command.settings.dataset} with seed {command.settings.seed} in {path}", flush=True)
-    return _sum_up(begin(path, command.settings, command.limits, command.execution))
+    sources = [None if given is None else Path(given) for given in (command.from_run, command.from_genotype)]
+    return _sum_up(begin(path, command.settings, command.limits, command.execution, *sources))
 
 
 def _resume(command: ResumeCommand) -> int:
@@ -139,6 +140,8 @@ def _show(command: ShowCommand) -> int:
     console.print(_individuals_table(run, f"population after {run.events} events", living))
     console.print(_front_table(run))
     print(f"fingerprint {run.fingerprint} after {run.events} events")
+    if run.manifest.warm_start is not None:
+        print(f"initial individuals: {run.manifest.warm_start}")
     if run.skipped:
         print(f"not reproducible from its seed alone: the user skipped births {', '.join(map(str, run.skipped))}")
     return 0

@@ -23,6 +23,18 @@ class Inherited:
     weights_sha256: str
 
 
+class Initial(NamedTuple):
+    """The beginning of an initial individual.
+
+    Attributes:
+        genotype: of the individual.
+        inherited: start of its training, with the same genotype; None for fresh weights.
+    """
+
+    genotype: Any
+    inherited: Inherited | None = None
+
+
 @dataclass(frozen=True)
 class Birth:
     """A birth: one child to train, with all that its training needs besides data and settings.

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxevo.search.births import Birth, Derived, Inherited, Outcome, chained, derive
+from jaxevo.search.births import Birth, Derived, Inherited, Initial, Outcome, chained, derive
 from jaxevo.search.in_flight import InFlight
 from jaxevo.search.population import Individual, Population
 from jaxevo.search.randomness import Purpose, keyed_generator
@@ -68,22 +68,25 @@ class Evolution(NamedTuple):
     tell: Callable[[EvolutionState, Outcome], EvolutionState]
 
 
-def evolution(settings: Settings, space: SearchSpace[Any], task: Task) -> Evolution:
+def evolution(settings: Settings, space: SearchSpace[Any], task: Task, warm_start: Sequence[Initial] = ()) -> Evolution:
     """Returns the evolution that the settings describe.
 
     Args:
         settings: of the run.
         space: of the genotypes that evolve.
         task: to solve.
+        warm_start: beginnings of the initial individuals, used in turn until the population has its size; empty for
+            the space's initial genotype with fresh weights.
 
     Raises:
         ValueError: if an initial individual is over a budget, naming the setting.
     """
-    selection, initial, mutations = selection_from(settings), space.initial(), space.mutations
-    derived_initial = derive(initial, settings, space, task)
-    over = over_budget(derived_initial.cost, settings)
-    if over is not None:
-        raise ValueError(f"{over}: even an initial individual exceeds it; raise the budget")
+    selection, mutations = selection_from(settings), space.mutations
+    initial = [(one, derive(one.genotype, settings, space, task)) for one in warm_start or (Initial(space.initial()),)]
+    for _, derived in initial:
+        over = over_budget(derived.cost, settings)
+        if over is not None:
+            raise ValueError(f"{over}: even an initial individual exceeds it; raise the budget")
 
     def ask(state: EvolutionState) -> tuple[EvolutionState, tuple[Birth, ...]]:
         births: list[Birth] = []
@@ -95,7 +98,8 @@ def evolution(settings: Settings, space: SearchSpace[Any], task: Task) -> Evolut
     def next_birth(state: EvolutionState) -> tuple[EvolutionState, Birth]:
         """Makes a birth: first victims die while the population is at its target size, then a parent reproduces."""
         if state.births < settings.population_size:
-            return send(state, None, (), initial, derived_initial)
+            begun, derived = initial[state.births % len(initial)]
+            return send(state, None, (), begun.genotype, begun.inherited, derived)
         generator = keyed_generator(settings.seed, state.births, Purpose.SELECTION)
         while len(state.population) + len(state.in_flight) >= settings.population_size:
             state = _kill(state, selection.victim(generator, state.population))
@@ -106,7 +110,7 @@ def evolution(settings: Settings, space: SearchSpace[Any], task: Task) -> Evolut
         for _ in range(settings.mutations_per_birth):
             mutation, genotype, derived = mutated(generator, genotype)
             applied.append(mutation)
-        return send(state, parent, applied, genotype, derived)
+        return send(state, parent, applied, genotype, _bequest(settings, parent, applied), derived)
 
     def mutated(generator: np.random.Generator, genotype: Any) -> tuple[Mutation[Any], Any, Derived]:
         """Applies one mutation. A child over budget is not a failed individual: another mutation is drawn."""
@@ -119,6 +123,7 @@ def evolution(settings: Settings, space: SearchSpace[Any], task: Task) -> Evolut
         parent: Individual | None,
         applied: Sequence[Mutation[Any]],
         genotype: Any,
+        inherited: Inherited | None,
         derived: Derived,
     ) -> tuple[EvolutionState, Birth]:
         overhead = settings.birth_overhead
@@ -129,7 +134,7 @@ def evolution(settings: Settings, space: SearchSpace[Any], task: Task) -> Evolut
             parent_id=None if parent is None else parent.id,
             mutation="+".join(mutation.name for mutation in applied) or None,
             genotype=genotype,
-            inherited=_bequest(settings, parent, applied),
+            inherited=inherited,
             due=state.clock + overhead + derived.flops / settings.virtual_rate,
             **derived._asdict(),
         )
@@ -187,9 +192,9 @@ def _kill(state: EvolutionState, index: int) -> EvolutionState:
     return state._replace(population=state.population.remove(index), fingerprint=fingerprint)
 
 
-def _bequest(settings: Settings, parent: Individual | None, applied: Sequence[Mutation[Any]]) -> Inherited | None:
+def _bequest(settings: Settings, parent: Individual, applied: Sequence[Mutation[Any]]) -> Inherited | None:
     inherits = all(mutation.inherits for mutation in applied)
-    if parent is None or not inherits or settings.inheritance == "none":
+    if not inherits or settings.inheritance == "none":
         return None
     if parent.weights is None or parent.weights_sha256 is None:
         return None  # Its training failed.

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from jaxevo.search.births import Birth
-from jaxevo.search.evolution import EvolutionState, evolution
+from jaxevo.search.births import Birth, Initial
+from jaxevo.search.evolution import Evolution, EvolutionState, evolution
 from jaxevo.search.pareto import Point, fronts
 from jaxevo.search.population import Individual
 from jaxevo.search.selection import point_of
@@ -15,6 +15,7 @@ from jaxevo.search.space import SearchSpace, Task
 from jaxevo.spaces import space_from
 from jaxevo.storage.integrity import DecisionCheck, check_manifest
 from jaxevo.storage.journal import Record, next_told, read_journal
+from jaxevo.storage.warm_start import initial_individuals
 from jaxevo.storage.workdir import Manifest, Workdir, read_manifest
 
 if TYPE_CHECKING:
@@ -168,6 +169,17 @@ def task_of_manifest(manifest: Manifest) -> Task:
     return Task(manifest.image_shape, len(manifest.class_names), manifest.validation_images)
 
 
+def initial_of_manifest(manifest: Manifest) -> tuple[Initial, ...]:
+    """Returns the beginnings of a run's initial individuals; empty without a warm start."""
+    return initial_individuals(manifest.warm_start, space_from(manifest.settings))
+
+
+def evolution_of_manifest(manifest: Manifest) -> Evolution:
+    """Returns the evolution of a run."""
+    space, task = space_from(manifest.settings), task_of_manifest(manifest)
+    return evolution(manifest.settings, space, task, initial_of_manifest(manifest))
+
+
 def recompute_states(
     manifest: Manifest, records: dict[int, Record], lives: dict[int, Life], check: DecisionCheck | None = None
 ) -> Iterator[tuple[EvolutionState, EvolutionState]]:
@@ -185,7 +197,7 @@ def recompute_states(
     Raises:
         JournalError: if `check` finds a difference.
     """
-    algorithm = evolution(manifest.settings, space_from(manifest.settings), task_of_manifest(manifest))
+    algorithm = evolution_of_manifest(manifest)
     state = algorithm.init()
     pending = OrderedDict(records)  # A dict would search past all removed entries for its first one.
     while True:
