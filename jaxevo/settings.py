@@ -41,8 +41,8 @@ class Settings:
     selection: SelectionName = "tournament"
     """tournament: of a random pair, the less fit dies or the fitter reproduces (Real et al. 2017). aging: the fittest
     of sample-size reproduces, the oldest dies (Real et al. 2019). pareto: for networks that are accurate and small; the
-    best of sample-size by accuracy and pareto-cost reproduces, the worst dies (NSGA-II, Deb et al. 2002). random:
-    fitness is ignored (control)."""
+    best of sample-size by accuracy and pareto-cost reproduces, the worst of all dies (Deb et al. 2002, NSGA-II, has
+    sample-size 2). random: fitness is ignored (control)."""
     sample_size: int = 25
     """Individuals that compete to be a parent with --selection aging or pareto."""
     pareto_cost: CostName = "flops"

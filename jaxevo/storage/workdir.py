@@ -141,7 +141,7 @@ def check_new(path: Path) -> None:
         raise WorkdirError(f"workdir {path} is a file, but must be a folder: choose another path")
     # A run that was killed before it began may have left these, and copies of weights for its initial individuals.
     left = {"lock", "manifest.tmp"}
-    if all(map(is_initial, weight_names(path / "weights"))):
+    if (path / "weights").is_dir() and all(map(is_initial, weight_names(path / "weights"))):
         left.add("weights")
     if path.exists() and {child.name for child in path.iterdir()} - left:
         raise WorkdirError(f"workdir {path} exists and is not empty, but holds no run: choose another folder")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.genotypes import ONE_CONVOLUTION
+from helpers.genotypes import BN_RELU, ONE_CONVOLUTION, convolution
 from helpers.tiny_runs import TINY, resume, start
 
 import jaxevo as package
@@ -16,6 +16,7 @@ from jaxevo.reports.verify import verify_run
 from jaxevo.session.progress import Watcher
 from jaxevo.session.run import replay_run, start_run
 from jaxevo.settings import Execution, Limits, Settings
+from jaxevo.spaces.large_scale.genotype import Genotype
 from jaxevo.storage.checkpoint import CheckpointError
 from jaxevo.storage.history import History
 from jaxevo.storage.workdir import Workdir, WorkdirError, read_manifest, weight_names
@@ -81,13 +82,18 @@ def test_the_living_begin_the_new_run_the_fittest_first_with_their_weights(sourc
         assert birth.inherited.weights_sha256 == individual.weights_sha256
 
 
-def test_training_starts_from_the_inherited_weights(alone, tmp_path):
-    start(tmp_path / "cold", TINY["population_size"])
-    means = [
-        np.mean([one.fitness for one in map(package.open(path).individual, range(TINY["population_size"]))])
-        for path in (tmp_path / "cold", alone)
-    ]
-    assert means[1] > means[0] + 0.1
+def test_training_starts_from_the_inherited_weights(tmp_path):
+    wide = Genotype(0.1, (convolution(1, 8, activation=BN_RELU),))
+    (tmp_path / "genotype.json").write_text(json.dumps(wide.to_json()))
+    few = {"population_size": 2, "num_workers": 1, "batch_size": 50}
+    warm(tmp_path / "trained", 2, from_genotype=tmp_path / "genotype.json", train_steps=200, **few)
+    warm(tmp_path / "fresh", 2, from_genotype=tmp_path / "genotype.json", train_steps=1, **few)
+    warm(tmp_path / "warm", 2, from_run=tmp_path / "trained", train_steps=1, **few)
+    trained, fresh, further = (
+        package.open(tmp_path / name).best.validation_accuracy for name in ("trained", "fresh", "warm")
+    )
+    assert trained > fresh + 0.2
+    assert further > trained - 0.1
 
 
 def test_the_manifest_names_source_event_data_and_weights(source, alone):
