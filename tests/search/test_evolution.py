@@ -438,6 +438,7 @@ def test_what_is_told_joins_the_living():
             "weights": outcome.weights,
             "weights_sha256": outcome.weights_sha256,
             "event": run.state.events,
+            "cost": dataclasses.asdict(birth.cost),
         }
 
 
