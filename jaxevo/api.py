@@ -15,7 +15,12 @@ _RUNS = Path("runs")
 
 
 def evolve(
-    workdir: str | Path | None = None, *, preset: PresetName = "demo", **changes: Unpack[EvolveArguments]
+    workdir: str | Path | None = None,
+    *,
+    preset: PresetName = "demo",
+    from_run: str | Path | None = None,
+    from_genotype: str | Path | None = None,
+    **changes: Unpack[EvolveArguments],
 ) -> Run:
     """Evolves image classifiers and returns the finished run.
 
@@ -24,6 +29,10 @@ def evolve(
     Args:
         workdir: new work folder; by default a folder under `runs`.
         preset: preset of settings and limits to start from.
+        from_run: work folder of an earlier run. Its living population, the fittest first, begins the new run, with its
+            weights; image shape and classes must be the same.
+        from_genotype: JSON file with the genotype of every initial individual, such as the `genotype.json` beside the
+            weights of a run. Their weights are fresh.
         **changes: fields of `Settings`, `Limits` and `Execution` that differ from the preset, such as
             `dataset="digits"`, `seed=0`, `max_individuals=100` or `lanes=1`.
 
@@ -34,13 +43,24 @@ def evolve(
     """
     settings, limits, execution = preset_with(preset, changes)
     path = check_path(str(workdir)) if workdir is not None else new_workdir(settings)
-    return begin(path, settings, limits, execution)
+    return begin(path, settings, limits, execution, _path(from_run), _path(from_genotype))
 
 
-def begin(path: Path, settings: Settings, limits: Limits, execution: Execution) -> Run:
+def begin(
+    path: Path,
+    settings: Settings,
+    limits: Limits,
+    execution: Execution,
+    from_run: Path | None = None,
+    from_genotype: Path | None = None,
+) -> Run:
     """Begins a run in a new folder and returns it when it has finished; raises as `evolve` does."""
-    carry_out(Begin(path, execution, settings, limits))
+    carry_out(Begin(path, execution, settings, limits, from_run, from_genotype))
     return Run(path)
+
+
+def _path(given: str | Path | None) -> Path | None:
+    return None if given is None else Path(given)
 
 
 def open(workdir: str | Path, max_events: int | None = None) -> Run:

@@ -12,7 +12,8 @@ import typing
 from dataclasses import dataclass
 from typing import Any, Literal
 
-SelectionName = Literal["tournament", "aging", "random"]
+SelectionName = Literal["tournament", "aging", "pareto", "random"]
+CostName = Literal["flops", "parameters"]
 InheritanceName = Literal["shape", "overlap", "morph", "none"]
 ScheduleName = Literal["constant", "cosine", "one_cycle"]
 ComputeDtype = Literal["float32", "bfloat16"]
@@ -39,9 +40,13 @@ class Settings:
     algorithm. Default: a quarter of the population."""
     selection: SelectionName = "tournament"
     """tournament: of a random pair, the less fit dies or the fitter reproduces (Real et al. 2017). aging: the fittest
-    of sample-size reproduces, the oldest dies (Real et al. 2019). random: fitness is ignored (control)."""
+    of sample-size reproduces, the oldest dies (Real et al. 2019). pareto: for networks that are accurate and small; the
+    best of sample-size by accuracy and pareto-cost reproduces, the worst of all dies (Deb et al. 2002, NSGA-II, has
+    sample-size 2). random: fitness is ignored (control)."""
     sample_size: int = 25
-    """Individuals that compete to be a parent with --selection aging."""
+    """Individuals that compete to be a parent with --selection aging or pareto."""
+    pareto_cost: CostName = "flops"
+    """Cost that --selection pareto and the front in show minimise: flops (forward pass of one image) or parameters."""
     inheritance: InheritanceName = "shape"
     """shape: a child starts from its parent's arrays if layer and shape match. overlap: also from the overlapping part
     of arrays of another shape. morph: as overlap, and new parts start such that the child computes what its parent
@@ -119,6 +124,7 @@ class Settings:
                 f"1 to {self.population_size // 2}, half the population_size {self.population_size}: give both",
             )
         _choice("selection", self.selection, SelectionName)
+        _choice("pareto_cost", self.pareto_cost, CostName)
         _choice("inheritance", self.inheritance, InheritanceName)
         _choice("schedule", self.schedule, ScheduleName)
         _choice("compute_dtype", self.compute_dtype, ComputeDtype)

@@ -86,6 +86,31 @@ def test_before_its_first_event_a_run_has_an_empty_history(run):
     assert begun.history.empty
 
 
+def test_the_front_holds_all_that_no_other_dominates_the_cheapest_first(run):
+    told = [run.individual(number) for number in run.history["id"]]
+    points = [(one.fitness, one.cost.forward_flops) for one in told]
+    first = {}
+    for one, (fitness, flops) in sorted(zip(told, points, strict=True), key=lambda pair: pair[0].id):
+        if not any(f >= fitness and c <= flops and (f, c) != (fitness, flops) for f, c in points):
+            first.setdefault((fitness, flops), one)
+    assert run.front == sorted(first.values(), key=lambda one: one.cost.forward_flops)
+    assert run.front[-1].fitness == run.best.validation_accuracy
+
+
+def test_evolve_begins_with_an_earlier_run_or_with_a_genotype(run, tmp_path):
+    few = {"lanes": 1, "max_individuals": 1, **TINY}
+    warm = jaxevo.evolve(tmp_path / "warm", from_run=run.path, **few)
+    fittest = max(run.population, key=lambda one: (one.fitness, -one.id))
+    assert warm.individual(0).genotype == fittest.genotype
+    assert (
+        str(warm.manifest.warm_start) == f"the {len(run.population)} fittest of run after 12 events, with their weights"
+    )
+    file = warm.path / "weights" / "initial-000000" / "genotype.json"
+    again = jaxevo.evolve(tmp_path / "again", from_genotype=str(file), **few)
+    assert again.individual(0).genotype == fittest.genotype
+    assert str(again.manifest.warm_start) == "the genotype in genotype.json, with fresh weights"
+
+
 @pytest.mark.parametrize("max_events", [-1, "3", 2.0, True])
 def test_an_earlier_moment_is_a_number_of_events(run, max_events):
     with pytest.raises(ValueError, match=f"max_events is {max_events!r}, but must be a whole number"):

@@ -29,19 +29,20 @@ POSITIVE_COUNTS = (
     "evaluation_batch_size",
 )
 BUDGETS = ("max_parameters", "max_flops_per_image", "max_memory")
-WHOLE_NUMBERS = ("seed", "population_size", "num_workers", *POSITIVE_COUNTS, *BUDGETS, "crop_padding")
+WHOLE_NUMBERS = ("seed", "population_size", "num_workers", *POSITIVE_COUNTS, *BUDGETS, "budget_births", "crop_padding")
 NUMBERS_ABOVE_0 = ("initial_learning_rate", "virtual_rate")
 NUMBERS_FROM_0 = ("birth_overhead", "compile_overhead", "weight_decay")
-DECAYS = ("momentum", "batch_norm_decay")
+DECAYS = ("momentum", "label_smoothing", "batch_norm_decay")
 NUMBERS = (*NUMBERS_ABOVE_0, *NUMBERS_FROM_0, *DECAYS)
+QUANTILES = ("early_stopping",)
 SWITCHES = ("wall_clock", "flip")
-TEXTS = ("dataset", "selection", "inheritance", "mutations", "schedule", "compute_dtype")
-MAY_BE_NONE = ("num_workers", *BUDGETS, "crop_padding", "flip")
+TEXTS = ("dataset", "selection", "pareto_cost", "inheritance", "mutations", "schedule", "compute_dtype")
+MAY_BE_NONE = ("num_workers", *BUDGETS, *QUANTILES, "crop_padding", "flip")
 
 
 def test_the_defaults_are_valid_and_complete():
     names = {field.name for field in dataclasses.fields(Settings())}
-    assert names == {*WHOLE_NUMBERS, *NUMBERS, *SWITCHES, *TEXTS}
+    assert names == {*WHOLE_NUMBERS, *NUMBERS, *QUANTILES, *SWITCHES, *TEXTS}
 
 
 @pytest.mark.parametrize(
@@ -130,7 +131,8 @@ def test_a_negative_crop_padding_is_refused():
 @pytest.mark.parametrize(
     ("name", "value", "choices"),
     [
-        ("selection", "roulette", ("tournament", "aging", "random")),
+        ("selection", "roulette", ("tournament", "aging", "pareto", "random")),
+        ("pareto_cost", "seconds", ("flops", "parameters")),
         ("inheritance", "all", ("shape", "overlap", "morph", "none")),
         ("schedule", "linear", ("constant", "cosine", "one_cycle")),
         ("compute_dtype", "float16", ("float32", "bfloat16")),
@@ -154,6 +156,13 @@ def test_what_is_no_whole_number_is_refused_where_one_is_wanted(name, value):
 @pytest.mark.parametrize("value", ["0.5", True, None, [0.5]])
 def test_what_is_no_number_is_refused_where_one_is_wanted(name, value):
     assert_refused(Settings, name, value)
+
+
+@pytest.mark.parametrize("name", QUANTILES)
+@pytest.mark.parametrize("value", ["0.5", True, [0.5], 0, 1, -0.1, math.nan])
+def test_a_quantile_lies_between_0_and_1(name, value):
+    assert_refused(Settings, name, value)
+    assert getattr(Settings(**{name: 0.5}), name) == 0.5
 
 
 @pytest.mark.parametrize("name", SWITCHES)
@@ -245,6 +254,12 @@ ALL = {"max_individuals": 10, "max_flops": 1000.0, "max_seconds": 60.0, "target_
 @pytest.mark.parametrize("value", [0, -1, math.nan])
 def test_limits_that_are_not_above_0_are_refused(name, value):
     assert_refused(Limits, name, value)
+
+
+@pytest.mark.parametrize("value", [-0.1, math.inf, math.nan, "1"])
+def test_a_share_of_the_finish_is_0_or_more(value):
+    assert_refused(Limits, "finish_share", value)
+    assert Limits(finish_share=0).finish_share == 0
 
 
 @pytest.mark.parametrize("value", [1.01, 95, math.inf])

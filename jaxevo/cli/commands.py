@@ -23,6 +23,12 @@ class RunCommand:
     hour), paper (the numbers of Real et al. 2017)."""
     workdir: str | None = None
     """Folder of the run. Default: a new folder under runs."""
+    from_run: str | None = None
+    """Folder of an earlier run whose living population begins this one, with its weights. Image shape and classes must
+    be the same."""
+    from_genotype: str | None = None
+    """JSON file with the genotype of every initial individual, such as the genotype.json beside the weights of a
+    run. Their weights are fresh."""
     execution: Annotated[Execution, tyro.conf.arg(name="")] = field(default_factory=Execution)
     report: bool = False
     """Write the run as one HTML page at its end."""

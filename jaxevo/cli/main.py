@@ -71,7 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(command: RunCommand) -> int:
     path = check_path(command.workdir) if command.workdir is not None else new_workdir(command.settings)
     print(f"evolving {command.settings.dataset} with seed {command.settings.seed} in {path}", flush=True)
-    run = begin(path, command.settings, command.limits, command.execution)
+    sources = [None if given is None else Path(given) for given in (command.from_run, command.from_genotype)]
+    run = begin(path, command.settings, command.limits, command.execution, *sources)
     _sum_up(run)
     if command.report:
         print(f"The run as a page:  {run.report()}")
@@ -159,7 +160,10 @@ def _show(command: ShowCommand) -> int:
     console.print(_individuals_table(run, "lineage, the first ancestor first", run.lineage(individual.id)))
     living = sorted(run.population, key=lambda one: (-one.fitness, one.id))
     console.print(_individuals_table(run, f"population after {run.events} events", living))
+    console.print(_front_table(run))
     print(f"fingerprint {run.fingerprint} after {run.events} events")
+    if run.manifest.warm_start is not None:
+        print(f"initial individuals: {run.manifest.warm_start}")
     if run.skipped:
         print(f"not reproducible from its seed alone: the user skipped births {', '.join(map(str, run.skipped))}")
     return 0
@@ -197,6 +201,24 @@ def _individuals_table(run: Run, title: str, individuals: Sequence[Individual]) 
             str(len(one.genotype.layers)),
             f"{one.fitness:.1%}",
             _test_text(run, one),
+        )
+    return table
+
+
+def _front_table(run: Run) -> Table:
+    cost = {"flops": "FLOPs per image", "parameters": "parameters"}[run.settings.pareto_cost]
+    columns = ("individual", "parameters", "FLOPs per image", "validation", "test", "weights")
+    title = f"front of validation accuracy and {cost}, of all individuals ever trained"
+    table = Table(*columns, title=title, title_justify="left")
+    for one in run.front:
+        kept = run.population.find(one.id) is not None or one == run.best.individual
+        table.add_row(
+            str(one.id),
+            f"{one.cost.parameters:,}",
+            f"{one.cost.forward_flops:,}",
+            f"{one.fitness:.1%}",
+            _test_text(run, one),
+            "kept" if kept else "removed",
         )
     return table
 

@@ -9,6 +9,7 @@ from typing import Any, TypedDict
 
 from jaxevo.settings import (
     ComputeDtype,
+    CostName,
     Execution,
     ExecutorName,
     InheritanceName,
@@ -28,6 +29,7 @@ class SettingsArguments(TypedDict, total=False):
     num_workers: int | None
     selection: SelectionName
     sample_size: int
+    pareto_cost: CostName
     inheritance: InheritanceName
     mutations: str
     mutations_per_birth: int

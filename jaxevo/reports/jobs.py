@@ -91,12 +91,15 @@ class Begin(SessionJob):
 
     settings: Settings
     limits: Limits
+    from_run: Path | None = None
+    from_genotype: Path | None = None
 
     def evolve(self, watcher: "Watcher") -> "Ended":
         """Evolves until a limit is reached or a signal arrives."""
         from jaxevo.session.run import start_run
 
-        return start_run(self.path, self.settings, self.limits, self.execution, watcher)
+        sources = (self.from_run, self.from_genotype)
+        return start_run(self.path, self.settings, self.limits, self.execution, watcher, *sources)
 
 
 @dataclass(frozen=True)
@@ -164,8 +167,9 @@ class Verify(Job):
 
 
 _KINDS: dict[str, type[Job]] = {kind.__name__: kind for kind in (Begin, Resume, Replay, Finish, Verify)}
-_READERS: dict[type, Callable[[Any], Any]] = {
+_READERS: dict[Any, Callable[[Any], Any]] = {
     Path: Path,
+    Path | None: lambda path: None if path is None else Path(path),
     Settings: lambda fields: Settings(**fields),
     Limits: lambda fields: Limits(**fields),
     Execution: lambda fields: Execution(**fields),

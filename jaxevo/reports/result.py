@@ -9,7 +9,7 @@ from jaxevo.data import Dataset, load
 from jaxevo.reports.baselines import RUN_SHARE, fit_linear, majority_accuracy, plan_linear
 from jaxevo.reports.network import ENSEMBLE_SIZE, ensemble_of
 from jaxevo.storage.history import History
-from jaxevo.storage.journal import JournalContent
+from jaxevo.storage.journal import wall_clock_seconds
 from jaxevo.storage.workdir import Workdir, read_manifest, write_json, writing_explained
 
 _NOTHING: Mapping[str, Any] = {}
@@ -95,13 +95,3 @@ def write_result(
     with writing_explained(path):
         write_json(workdir.result, result)
     return result
-
-
-def wall_clock_seconds(journal: JournalContent) -> float:
-    """Returns the total seconds of all sessions; a killed session counts up to its last record."""
-    seconds = sum(stop.seconds for stop in journal.stops)
-    for session in journal.sessions:
-        finished = [record.finished for record in journal.records.values() if record.session == session.number]
-        if session.number not in {stop.session for stop in journal.stops} and finished:
-            seconds += max(0.0, max(finished) - session.started)
-    return seconds

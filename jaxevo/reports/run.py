@@ -88,6 +88,15 @@ class Run:
         return self._history.state.population
 
     @cached_property
+    def front(self) -> list[Individual]:
+        """The front of accuracy and cost over all individuals ever told, dead or alive, the cheapest first.
+
+        No other individual is at least as accurate on the validation images and as cheap, and better in one of both.
+        The cost is the setting `pareto_cost`. Of the dead only the best has weights.
+        """
+        return self._history.front
+
+    @cached_property
     def history(self) -> "pandas.DataFrame":
         """A DataFrame with one row per individual, in the order of events."""
         return self._history.frame()

@@ -8,7 +8,7 @@ import dataclasses
 import json
 import math
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -21,15 +21,15 @@ from jaxevo.execution.placement import lane_devices
 from jaxevo.networks.compilation import use_persistent_cache
 from jaxevo.networks.trainer import Trainer
 from jaxevo.reports.verify_finish import check_finish, retrain_finish
-from jaxevo.search.births import Birth, Inherited, Outcome, Threshold, birth_sha256
-from jaxevo.search.evolution import EvolutionState, evolution
+from jaxevo.search.births import Birth, Inherited, Initial, Outcome, Threshold, birth_sha256
+from jaxevo.search.evolution import EvolutionState
 from jaxevo.session.run import machine_differences
 from jaxevo.settings import Execution, Settings
 from jaxevo.spaces import space_from
 from jaxevo.storage.checkpoint import CheckpointError, WeightStore, load_snapshots
-from jaxevo.storage.history import History, Life, recompute_states, task_of_manifest
+from jaxevo.storage.history import History, Life, evolution_of_manifest, initial_of_manifest, recompute_states
 from jaxevo.storage.journal import JournalContent, Record
-from jaxevo.storage.workdir import Manifest, Workdir, recorded_execution
+from jaxevo.storage.workdir import Manifest, Workdir, recorded_execution, weight_names
 
 Retrain = Literal["best"] | int
 """The lineages to train again: that of the best individual, or those of a number of random individuals."""
@@ -52,13 +52,13 @@ def verify_run(path: Path, retrain: Retrain | None, report: Callable[[str], None
     workdir = Workdir(path)
     history = History(workdir, check_decisions=False)
     manifest, content = history.manifest, history.journal
-    space = space_from(manifest.settings)
+    initial, store = initial_of_manifest(manifest), WeightStore(workdir.weights, space_from(manifest.settings))
     # After `ask`, because weights of individuals that die for the next births may already be removed.
-    asked, _ = evolution(manifest.settings, space, task_of_manifest(manifest)).ask(history.state)
+    asked, _ = evolution_of_manifest(manifest).ask(history.state)
     findings = [
         *_decisions(history, asked),
         *_states(manifest, content, workdir),
-        *_weights(asked, content.records, WeightStore(workdir.weights, space)),
+        *_weights(asked, content.records, initial, store),
         *([] if history.finish is None else check_finish(history, workdir, history.finish)),
     ]
     report(
@@ -74,7 +74,7 @@ def verify_run(path: Path, retrain: Retrain | None, report: Callable[[str], None
     if dataset.fingerprint != manifest.data_fingerprint:
         return [*findings, f"the data set {manifest.settings.dataset!r} is not the one that the run began with"]
     if retrain is not None:
-        findings += _retrain(history, workdir, dataset, retrain, report)
+        findings += _retrain(history, workdir, dataset, retrain, store, report)
     return findings
 
 
@@ -148,8 +148,10 @@ def _result(result: dict[str, object], state: EvolutionState) -> list[str]:
     ]
 
 
-def _weights(state: EvolutionState, records: Mapping[int, Record], store: WeightStore) -> list[str]:
-    """Hashes all weights that a run must have kept in this state."""
+def _weights(
+    state: EvolutionState, records: Mapping[int, Record], initial: Sequence[Initial], store: WeightStore
+) -> list[str]:
+    """Hashes all weights that a run must have kept in this state, those of a warm start included."""
     kept = {one.id: (one.weights, one.weights_sha256, one.genotype) for one in state.population}
     if state.best is not None:
         kept[state.best.id] = (state.best.weights, state.best.weights_sha256, state.best.genotype)
@@ -160,8 +162,10 @@ def _weights(state: EvolutionState, records: Mapping[int, Record], store: Weight
         elif birth.inherited is not None and birth.parent_id is not None:
             inherited = birth.inherited
             kept[birth.parent_id] = (inherited.weights, inherited.weights_sha256, inherited.genotype)
+    begun = [one.inherited for one in initial if one.inherited is not None]
+    copied = [(one.weights, one.weights_sha256, one.genotype) for one in begun]
     findings = []
-    for name, sha256, genotype in kept.values():
+    for name, sha256, genotype in (*copied, *kept.values()):
         if name is None or sha256 is None:
             continue  # Its training failed.
         try:
@@ -172,7 +176,12 @@ def _weights(state: EvolutionState, records: Mapping[int, Record], store: Weight
 
 
 def _retrain(
-    history: History, run: Workdir, dataset: Dataset, retrain: Retrain, report: Callable[[str], None]
+    history: History,
+    run: Workdir,
+    dataset: Dataset,
+    retrain: Retrain,
+    store: WeightStore,
+    report: Callable[[str], None],
 ) -> list[str]:
     """Trains lineages again from their first ancestors, and compares fitness and weights."""
     execution = recorded_execution(history.manifest)
@@ -184,7 +193,7 @@ def _retrain(
     findings: list[str] = []
     with tempfile.TemporaryDirectory(prefix="jaxevo-verify-") as folder:
         workdir, settings = Workdir(Path(folder)), history.manifest.settings
-        trainer = _Retrainer(settings, dataset, workdir, execution, exact=not differences, report=report)
+        trainer = _Retrainer(settings, dataset, workdir, execution, store, exact=not differences, report=report)
         for individual_id in chosen:
             lineage = [history.lives[ancestor.id] for ancestor in history.lineage(individual_id)]
             finding = trainer.retrain(lineage)
@@ -213,11 +222,15 @@ class _Retrainer:
         dataset: Dataset,
         workdir: Workdir,
         execution: Execution,
+        store: WeightStore,
         exact: bool,
         report: Callable[[str], None],
     ) -> None:
         trainer = Trainer(settings, dataset, lane_devices(execution)[0], execution.programs_in_memory)
         self._lane = Lane(trainer, workdir, execution.checkpoint_seconds)
+        self._settings = settings
+        self._workdir = workdir
+        self._store = store
         self._exact = exact
         self._report = report
         self._outcomes: dict[int, Outcome] = {}
@@ -229,7 +242,10 @@ class _Retrainer:
             if life.record.skipped:
                 self._outcomes[individual_id] = recorded
             if individual_id not in self._outcomes:
-                self._outcomes[individual_id] = self._train(life)
+                try:
+                    self._outcomes[individual_id] = self._train(life)
+                except CheckpointError as error:  # Weights of a warm start.
+                    return str(error)
                 self._report(f"trained individual {individual_id} again")
             difference = self._difference(recorded, self._outcomes[individual_id])
             if difference is not None:
@@ -238,7 +254,9 @@ class _Retrainer:
 
     def _train(self, life: Life) -> Outcome:
         birth = life.birth
-        if birth.inherited is not None and birth.parent_id is not None:
+        if birth.inherited is not None and birth.parent_id is None:
+            self._copy_initial(birth.inherited)
+        elif birth.inherited is not None and birth.parent_id is not None:
             parent = self._outcomes[birth.parent_id]
             if parent.weights is not None and parent.weights_sha256 is not None:
                 inherited = Inherited(birth.inherited.genotype, parent.weights, parent.weights_sha256)
@@ -246,6 +264,13 @@ class _Retrainer:
         if not self._exact:
             birth = dataclasses.replace(birth, thresholds=_as_stopped(birth, life.record.outcome))
         return self._lane.train(birth, attempt=1, session=1, cancelled=lambda: False).outcome
+
+    def _copy_initial(self, inherited: Inherited) -> None:
+        """Copies weights of the run's warm start, from which no training is known."""
+        if inherited.weights not in weight_names(self._workdir.weights):
+            variables = self._store.load(inherited.weights, inherited.weights_sha256, inherited.genotype)
+            copies = WeightStore(self._workdir.weights, space_from(self._settings))
+            copies.save(inherited.weights, inherited.genotype, variables)
 
     def _difference(self, recorded: Outcome, again: Outcome) -> str | None:
         if not self._exact:

@@ -35,6 +35,18 @@ class Threshold(NamedTuple):
     accuracy: float
 
 
+class Initial(NamedTuple):
+    """The beginning of an initial individual.
+
+    Attributes:
+        genotype: of the individual.
+        inherited: start of its training, with the same genotype; None for fresh weights.
+    """
+
+    genotype: Any
+    inherited: Inherited | None = None
+
+
 @dataclass(frozen=True)
 class Birth:
     """A birth: one child to train, with all that its training needs besides data and settings.

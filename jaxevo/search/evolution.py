@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxevo.search.births import Birth, Derived, Inherited, Outcome, chained, derive, spent_flops
+from jaxevo.search.births import Birth, Derived, Inherited, Initial, Outcome, chained, derive, spent_flops
 from jaxevo.search.early_stopping import CheckHistory, extended, thresholds
 from jaxevo.search.in_flight import InFlight
 from jaxevo.search.population import Individual, Population
@@ -74,22 +74,25 @@ class Evolution(NamedTuple):
     tell: Callable[[EvolutionState, Outcome], EvolutionState]
 
 
-def evolution(settings: Settings, space: SearchSpace[Any], task: Task) -> Evolution:
+def evolution(settings: Settings, space: SearchSpace[Any], task: Task, warm_start: Sequence[Initial] = ()) -> Evolution:
     """Returns the evolution that the settings describe.
 
     Args:
         settings: of the run.
         space: of the genotypes that evolve.
         task: to solve.
+        warm_start: beginnings of the initial individuals, used in turn until the population has its size; empty for
+            the space's initial genotype with fresh weights.
 
     Raises:
         ValueError: if an initial individual is over a budget, naming the setting.
     """
-    selection, initial, mutations = selection_from(settings), space.initial(), space.mutations
-    derived_initial = derive(initial, settings, space, task)
-    over = over_budget(derived_initial.cost, settings, birth_id=0)
-    if over is not None:
-        raise ValueError(f"{over}: even an initial individual exceeds it; raise the budget")
+    selection, mutations = selection_from(settings), space.mutations
+    initial = [(one, derive(one.genotype, settings, space, task)) for one in warm_start or (Initial(space.initial()),)]
+    for _, derived in initial:
+        over = over_budget(derived.cost, settings, birth_id=0)
+        if over is not None:
+            raise ValueError(f"{over}: even an initial individual exceeds it; raise the budget")
 
     def ask(state: EvolutionState) -> tuple[EvolutionState, tuple[Birth, ...]]:
         births: list[Birth] = []
@@ -101,7 +104,8 @@ def evolution(settings: Settings, space: SearchSpace[Any], task: Task) -> Evolut
     def next_birth(state: EvolutionState) -> tuple[EvolutionState, Birth]:
         """Makes a birth: first victims die while the population is at its target size, then a parent reproduces."""
         if state.births < settings.population_size:
-            return send(state, None, (), initial, derived_initial)
+            begun, derived = initial[state.births % len(initial)]
+            return send(state, None, (), begun.genotype, begun.inherited, derived)
         generator = keyed_generator(settings.seed, state.births, Purpose.SELECTION)
         while len(state.population) + len(state.in_flight) >= settings.population_size:
             state = _kill(state, selection.victim(generator, state.population))
@@ -112,7 +116,7 @@ def evolution(settings: Settings, space: SearchSpace[Any], task: Task) -> Evolut
         for _ in range(settings.mutations_per_birth):
             mutation, genotype, derived = mutated(generator, genotype, state.births)
             applied.append(mutation)
-        return send(state, parent, applied, genotype, derived)
+        return send(state, parent, applied, genotype, _bequest(settings, parent, applied), derived)
 
     def mutated(generator: np.random.Generator, genotype: Any, birth_id: int) -> tuple[Mutation[Any], Any, Derived]:
         """Applies one mutation. A child over budget is not a failed individual: another mutation is drawn."""
@@ -125,14 +129,14 @@ def evolution(settings: Settings, space: SearchSpace[Any], task: Task) -> Evolut
         parent: Individual | None,
         applied: Sequence[Mutation[Any]],
         genotype: Any,
+        inherited: Inherited | None,
         derived: Derived,
     ) -> tuple[EvolutionState, Birth]:
         overhead = settings.birth_overhead
         if parent is not None and not space.alike(genotype, parent.genotype):
             overhead += settings.compile_overhead
-        inherited = _bequest(settings, parent, applied)
         # Without inheritance all children start alike.
-        checked = inherited is not None or (parent is not None and settings.inheritance == "none")
+        checked = parent is not None and (inherited is not None or settings.inheritance == "none")
         quantile = settings.early_stopping if checked else None
         birth = Birth(
             id=state.births,
@@ -205,9 +209,9 @@ def _kill(state: EvolutionState, index: int) -> EvolutionState:
     return state._replace(population=state.population.remove(index), fingerprint=fingerprint)
 
 
-def _bequest(settings: Settings, parent: Individual | None, applied: Sequence[Mutation[Any]]) -> Inherited | None:
+def _bequest(settings: Settings, parent: Individual, applied: Sequence[Mutation[Any]]) -> Inherited | None:
     inherits = all(mutation.inherits for mutation in applied)
-    if parent is None or not inherits or settings.inheritance == "none":
+    if not inherits or settings.inheritance == "none":
         return None
     if parent.weights is None or parent.weights_sha256 is None:
         return None  # Its training failed.
@@ -228,6 +232,7 @@ def _tell(settings: Settings, task: Task, state: EvolutionState, outcome: Outcom
         outcome.weights,
         outcome.weights_sha256,
         event=state.events + 1,
+        cost=birth.cost,
     )
     return EvolutionState(
         events=individual.event,

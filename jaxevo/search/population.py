@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jaxevo.search.ordered import Ordered
+from jaxevo.search.space import Cost
 
 _by_id = operator.attrgetter("id")
 
@@ -25,6 +26,7 @@ class Individual:
         weights: the folder of its trained weights, None if its training failed.
         weights_sha256: their hash, None if its training failed.
         event: the event that told it, counted from 1.
+        cost: of its architecture.
     """
 
     id: int
@@ -35,6 +37,7 @@ class Individual:
     weights: str | None
     weights_sha256: str | None
     event: int
+    cost: Cost
 
     def __repr__(self) -> str:
         """Returns id, origin and fitness as text."""

@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxevo.search.population import Population
-from jaxevo.settings import Settings
+from jaxevo.search.pareto import Point, ranks
+from jaxevo.search.population import Individual, Population
+from jaxevo.settings import CostName, SelectionName, Settings
 
 Choice = Callable[[np.random.Generator, Population], int]
 
@@ -39,12 +40,44 @@ def aging(sample_size: int) -> Selection:
     Raises:
         ValueError: if `sample_size` is less than 1.
     """
-    if sample_size < 1:
-        raise ValueError(f"sample_size is {sample_size}, but must be 1 or more")
+    _check_sample_size(sample_size)
     return Selection(
         victim=lambda generator, population: _first_told(population),
         parent=lambda generator, population: _best_of(sample_size, generator, population),
     )
+
+
+def pareto(sample_size: int, cost: CostName) -> Selection:
+    """The best of a sample reproduces, the worst of all dies, both as NSGA-II ranks the living (Deb et al. 2002).
+
+    A smaller front of accuracy and cost is better, then a larger crowding distance, then the lower id. An individual
+    whose training failed is worse than all others. NSGA-II replaces a whole generation and has samples of 2; here one
+    dies at a time, as in its steady-state form (Durillo et al. 2009).
+
+    Args:
+        sample_size: individuals that compete to be a parent, 1 or more.
+        cost: to minimise.
+
+    Raises:
+        ValueError: if `sample_size` is less than 1.
+    """
+    _check_sample_size(sample_size)
+
+    def parent(generator: np.random.Generator, population: Population) -> int:
+        standing = _standing(population, cost)
+        return min(_draw(generator, population, sample_size), key=standing.__getitem__)
+
+    def victim(generator: np.random.Generator, population: Population) -> int:
+        standing = _standing(population, cost)
+        return max(range(len(population)), key=standing.__getitem__)
+
+    return Selection(victim, parent)
+
+
+def point_of(individual: Individual, cost: CostName) -> Point:
+    """Returns the accuracy and the cost of an individual: FLOPs per image or parameters."""
+    needed = individual.cost.forward_flops if cost == "flops" else individual.cost.parameters
+    return Point(individual.fitness, needed)
 
 
 def random() -> Selection:
@@ -54,9 +87,26 @@ def random() -> Selection:
 
 def selection_from(settings: Settings) -> Selection:
     """Returns the selection that the settings name."""
-    return {"tournament": tournament, "aging": lambda: aging(settings.sample_size), "random": random}[
-        settings.selection
-    ]()
+    named: dict[SelectionName, Callable[[], Selection]] = {
+        "tournament": tournament,
+        "aging": lambda: aging(settings.sample_size),
+        "pareto": lambda: pareto(settings.sample_size, settings.pareto_cost),
+        "random": random,
+    }
+    return named[settings.selection]()
+
+
+def _check_sample_size(sample_size: int) -> None:
+    if sample_size < 1:
+        raise ValueError(f"sample_size is {sample_size}, but must be 1 or more")
+
+
+def _standing(population: Population, cost: CostName) -> list[tuple[float, ...]]:
+    """Returns a key for each of the living by which the better individual is the smaller one."""
+    living = list(population)
+    trained = [one for one in living if one.weights is not None]
+    ranked = iter(ranks([point_of(one, cost) for one in trained]))
+    return [(False, *next(ranked), one.id) if one.weights is not None else (True, one.id) for one in living]
 
 
 def _draw(generator: np.random.Generator, population: Population, sample_size: int) -> list[int]:

@@ -27,7 +27,10 @@ def state_from_json(fields: dict[str, Any], settings: Settings, space: SearchSpa
     Raises:
         ValueError, KeyError, TypeError: if the fields are not those of a state.
     """
-    population = Population(Individual(**_from_json(individual, space)) for individual in fields["population"])
+
+    def individual(fields: dict[str, Any]) -> Individual:
+        read = _from_json(fields, space)
+        return Individual(**read, cost=derive(read["genotype"], settings, space, task).cost)
 
     def birth(fields: dict[str, Any]) -> Birth:
         read = _from_json(fields, space)
@@ -37,7 +40,8 @@ def state_from_json(fields: dict[str, Any], settings: Settings, space: SearchSpa
         return Birth(**read, **derive(read["genotype"], settings, space, task)._asdict())
 
     in_flight = InFlight(map(birth, fields["in_flight"]))
-    best = None if fields["best"] is None else Individual(**_from_json(fields["best"], space))
+    population = Population(map(individual, fields["population"]))
+    best = None if fields["best"] is None else individual(fields["best"])
     checks = tuple(map(tuple, fields["checks"]))
     return EvolutionState(
         **{**fields, "checks": checks, "population": population, "in_flight": in_flight, "best": best}

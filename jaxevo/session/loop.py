@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterable
 
 from jaxevo.execution.executor import Executor
 from jaxevo.search.births import Birth, derive, spent_flops
-from jaxevo.search.evolution import evolution
 from jaxevo.search.population import Individual
 from jaxevo.session.progress import INTERRUPTED, Progress, Watcher
 from jaxevo.settings import Limits
-from jaxevo.storage.history import task_of_manifest
+from jaxevo.storage.history import evolution_of_manifest, task_of_manifest
 from jaxevo.storage.integrity import DecisionCheck
 from jaxevo.storage.journal import Record, next_told
 from jaxevo.storage.stored_run import RunWriter, StoredRun
@@ -40,7 +39,7 @@ class HostLoop:
         # Limits on time are left out: the clocks of earlier sessions are gone.
         self._limits_before = [dataclasses.replace(one.limits, max_seconds=None) for one in content.sessions]
         self._space, self._task = run.space, task_of_manifest(manifest)
-        self._evolution = evolution(manifest.settings, self._space, self._task)
+        self._evolution = evolution_of_manifest(manifest)
         self._state = run.state if run.state is not None else self._evolution.init()
         # The state at the last event, before deaths make room for the next births. A run stops in this state; the next
         # session then decides the same deaths and births.

@@ -11,12 +11,14 @@ from jaxevo.search.evolution import evolution
 from jaxevo.search.space import Task
 from jaxevo.session.progress import Watcher
 from jaxevo.session.session import Ended, Session
+from jaxevo.session.warm_start import copy_initial_weights, read_origin
 from jaxevo.settings import Execution, Limits, Settings
 from jaxevo.spaces import space_from
-from jaxevo.storage.history import History
+from jaxevo.storage.history import History, initial_of_manifest
 from jaxevo.storage.journal import JournalContent
 from jaxevo.storage.machine import Machine, differences
 from jaxevo.storage.stored_run import StoredRun, read_stored_run
+from jaxevo.storage.warm_start import initial_individuals
 from jaxevo.storage.workdir import (
     Manifest,
     Workdir,
@@ -28,8 +30,25 @@ from jaxevo.storage.workdir import (
 )
 
 
-def start_run(path: Path, settings: Settings, limits: Limits, execution: Execution, watcher: Watcher) -> Ended:
+def start_run(
+    path: Path,
+    settings: Settings,
+    limits: Limits,
+    execution: Execution,
+    watcher: Watcher,
+    from_run: Path | None = None,
+    from_genotype: Path | None = None,
+) -> Ended:
     """Starts a run in a new or empty folder and evolves until a limit is reached or a signal arrives.
+
+    Args:
+        path: work folder.
+        settings: settings of the run.
+        limits: limits of the first session.
+        execution: execution of the first session.
+        watcher: receives the progress.
+        from_run: work folder of an earlier run whose living population begins this one, with its weights.
+        from_genotype: file with the genotype of every initial individual.
 
     Raises:
         ValueError: if settings, data or folder are not valid; nothing was started then.
@@ -39,7 +58,9 @@ def start_run(path: Path, settings: Settings, limits: Limits, execution: Executi
     dataset = load(settings.dataset)
     # A run may be resumed from another folder, so the path of the data set must be absolute.
     settings = dataclasses.replace(settings, dataset=absolute_name(settings.dataset))
-    evolution(settings, space_from(settings), _task_of(dataset))  # Check the budgets before anything is written.
+    origin, space = read_origin(from_run, from_genotype, settings, dataset), space_from(settings)
+    # Check the budgets before anything is written.
+    evolution(settings, space, _task_of(dataset), initial_individuals(origin.warm_start, space))
     machine = _machine(execution)
     with locked(path):
         check_new(path)
@@ -54,7 +75,9 @@ def start_run(path: Path, settings: Settings, limits: Limits, execution: Executi
             deviation=tuple(map(float, dataset.std)),
             validation_images=len(dataset.validation.labels),
             machine=machine,
+            warm_start=origin.warm_start,
         )
+        copy_initial_weights(origin.folder, origin.names, workdir, manifest)
         write_manifest(workdir, manifest)
         return Session(StoredRun(workdir, manifest), dataset, execution, watcher).evolve(limits)
 
@@ -117,6 +140,8 @@ def replay_run(source: Path, path: Path, execution: Execution, watcher: Watcher)
         check_new(path)
         workdir = Workdir(path)
         manifest = dataclasses.replace(history.manifest, limits=limits, machine=machine, order=told)
+        names = [one.inherited.weights for one in initial_of_manifest(manifest) if one.inherited is not None]
+        copy_initial_weights(Workdir(source).weights, names, workdir, manifest)
         write_manifest(workdir, manifest)
         session = Session(StoredRun(workdir, manifest), dataset, execution, watcher)
         return session.evolve(limits, history.skipped)

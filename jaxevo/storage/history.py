@@ -6,15 +6,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from jaxevo.search.births import Birth, spent_flops
-from jaxevo.search.evolution import EvolutionState, evolution
+from jaxevo.search.births import Birth, Initial, spent_flops
+from jaxevo.search.evolution import Evolution, EvolutionState, evolution
+from jaxevo.search.pareto import Point, fronts
 from jaxevo.search.population import Individual
+from jaxevo.search.selection import point_of
 from jaxevo.search.space import SearchSpace, Task
 from jaxevo.settings import Settings
 from jaxevo.spaces import space_from
 from jaxevo.storage.finish import Finish, read_finish
 from jaxevo.storage.integrity import DecisionCheck, check_manifest
 from jaxevo.storage.journal import Record, next_told, read_journal
+from jaxevo.storage.warm_start import initial_individuals
 from jaxevo.storage.workdir import Manifest, Workdir, read_manifest
 
 if TYPE_CHECKING:
@@ -116,6 +119,21 @@ class History:
             raise ValueError("the run has no finished individual yet: resume it first")
         return self.state.best
 
+    @property
+    def front(self) -> list[Individual]:
+        """The individuals ever told that no other one dominates in accuracy and `pareto_cost`, the cheapest first.
+
+        Of individuals that are equal in both, the one born first. Failed ones are left out.
+        """
+        cost = self.manifest.settings.pareto_cost
+        told = sorted((life.individual for life in self.lives.values()), key=lambda one: one.id)
+        first_born: dict[Point, Individual] = {}
+        for individual in told:
+            if individual.weights is not None:
+                first_born.setdefault(point_of(individual, cost), individual)
+        points = list(first_born)
+        return [first_born[points[index]] for front in fronts(points)[:1] for index in front]
+
     def lineage(self, individual_id: int) -> list[Individual]:
         """Returns an individual's ancestors, oldest first, and itself."""
         line: list[Individual] = []
@@ -170,6 +188,17 @@ def task_of_manifest(manifest: Manifest) -> Task:
     return Task(manifest.image_shape, len(manifest.class_names), manifest.validation_images)
 
 
+def initial_of_manifest(manifest: Manifest) -> tuple[Initial, ...]:
+    """Returns the beginnings of a run's initial individuals; empty without a warm start."""
+    return initial_individuals(manifest.warm_start, space_from(manifest.settings))
+
+
+def evolution_of_manifest(manifest: Manifest) -> Evolution:
+    """Returns the evolution of a run."""
+    space, task = space_from(manifest.settings), task_of_manifest(manifest)
+    return evolution(manifest.settings, space, task, initial_of_manifest(manifest))
+
+
 def recompute_states(
     manifest: Manifest, records: dict[int, Record], lives: dict[int, Life], check: DecisionCheck | None = None
 ) -> Iterator[tuple[EvolutionState, EvolutionState]]:
@@ -187,7 +216,7 @@ def recompute_states(
     Raises:
         JournalError: if `check` finds a difference.
     """
-    algorithm = evolution(manifest.settings, space_from(manifest.settings), task_of_manifest(manifest))
+    algorithm = evolution_of_manifest(manifest)
     state = algorithm.init()
     pending = OrderedDict(records)  # A dict would search past all removed entries for its first one.
     while True:

@@ -310,3 +310,13 @@ def _from_json(fields: dict[str, Any]) -> Entry:
     if kind == "start":
         return Start(**(fields | {"limits": Limits(**fields["limits"])}))
     return _KINDS[kind](**fields)
+
+
+def wall_clock_seconds(journal: JournalContent) -> float:
+    """Returns the total seconds of all sessions; a killed session counts up to its last record."""
+    seconds = sum(stop.seconds for stop in journal.stops)
+    for session in journal.sessions:
+        finished = [record.finished for record in journal.records.values() if record.session == session.number]
+        if session.number not in {stop.session for stop in journal.stops} and finished:
+            seconds += max(0.0, max(finished) - session.started)
+    return seconds

@@ -11,6 +11,7 @@ from jaxevo.spaces import space_from
 from jaxevo.storage.checkpoint import SnapshotStore, TrainingStore, load_latest_snapshot, remove_weights
 from jaxevo.storage.integrity import check_journal, check_manifest
 from jaxevo.storage.journal import Journal, JournalContent, Record, Snapshot, read_journal
+from jaxevo.storage.warm_start import is_initial
 from jaxevo.storage.workdir import Manifest, Workdir, weight_names
 
 
@@ -74,12 +75,13 @@ class RunWriter:
         self._trainings.keep_only(lambda birth_id: birth_id in attempted and birth_id not in run.content.records)
         self._events_a_snapshot = events_a_snapshot
         self._weights = run.workdir.weights
-        self._present = dict.fromkeys(weight_names(self._weights))
+        # Those of a warm start stay for good.
+        self._present = {name: None for name in weight_names(self._weights) if not is_initial(name)}
         run.workdir.result.unlink(missing_ok=True)  # It would be out of date.
 
     @property
     def weights_kept(self) -> int:
-        """Number of weights in the folder, without those of unfinished attempts."""
+        """Number of trained weights in the folder, without those of unfinished attempts."""
         return len(self._present)
 
     def first_step(self, birth_id: int) -> int:
@@ -110,7 +112,7 @@ class RunWriter:
         self._snapshots.save(state)
 
     def remove_all_but(self, needed: Iterable[str | None]) -> None:
-        """Removes all weights but those in `needed`."""
+        """Removes all trained weights but those in `needed`."""
         # `_present` omits weights that a lane is still saving, so they are safe.
         kept = set(needed)
         unneeded = [name for name in self._present if name not in kept]

@@ -16,6 +16,7 @@ from typing import Any
 from jaxevo.settings import Execution, Limits, Settings, settings_from_json
 from jaxevo.storage.durable import force
 from jaxevo.storage.machine import Machine, machine_from_json
+from jaxevo.storage.warm_start import WarmStart, is_initial, warm_start_from_json
 
 FORMAT = 4
 """The format of a work folder; a folder of another format is refused."""
@@ -98,6 +99,7 @@ class Manifest:
         validation_images: number of images in the validation split.
         machine: machine that began the run, which may affect the last bits.
         order: in a replay, the individuals in the order of events of the replayed run; empty otherwise.
+        warm_start: source of the initial individuals; None if they have no layers and fresh weights.
     """
 
     settings: Settings
@@ -110,6 +112,7 @@ class Manifest:
     validation_images: int
     machine: Machine
     order: tuple[int, ...] = ()
+    warm_start: WarmStart | None = None
 
 
 def weights_name(birth_id: int, attempt: int) -> str:
@@ -146,8 +149,11 @@ def check_new(path: Path) -> None:
         )
     if path.exists() and not path.is_dir():
         raise WorkdirError(f"workdir {path} is a file, but must be a folder: choose another path")
-    # A run that was killed before it began may have left these.
-    if path.exists() and {child.name for child in path.iterdir()} - {"lock", "manifest.tmp"}:
+    # A run that was killed before it began may have left these, and copies of weights for its initial individuals.
+    left = {"lock", "manifest.tmp"}
+    if (path / "weights").is_dir() and all(map(is_initial, weight_names(path / "weights"))):
+        left.add("weights")
+    if path.exists() and {child.name for child in path.iterdir()} - left:
         raise WorkdirError(f"workdir {path} exists and is not empty, but holds no run: choose another folder")
 
 
@@ -230,11 +236,12 @@ def read_manifest(workdir: Workdir) -> Manifest:
         settings = settings_from_json(fields.pop("settings"))
         limits = Limits(**fields.pop("limits"))
         machine = machine_from_json(fields.pop("machine"))
+        warm_start = warm_start_from_json(fields.pop("warm_start"))
         # JSON has no tuples.
         facts: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
         }
-        return Manifest(settings=settings, limits=limits, machine=machine, **facts)
+        return Manifest(settings=settings, limits=limits, machine=machine, warm_start=warm_start, **facts)
     except (ValueError, KeyError, TypeError) as error:
         raise WorkdirError(f"{path} is damaged ({error}): restore it from a copy. Nothing was changed") from error
 

@@ -86,6 +86,9 @@ def test_every_setting_and_limit_is_a_flag_with_help_and_default(capsys, monkeyp
         (["run", "--population-size", "6", "--num-workers", "4"], "num_workers is 4, but must be 1 to 3, half the"),
         (["run", "--dataset", "~nobody-here/images.npz"], "begins with the home of an unknown user"),
         (["run", "--dataset", __file__], "is not an .npz file"),
+        (["run", "--from-run", "nowhere"], "holds no run"),
+        (["run", "--from-genotype", "nowhere"], "from_genotype is nowhere, which cannot be read"),
+        (["run", "--from-run", "a", "--from-genotype", "b"], "from_genotype is b, but must be left out beside"),
         (["resume", "nowhere"], "holds no run"),
         (["show", "nowhere"], "holds no run"),
         (["test", "nowhere"], "holds no run"),
@@ -120,6 +123,25 @@ def test_show_prints_network_lineage_and_population(run_path, capsys):
     for individual in run.population:
         assert f" {individual.id} " in text
     assert run.fingerprint in text
+
+
+def test_show_prints_the_front_of_accuracy_and_cost(run_path, capsys):
+    assert main(["show", str(run_path)]) == 0
+    table = capsys.readouterr().out.split("front of validation accuracy and FLOPs per image")[1]
+    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in table.splitlines() if line.startswith("│")]
+    run = package.open(run_path)
+    kept = {one.id for one in (*run.population, run.best.individual)}
+    assert cells == [
+        [
+            str(one.id),
+            f"{one.cost.parameters:,}",
+            f"{one.cost.forward_flops:,}",
+            f"{one.fitness:.1%}",
+            f"{run.test_accuracy(one.id):.1%}",
+            "kept" if one.id in kept else "removed",
+        ]
+        for one in run.front
+    ]
 
 
 def test_show_of_one_individual_and_of_none(run_path, capsys):
@@ -178,6 +200,18 @@ def test_export_writes_the_best_and_refuses_a_folder_in_use(run_path, tmp_path, 
     assert (folder / "network.stablehlo").exists()
     assert f"{package.open(run_path).best.test_accuracy:.2%}" in (folder / "README.md").read_text()
     assert main(["export", str(run_path), str(folder)]) == 2
+
+
+def test_a_run_begins_with_an_earlier_one_and_show_says_so(run_path, tmp_path, capsys):
+    path = tmp_path / "warm"
+    assert main([*run_arguments(path, 2), "--from-run", str(run_path)]) == 0
+    capsys.readouterr()
+    assert main(["show", str(path)]) == 0
+    living = len(package.open(run_path).population)
+    assert (
+        f"initial individuals: the {living} fittest of run after 12 events, with their weights"
+        in capsys.readouterr().out
+    )
 
 
 @pytest.mark.slow

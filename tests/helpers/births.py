@@ -4,13 +4,16 @@ import dataclasses
 from typing import Any
 
 from jaxevo.search.births import Birth, Inherited, Outcome, derive
-from jaxevo.search.space import ImageShape, Task
+from jaxevo.search.space import Cost, ImageShape, Task
 from jaxevo.settings import Settings
 from jaxevo.spaces import space_from
 from jaxevo.spaces.large_scale.genotype import Genotype
 
 SPACE = space_from(Settings())
 """The paper's space with default settings."""
+
+COST = Cost(10, 100, 200, 100, 200, 1000)
+"""A cost of 10 parameters and 100 FLOPs an image."""
 
 
 def task_of(image_shape: ImageShape, num_classes: int = 10) -> Task:

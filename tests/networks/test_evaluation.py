@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from helpers.births import COST
 from helpers.genotypes import random_genotype
 
 from jaxevo.networks.evaluation import ensemble_members, majority_vote
@@ -29,7 +30,8 @@ def test_votes_are_counted_image_by_image():
 
 
 def individual(identifier: int, fitness: float, weights: str | None = "w") -> Individual:
-    return Individual(identifier, None, None, random_genotype(0, 0, (8, 8, 1)), fitness, weights, weights, event=1)
+    genotype = random_genotype(0, 0, (8, 8, 1))
+    return Individual(identifier, None, None, genotype, fitness, weights, weights, event=1, cost=COST)
 
 
 def test_members_are_the_fittest_with_weights_and_the_best_ever_is_one():

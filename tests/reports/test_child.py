@@ -140,6 +140,8 @@ def test_a_child_that_was_killed_is_an_error_that_names_the_signal(tmp_path, mon
     "job",
     [
         lambda path: Begin(path, Execution(lanes=2), Settings(**TINY), Limits(max_flops=1e9)),
+        lambda path: Begin(path, Execution(), Settings(), Limits(), from_run=path / "earlier"),
+        lambda path: Begin(path, Execution(), Settings(), Limits(), from_genotype=path / "genotype.json"),
         lambda path: Resume(path, Execution(fast=True), Limits(), (3, 5)),
         lambda path: Replay(path, Execution(), path / "source"),
         lambda path: Verify(path, Execution(), "best"),

@@ -11,10 +11,10 @@ import statistics
 import numpy as np
 import pytest
 from helpers.births import birth_of
-from helpers.genotypes import INITIAL, ONE_CONVOLUTION
+from helpers.genotypes import INITIAL, ONE_CONVOLUTION, convolution
 
 import jaxevo.search.evolution
-from jaxevo.search.births import Birth, Derived, Outcome, individual_flops
+from jaxevo.search.births import Birth, Derived, Inherited, Initial, Outcome, birth_sha256, individual_flops
 from jaxevo.search.evolution import evolution, mutants
 from jaxevo.search.selection import Selection, tournament
 from jaxevo.search.space import Mutation, Task
@@ -28,7 +28,7 @@ TASK = Task(image_shape=(8, 8, 1), num_classes=10, validation_images=180)
 SMALL = Settings(population_size=12, num_workers=3, train_steps=300, compile_overhead=0.0)
 SPACE = space_from(SMALL)
 
-selections = pytest.mark.parametrize("selection", ["tournament", "aging", "random"])
+selections = pytest.mark.parametrize("selection", ["tournament", "aging", "pareto", "random"])
 population_sizes = pytest.mark.parametrize(
     ("population_size", "num_workers"), [(2, 1), (3, 1), (4, 2), (5, 2), (12, 1), (12, 6), (20, None)]
 )
@@ -55,9 +55,9 @@ def failed(birth):
 class Run:
     """An evolution that goes on event by event and remembers what it saw."""
 
-    def __init__(self, settings, trainer=trained, state=None):
+    def __init__(self, settings, trainer=trained, state=None, warm_start=()):
         self.settings = settings
-        self.evolution = evolution(settings, space_from(settings), TASK)
+        self.evolution = evolution(settings, space_from(settings), TASK, warm_start)
         self.trainer = trainer
         self.state = self.evolution.init() if state is None else state
         self.births = {}
@@ -87,6 +87,60 @@ def living(state):
 
 
 # The start.
+
+
+def test_given_initial_genotypes_begin_in_turn_with_the_weights_that_they_inherit():
+    wide = dataclasses.replace(ONE_CONVOLUTION, learning_rate=0.05)
+    given = (Initial(ONE_CONVOLUTION, Inherited(ONE_CONVOLUTION, "initial-000000", "abc")), Initial(wide))
+    run = Run(SMALL, warm_start=given).until(3 * SMALL.population_size)
+    for birth in run.births.values():
+        if birth.id < SMALL.population_size:
+            begun = given[birth.id % 2]
+            assert (birth.parent_id, birth.mutation) == (None, None)
+            assert (birth.genotype, birth.inherited) == begun
+            assert birth.cost == SPACE.cost(birth.architecture, TASK, SMALL.batch_size, SMALL.evaluation_batch_size)
+        else:
+            assert birth.parent_id is not None
+
+
+def test_of_more_initial_genotypes_than_individuals_the_first_are_taken():
+    given = tuple(
+        Initial(dataclasses.replace(INITIAL, learning_rate=(place + 1) / 100))
+        for place in range(SMALL.population_size + 5)
+    )
+    run = Run(SMALL, warm_start=given).until(2 * SMALL.population_size)
+    begun = [birth.genotype for birth in run.births.values() if birth.parent_id is None]
+    assert begun == [one.genotype for one in given[: SMALL.population_size]]
+
+
+def test_a_warm_start_from_what_a_run_begins_with_anyway_is_the_same_run():
+    cold, warm = Run(SMALL).until(40), Run(SMALL, warm_start=(Initial(SPACE.initial()),)).until(40)
+    assert warm.state == cold.state
+
+
+def test_other_inherited_weights_are_another_run():
+    runs = [
+        Run(SMALL, warm_start=(Initial(INITIAL, Inherited(INITIAL, "initial-000000", sha256)),)).until(1)
+        for sha256 in ("abc", "def")
+    ]
+    births = [run.births[0] for run in runs]
+    assert birth_sha256(births[0]) != birth_sha256(births[1])
+
+
+def test_any_initial_genotype_over_budget_is_refused():
+    settings = dataclasses.replace(SMALL, max_parameters=100)
+    evolution(settings, SPACE, TASK, (Initial(INITIAL),))
+    huge = dataclasses.replace(ONE_CONVOLUTION, layers=(convolution(1, 64),))
+    with pytest.raises(ValueError, match="max_parameters is 100, .* initial individual"):
+        evolution(settings, SPACE, TASK, (Initial(INITIAL), Initial(huge)))
+
+
+def test_a_warm_start_survives_a_snapshot():
+    given = (Initial(ONE_CONVOLUTION, Inherited(ONE_CONVOLUTION, "initial-000000", "abc")),)
+    run = Run(SMALL, warm_start=given).until(3)
+    run.ask()
+    fields = json.loads(json.dumps(state_to_json(run.state, SPACE)))
+    assert state_from_json(fields, SMALL, SPACE, TASK) == run.state
 
 
 def test_a_run_that_has_not_begun_is_empty():
@@ -215,7 +269,7 @@ def test_selection_presses_as_its_name_says(selection):
                 advantages["parent"].append(individual.fitness - average)
         run.step()
     victim, parent = (statistics.mean(advantages[role]) for role in ("victim", "parent"))
-    assert victim < -0.05 if selection == "tournament" else abs(victim) < 0.05
+    assert victim < -0.05 if selection in ("tournament", "pareto") else abs(victim) < 0.05
     assert abs(parent) < 0.05 if selection == "random" else parent > 0.05
 
 
@@ -386,6 +440,7 @@ def test_what_is_told_joins_the_living():
             "weights": outcome.weights,
             "weights_sha256": outcome.weights_sha256,
             "event": run.state.events,
+            "cost": dataclasses.asdict(birth.cost),
         }
 
 

@@ -3,13 +3,14 @@
 import dataclasses
 
 import pytest
+from helpers.births import COST
 from helpers.genotypes import INITIAL
 
 from jaxevo.search.population import Individual, Population
 
 
 def individual(number):
-    return Individual(number, None, None, INITIAL, number / 10, f"weights/{number}", "hash", number + 1)
+    return Individual(number, None, None, INITIAL, number / 10, f"weights/{number}", "hash", number + 1, COST)
 
 
 def population_of(*numbers):

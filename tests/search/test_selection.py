@@ -1,14 +1,16 @@
-"""Who dies and who reproduces: the paper's tournament, aging, and the control."""
+"""Who dies and who reproduces: the paper's tournament, aging, NSGA-II, and the control."""
 
 import collections
+import dataclasses
 import itertools
 
 import numpy as np
 import pytest
+from helpers.births import COST
 from helpers.genotypes import INITIAL
 
 from jaxevo.search.population import Individual, Population
-from jaxevo.search.selection import aging, random, selection_from, tournament
+from jaxevo.search.selection import aging, pareto, random, selection_from, tournament
 from jaxevo.settings import Settings
 
 DRAWS = 3000
@@ -20,7 +22,7 @@ def population_of(fitness, events=None):
     """Returns individuals with ids from 7 up, told in the order of their ids unless their events are given."""
     events = range(1, len(fitness) + 1) if events is None else events
     return Population(
-        Individual(7 + place, None, None, INITIAL, value, None, None, event)
+        Individual(7 + place, None, None, INITIAL, value, "weights", "hash", event, COST)
         for place, (value, event) in enumerate(zip(fitness, events, strict=True))
     )
 
@@ -132,6 +134,74 @@ def test_an_aging_sample_of_nobody_is_refused(sample_size):
         aging(sample_size)
 
 
+# NSGA-II, Deb et al. 2002.
+
+MIXED = [(0.9, 300), (0.5, 100), (0.4, 200), (0.7, 220), (0.6, 180), (0.3, 400)]
+"""Accuracy and cost. No other dominates places 0, 1, 3 and 4; place 2 is worse than 1 and 4, and 5 than all."""
+
+
+def costing(points, **changes):
+    """Returns individuals of these accuracies, whose parameters cost what is given, and whose FLOPs cost 100 less."""
+    population = population_of([accuracy for accuracy, _ in points])
+    costs = [dataclasses.replace(COST, parameters=cost, forward_flops=500 - cost) for _, cost in points]
+    return Population(
+        dataclasses.replace(one, cost=cost, **changes) for one, cost in zip(population, costs, strict=True)
+    )
+
+
+def test_under_pareto_the_worst_front_dies_first_and_then_the_most_crowded():
+    population, deaths = costing(MIXED), []
+    while len(population) > 2:
+        index = pareto(2, "parameters").victim(np.random.default_rng(0), population)
+        deaths.append(population[index].id - 7)
+        population = population.remove(index)
+    # Of the front, place 4 has its neighbours at (0.5, 100) and (0.7, 220), place 3 at (0.6, 180) and (0.9, 300): they
+    # are 0.2 / 0.4 + 120 / 200 = 1.1 and 0.3 / 0.4 + 120 / 200 = 1.35 apart. The ends stay.
+    assert deaths == [5, 2, 4, 3]
+    assert [one.id - 7 for one in population] == [0, 1]
+
+
+def test_under_pareto_the_best_of_the_sample_reproduces():
+    order = [0, 1, 3, 4, 2, 5]
+    for sample in itertools.permutations(range(6), 3):
+        parent = pareto(3, "parameters").parent(Drawing(*sample), costing(MIXED))
+        assert parent == min(sample, key=order.index)
+
+
+def test_under_pareto_the_cost_is_the_one_that_is_named():
+    # FLOPs fall as parameters rise here, so that the most accurate dominates all but place 5.
+    population = costing(MIXED)
+    first = {parent_of(pareto(6, cost), population) for cost in ("parameters", "flops")}
+    assert first == {0}
+    assert pareto(6, "parameters").victim(np.random.default_rng(0), population) == 5
+    assert pareto(6, "flops").victim(np.random.default_rng(0), population) == 1
+
+
+def parent_of(selection, population):
+    return selection.parent(np.random.default_rng(0), population)
+
+
+def test_under_pareto_equal_individuals_rank_by_id():
+    population = costing([(0.5, 100), (0.5, 100)])
+    assert parent_of(pareto(2, "flops"), population) == 0
+    assert pareto(2, "flops").victim(np.random.default_rng(0), population) == 1
+
+
+def test_under_pareto_a_failed_individual_is_the_worst_however_cheap_it_is():
+    population = costing([(0.0, 1), *MIXED])
+    failed = dataclasses.replace(population[0], weights=None, weights_sha256=None)
+    population = population.remove(0).add(failed)
+    assert pareto(2, "parameters").victim(np.random.default_rng(0), population) == 0
+    assert pareto(2, "parameters").parent(Drawing(0, 6), population) == 6
+    assert parent_of(pareto(1, "flops"), Population([failed])) == 0
+
+
+@pytest.mark.parametrize("sample_size", [0, -1])
+def test_a_pareto_sample_of_nobody_is_refused(sample_size):
+    with pytest.raises(ValueError, match=f"sample_size is {sample_size}, but must be"):
+        pareto(sample_size, "flops")
+
+
 # The control.
 
 
@@ -152,7 +222,7 @@ def test_at_random_fitness_changes_no_choice():
 
 # All of them.
 
-SELECTIONS = {"tournament": tournament(), "aging": aging(3), "random": random()}
+SELECTIONS = {"tournament": tournament(), "aging": aging(3), "pareto": pareto(3, "flops"), "random": random()}
 
 
 @pytest.mark.parametrize("selection", SELECTIONS.values(), ids=SELECTIONS.keys())

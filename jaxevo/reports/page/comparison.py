@@ -11,9 +11,9 @@ import numpy as np
 
 from jaxevo.reports.page.assemble import assemble
 from jaxevo.reports.page.repeat import shown_setting
-from jaxevo.reports.result import wall_clock_seconds
 from jaxevo.settings import Settings
 from jaxevo.storage.history import History
+from jaxevo.storage.journal import wall_clock_seconds
 
 _SCRIPTS = ("numbers.js", "dom.js", "scale.js", "comparison.js", "comparison-main.js")
 _MOMENTS = 200

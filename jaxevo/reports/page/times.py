@@ -4,9 +4,8 @@ import heapq
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from jaxevo.reports.result import wall_clock_seconds
 from jaxevo.storage.history import History, Life
-from jaxevo.storage.journal import JournalContent, Record
+from jaxevo.storage.journal import JournalContent, Record, wall_clock_seconds
 
 _MOST_LANES = 64
 """Lanes that are drawn one by one."""

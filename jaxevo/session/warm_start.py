@@ -1,0 +1,179 @@
+"""Take the initial individuals of a new run from an earlier run, or from a genotype in a file."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxevo.data import Dataset, load
+from jaxevo.search.space import SearchSpace
+from jaxevo.settings import Settings
+from jaxevo.spaces import space_from
+from jaxevo.storage.checkpoint import WeightStore, remove_weights
+from jaxevo.storage.history import History, initial_of_manifest
+from jaxevo.storage.warm_start import WarmStart
+from jaxevo.storage.workdir import Manifest, Workdir, weight_names
+
+
+class Origin(NamedTuple):
+    """The source of initial individuals, with the place of their weights.
+
+    Attributes:
+        warm_start: what the manifest records; None for a run that begins from nothing.
+        folder: the folder of the source's weights.
+        names: names of the weights there, in the order of the initial individuals; empty for fresh weights.
+    """
+
+    warm_start: WarmStart | None
+    folder: Path
+    names: tuple[str, ...] = ()
+
+
+def read_origin(from_run: Path | None, from_genotype: Path | None, settings: Settings, dataset: Dataset) -> Origin:
+    """Returns the source of a new run's initial individuals; writes nothing.
+
+    Args:
+        from_run: work folder whose living population begins the new run.
+        from_genotype: file with the genotype of every initial individual.
+        settings: of the new run.
+        dataset: of the new run.
+
+    Raises:
+        ValueError: if both are given, or the source is not valid or does not fit the new run.
+    """
+    if from_run is not None and from_genotype is not None:
+        raise ValueError(f"from_genotype is {from_genotype}, but must be left out beside from_run {from_run}")
+    if from_run is not None:
+        return _of_run(from_run, settings, dataset)
+    warm_start = None if from_genotype is None else _of_genotype(from_genotype, space_from(settings))
+    return Origin(warm_start, Path())
+
+
+def _of_run(path: Path, settings: Settings, dataset: Dataset) -> Origin:
+    if settings.inheritance == "none":
+        raise ValueError(
+            f"from_run is {path}, whose weights the initial individuals inherit, but inheritance is 'none': choose "
+            "another inheritance, or give --from-genotype, which takes no weights"
+        )
+    history = History(Workdir(path))
+    manifest = history.manifest
+    _check_task(path, manifest, settings, dataset)
+    living = [one for one in history.state.population if one.weights is not None]
+    chosen = sorted(living, key=lambda one: (-one.fitness, one.id))[: settings.population_size]
+    if not chosen:
+        raise ValueError(f"from_run is {path}, but no individual with weights lives there: resume that run first")
+    earlier = manifest.warm_start.trained_on if manifest.warm_start is not None else ()
+    own = (manifest.settings.dataset, manifest.data_fingerprint)
+    trained_on = (*(one for one in earlier if one[1] != own[1]), own)
+    for name, fingerprint in trained_on:
+        if fingerprint != dataset.fingerprint:
+            _check_unseen(path, name, fingerprint, dataset)
+    space = space_from(manifest.settings)
+    warm_start = WarmStart(
+        source=path.absolute().name,
+        sha256=history.state.fingerprint,
+        events=history.state.events,
+        trained_on=trained_on,
+        genotypes=tuple(space.to_json(one.genotype) for one in chosen),
+        weights_sha256=tuple(str(one.weights_sha256) for one in chosen),
+    )
+    return Origin(warm_start, Workdir(path).weights, tuple(str(one.weights) for one in chosen))
+
+
+def _of_genotype(path: Path, space: SearchSpace[Any]) -> WarmStart:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ValueError(
+            f"from_genotype is {path}, which cannot be read ({error.strerror}): give a JSON file, such as the "
+            "genotype.json beside the weights of a run"
+        ) from error
+    try:
+        value = json.loads(content)
+        # A row of a history holds the genotype among other facts.
+        fields = value["genotype"] if isinstance(value, dict) and "genotype" in value else value
+        genotype = space.from_json(fields)
+    except ValueError as error:
+        raise ValueError(
+            f"from_genotype is {path}, which holds no genotype ({error}): give a JSON file such as the genotype.json "
+            "beside the weights of a run"
+        ) from error
+    return WarmStart(
+        source=path.name,
+        sha256=hashlib.sha256(content).hexdigest(),
+        events=None,
+        trained_on=(),
+        genotypes=(space.to_json(genotype),),
+        weights_sha256=(),
+    )
+
+
+def _check_task(path: Path, manifest: Manifest, settings: Settings, dataset: Dataset) -> None:
+    """Raises `ValueError` unless weights of a run fit the images and classes of a data set."""
+    given = (manifest.image_shape, len(manifest.class_names))
+    wanted = (dataset.image_shape, dataset.num_classes)
+    if given != wanted:
+        raise ValueError(
+            f"from_run is {path}, whose images are {given[0]} (height, width, channels) in {given[1]} classes, but "
+            f"those of dataset {settings.dataset!r} are {wanted[0]} in {wanted[1]}: give --dataset "
+            f"{manifest.settings.dataset}, or --from-genotype, which takes no weights"
+        )
+
+
+def _check_unseen(path: Path, name: str, fingerprint: str, dataset: Dataset) -> None:
+    """Raises `ValueError` if weights were trained on images that the new run validates or tests with.
+
+    Images that the new run trains on as well are not counted: then the new data set itself repeats them.
+    """
+    why = "so that none of the new validation and test images is among its training images"
+    try:
+        earlier = load(name)
+    except ValueError as error:
+        raise ValueError(f"from_run is {path}, trained on {name!r}, which is needed, {why}: {error}") from error
+    if earlier.fingerprint != fingerprint:
+        raise ValueError(
+            f"from_run is {path}, trained on {name!r}, which has changed since, but is needed, {why}: restore it"
+        )
+    seen = _hashes(earlier.train.images) - _hashes(dataset.train.images)
+    known = {
+        part: sum(_hash(image) in seen for image in split.images)
+        for part, split in (("validation", dataset.validation), ("test", dataset.test))
+    }
+    if any(known.values()):
+        raise ValueError(
+            f"from_run is {path}, whose weights were trained on {known['validation']} of the validation images and "
+            f"{known['test']} of the test images of the new data set (they are training images of {name!r}): leave "
+            "these images out, or give --from-genotype, which takes no weights"
+        )
+
+
+def _hashes(images: np.ndarray) -> set[bytes]:
+    return {_hash(image) for image in images}
+
+
+def _hash(image: np.ndarray) -> bytes:
+    return hashlib.sha256(image.tobytes()).digest()
+
+
+def copy_initial_weights(folder: Path, names: Sequence[str], workdir: Workdir, manifest: Manifest) -> None:
+    """Copies weights into a new work folder as those of its initial individuals; they are durable afterwards.
+
+    Args:
+        folder: the folder of weights to copy from.
+        names: names of the weights there, in the order of the initial individuals.
+        workdir: the new work folder.
+        manifest: its manifest.
+
+    Raises:
+        CheckpointError: if weights are missing, or differ from their hash.
+    """
+    remove_weights(workdir.weights, weight_names(workdir.weights))  # A start that was killed may have left some.
+    space = space_from(manifest.settings)
+    source, target = WeightStore(folder, space), WeightStore(workdir.weights, space)
+    begun = [one.inherited for one in initial_of_manifest(manifest) if one.inherited is not None]
+    for name, inherited in zip(names, begun, strict=True):
+        variables = source.load(name, inherited.weights_sha256, inherited.genotype)
+        target.save(inherited.weights, inherited.genotype, variables)
