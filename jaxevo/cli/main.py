@@ -181,7 +181,9 @@ def _compare(command: ReportCommand, paths: Sequence[Path]) -> int:
 
 def _report(command: ReportCommand) -> int:
     paths = [check_path(path) for path in command.workdir]
-    if len(paths) != 1:
+    if not paths:
+        raise ValueError("workdir is missing: give the folder of a run, such as runs/digits-seed0")
+    if len(paths) > 1:
         return _compare(command, paths)
     (path,) = paths
     if command.watch:

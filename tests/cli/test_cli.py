@@ -252,3 +252,30 @@ def test_without_ray_its_executor_is_refused_with_what_to_install(tmp_path):
     assert refused.returncode == 2
     assert "Ray is not installed: pip install 'jaxevo[ray]'" in refused.stderr
     assert not path.exists()
+
+
+def test_report_writes_a_page_and_names_it(run_path, tmp_path, capsys):
+    file, descent = tmp_path / "page.html", tmp_path / "descent.csv"
+    assert main(["report", str(run_path), "-o", str(file), "--no-images", "--phylogeny", str(descent)]) == 0
+    assert capsys.readouterr().out == f"wrote {file}\n"
+    assert file.read_text().startswith("<!doctype html>")
+    assert descent.read_text().startswith("id,ancestor_list,origin_time,destruction_time,")
+    assert main(["report", str(run_path), "-o", str(tmp_path / "no" / "page.html"), "--no-images"]) == 2
+    assert "page.html cannot be written (No such file or directory): choose another file" in capsys.readouterr().err
+
+
+def test_report_refuses_what_it_cannot_compare(run_path, tmp_path, capsys):
+    assert main(["report"]) == 2
+    assert "workdir is missing: give the folder of a run" in capsys.readouterr().err
+    assert main(["report", str(run_path), str(run_path), "-o", str(tmp_path / "page.html")]) == 2
+    assert "1 runs are given, but a comparison needs two or more" in capsys.readouterr().err
+    assert main(["report", str(run_path), str(tmp_path), "--watch"]) == 2
+    assert "watch is given for 2 runs, but is for one run alone" in capsys.readouterr().err
+
+
+def test_a_run_ends_with_its_report(tmp_path, capsys):
+    path = tmp_path / "run"
+    assert main([*run_arguments(path, 3), "--report"]) == 0
+    assert f"The run as a page:  {path / 'report.html'}" in capsys.readouterr().out
+    assert (path / "report.html").exists()
+    assert main(["resume", str(path), "--max-individuals", "5"]) == 0

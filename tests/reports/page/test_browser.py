@@ -75,6 +75,7 @@ def address(history, tmp_path_factory):
 def opened(browser, address, **how):
     """Opens a page, and fails if it writes an error to its console or asks the network for anything."""
     context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, "reduced_motion": "reduce", **how})
+    context.set_default_timeout(120_000)  # For a busy machine.
     tab = context.new_page()
     troubles, requests = [], []
     tab.on("console", lambda message: troubles.append(message.text) if message.type in ("error", "warning") else None)
@@ -167,7 +168,7 @@ def test_keys_walk_to_parent_child_and_along_the_run(tab, history):
 def test_a_click_selects_the_dot_and_hovering_previews_one(tab):
     where = tab.evaluate(
         """() => { const plot = document.querySelector('#figure'); plot.scrollIntoView();
-        const bounds = plot.querySelector('svg').getBoundingClientRect();
+        const bounds = plot.querySelector('canvas').getBoundingClientRect();
         return [bounds.left, bounds.top]; }"""
     )
     first = tab.evaluate("figurePlot.xs.findIndex((x, place) => place > 40 && !Number.isNaN(figurePlot.ys[place]))")
@@ -248,6 +249,7 @@ def test_names_are_shown_as_text_and_do_nothing(tab):
 
 def test_the_policy_forbids_scripts_from_elsewhere(browser, address):
     context = browser.new_context()
+    context.set_default_timeout(120_000)
     tab = context.new_page()
     tab.goto(address)
     tab.evaluate(

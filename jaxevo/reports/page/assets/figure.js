@@ -85,7 +85,7 @@ function figure() {
       view.x = x;
       tell("axes");
     }),
-    choice("up", [["validation", "validation accuracy"], ["test", "test accuracy"]], view.y, (y) => {
+    choice("up", [["validation", "validation"], ["test", "test"]], view.y, (y) => {
       view.y = y;
       tell("axes");
     }),
@@ -105,5 +105,5 @@ function mutationChoice(parts) {
 
 function lineChoice() {
   return choice("among", [["", "all individuals"], ["winner", "the winner’s lineage"],
-    ["selected", "the selected one’s family"]], view.line, (line) => filter({ line }));
+    ["selected", "the selected’s family"]], view.line, (line) => filter({ line }));
 }

@@ -58,7 +58,7 @@ function smallNetwork(place, width, height) {
   const room = skips.length ? Math.min(22, width * 0.24) : 0;
   const wide = Math.min(width - room, 88);
   const middle = (/** @type {number} */ place) => pitch * (place + 0.5);
-  const size = Math.min(10, wide / 8);
+  const size = Math.min(10.5, wide / 6.6);
   const shapes = boxes.map(([title, , , label, shaded], number) => s("g", {},
     number + 1 < boxes.length && isJoined(number) &&
       s("line", { class: "edge", x1: wide / 2, x2: wide / 2, y1: middle(number), y2: middle(number + 1) }),

@@ -1,4 +1,4 @@
-// A scatter plot of all individuals: dots on a canvas, axes and marks in SVG above it.
+// A scatter plot of all individuals: axes in SVG, dots on a canvas above them, and further SVG above both.
 
 /** @typedef {{values: ArrayLike<number | null>, label: string, log?: boolean, text?: (value: number) => string,
  *   low?: number, high?: number}} Axis */
@@ -18,6 +18,8 @@ class Plot {
     holder.setAttribute("aria-roledescription", "scatter plot");
     holder.setAttribute("aria-label", how.label);
     holder.setAttribute("aria-describedby", "keys");
+    this.grid = s("svg", { height: how.height, "aria-hidden": "true" });
+    holder.append(this.grid);
     this.canvas = canvas(holder, how.height, (context, width) => this.draw(context, width));
     this.svg = s("svg", { height: how.height, "aria-hidden": "true" });
     this.tip = h("div", { class: "tip", hidden: true });
@@ -53,8 +55,9 @@ class Plot {
   /** @param {CanvasRenderingContext2D} context @param {number} width */
   draw(context, width) {
     this.layOut(width);
-    this.svg.setAttribute("width", String(width));
-    this.svg.replaceChildren(...this.axes(), ...(this.how.over?.(this) ?? []));
+    for (const layer of [this.grid, this.svg]) layer.setAttribute("width", String(width));
+    this.grid.replaceChildren(...this.axes());
+    this.svg.replaceChildren(...(this.how.over?.(this) ?? []));
     this.how.under?.(this, context);
     this.dots(context);
     if (this.how.showsLineage ?? true) this.line(context, winnersLine);
