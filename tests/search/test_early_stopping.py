@@ -82,10 +82,7 @@ def test_only_children_that_start_alike_are_checked(inheritance):
     run = Run(dataclasses.replace(MEDIAN, inheritance=inheritance)).until(200)
     kinds = collections.Counter()
     for birth in run.births.values():
-        if inheritance == "none":
-            expected = birth.parent_id is not None
-        else:
-            expected = birth.inherited is not None
+        expected = birth.parent_id is not None if inheritance == "none" else birth.inherited is not None
         assert bool(birth.thresholds) == expected
         kinds[expected, birth.parent_id is not None] += 1
     assert kinds[True, True] > 100
