@@ -71,8 +71,10 @@ def test_a_short_run_is_the_prefix_of_a_longer_one_and_can_be_extended(finished,
 def test_a_killed_run_ends_the_same(finished, tmp_path):
     path = tmp_path / "run"
     arguments = run_arguments(path, EVENTS, checkpoint_seconds=1e-9, **FLAGS)
-    # Every child leaves two checkpoints: this one is between the checks of a late child.
-    killed = jaxevo(*arguments, kill_point="after training checkpoint:25")
+    # A checkpoint is saved after each check that is passed: the process dies right after one of them.
+    outcomes = [life.record.outcome for life in History(Workdir(finished)).lives.values()]
+    saved = sum(len(outcome.checks) - (outcome.stopped_at is not None) for outcome in outcomes)
+    killed = jaxevo(*arguments, kill_point=f"after training checkpoint:{saved // 2}")
     assert killed.returncode == SIGKILLED, killed.stderr
     assert any((path / "training").iterdir())
     resume(path)
