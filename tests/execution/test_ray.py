@@ -27,6 +27,7 @@ ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'jaxe
 EVENTS = 14
 # Long enough to be hit in the middle.
 STEPS = 400
+FLAGS = {"train_steps": STEPS, "early_stopping": 0.5}
 TWO_WORKERS = Execution(lanes=1, executor="ray", ray_workers=2)
 JOINED = re.compile(r"process (\d+), joined")
 
@@ -126,21 +127,21 @@ def cluster() -> Iterator[LoopbackCluster]:
 def undisturbed(tmp_path_factory) -> Path:
     """A run of lanes of this machine."""
     path = tmp_path_factory.mktemp("undisturbed") / "run"
-    start(path, 2 * EVENTS, train_steps=STEPS)
+    start(path, 2 * EVENTS, **FLAGS)
     return path
 
 
 @pytest.fixture
 def begun(tmp_path) -> Path:
     """A run that lanes of this machine have begun."""
-    start(tmp_path / "run", 2, train_steps=STEPS)
+    start(tmp_path / "run", 2, **FLAGS)
     return tmp_path / "run"
 
 
 @pytest.mark.slow
 def test_a_run_on_two_workers_is_the_run_of_local_lanes(cluster, tmp_path, undisturbed):
     watcher = Disturber(lambda _: None, 0)
-    settings = Settings(**{**TINY, "train_steps": STEPS})
+    settings = Settings(**{**TINY, **FLAGS})
     start_run(tmp_path / "run", settings, Limits(max_individuals=2 * EVENTS), TWO_WORKERS, watcher)
     assert fingerprint(tmp_path / "run") == fingerprint(undisturbed)
     assert package.open(tmp_path / "run").manifest.machine == package.open(undisturbed).manifest.machine
