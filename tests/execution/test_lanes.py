@@ -161,6 +161,8 @@ def test_the_outcome_that_evolution_is_told_holds_no_test_accuracy(one):
         "weights",
         "weights_sha256",
         "failure",
+        "checks",
+        "stopped_at",
     }
     assert one.test_accuracy not in dataclasses.astuple(one.outcome)
 

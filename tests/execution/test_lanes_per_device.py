@@ -100,7 +100,7 @@ def test_two_lanes_on_each_of_two_devices_give_the_same_run_from_data_and_progra
 
 def test_the_flag_gives_the_same_run(tmp_path, plain):
     flags = {**TINY, "workdir": tmp_path / "run", "max_individuals": EVENTS, "lanes_per_device": 3}
-    ended = jaxevo("run", *flag_texts(flags))
+    ended = jaxevo("run", "--preset", "paper", *flag_texts(flags))
     assert ended.returncode == 0, ended.stderr
     assert "num_workers is 3 for 3 lanes" in ended.stdout + ended.stderr
     assert package.open(tmp_path / "run").fingerprint == plain.fingerprint

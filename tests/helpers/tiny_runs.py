@@ -19,7 +19,9 @@ TINY = {
     "seed": 3,
     "population_size": 6,
     "num_workers": 3,
+    "birth_overhead": 1.0,
     "compile_overhead": 0.0,
+    "virtual_rate": 2e9,
     "selection": "tournament",
     "train_steps": 6,
     "batch_size": 20,
@@ -50,7 +52,8 @@ def resume(path: Path, max_individuals: int | None = None, lanes: int = 2, watch
 def run_arguments(path: Path, max_individuals: int, **changes: object) -> list[str]:
     """Returns the command line, without its program, that begins a tiny run on two lanes."""
     flags = {"workdir": path, "max_individuals": max_individuals, "lanes": 2, "snapshot_interval": SNAPSHOT_INTERVAL}
-    return ["run", *flag_texts({**TINY, **flags, **changes})]
+    # The preset whose other settings are those of `Settings`, as in `start`.
+    return ["run", "--preset", "paper", *flag_texts({**TINY, **flags, **changes})]
 
 
 def flag_texts(flags: dict[str, object]) -> list[str]:

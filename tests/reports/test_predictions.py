@@ -151,7 +151,7 @@ def test_weights_that_went_after_the_run_was_opened_are_said_to_be_gone(run, tmp
 def test_reprs_say_who_it_is(run):
     best = run.best
     assert repr(best) == (
-        f"<Network: individual {best.individual.id}, validation {best.validation_accuracy:.1%}, "
+        f"<Network: individual {best.individual.id}, evolved weights, validation {best.validation_accuracy:.1%}, "
         f"test {best.test_accuracy:.1%}>"
     )
     assert repr(run.ensemble_of(2)).startswith(f"<Ensemble of 2: individuals {best.individual.id}, ")
