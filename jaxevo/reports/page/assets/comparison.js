@@ -22,7 +22,8 @@ function comparePage(found) {
   new ResizeObserver(draw).observe(frame);
   at("legend").append(...found.groups.map((group, number) => h("span", { class: "entry" },
     s("svg", { width: 26, height: 8, "aria-hidden": "true" },
-      s("line", { class: lineClass(group, number), x2: 26, y1: 4, y2: 4 })), ` ${group.name}${group.control ? " (control)" : ""}`)));
+      s("line", { class: lineClass(group, number), x2: 26, y1: 4, y2: 4 })),
+    ` ${group.name}${group.control ? " (control)" : ""}`)));
   at("groups").append(tableOf(
     ["group", "runs", "seeds", "test accuracy", "95 % interval", "FLOPs a run", "wall time a run"],
     found.groups.map((group) => [group.name + (group.control ? " (control)" : ""), plain(group.seeds.length),
