@@ -3,8 +3,7 @@ import js from "@eslint/js";
 
 export default [
   {
-    basePath: "../../jaxevo/reports/page/assets",
-    files: ["*.js"],
+    files: ["jaxevo/reports/page/assets/*.js"],
     languageOptions: { ecmaVersion: 2023, sourceType: "script" },
     linterOptions: { reportUnusedDisableDirectives: "error" },
     rules: {

@@ -299,6 +299,16 @@ def test_the_theme_can_be_chosen(tab):
     assert (button.inner_text(), tab.evaluate(paper)) == ("auto", before)
 
 
+def test_a_watched_page_reloads_itself_and_keeps_its_selection(browser, history, tmp_path):
+    file, other = tmp_path / "page.html", list(history.lives)[9]
+    data = story(history, None, "", live=True) | {"reload_seconds": 0.2}
+    file.write_text(page(data | {"dataset": "before"}))
+    with opened(browser, f"{file.as_uri()}#individual={other}") as tab:
+        file.write_text(page(data | {"dataset": "after", "live": False}))
+        tab.wait_for_function("document.querySelector('h1')?.textContent === 'after'")
+        assert selected(tab) == other
+
+
 def test_a_page_of_no_individual_opens(browser, tmp_path):
     path = simulated_run(tmp_path / "run", 12)
     file = tmp_path / "page.html"

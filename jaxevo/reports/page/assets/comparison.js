@@ -21,9 +21,11 @@ function comparePage(found) {
   const draw = () => frame.replaceChildren(coursesChart(found.groups, frame.clientWidth));
   new ResizeObserver(draw).observe(frame);
   at("legend").append(...found.groups.map((group, number) => h("span", { class: "entry" },
-    s("svg", { width: 26, height: 8, "aria-hidden": "true" }, s("line", { class: lineClass(group, number), x2: 26, y1: 4,
-      y2: 4 })), ` ${group.name}${group.control ? " (control)" : ""}`)));
-  at("groups").append(tableOf(["group", "runs", "seeds", "test accuracy", "95 % interval", "FLOPs a run", "wall time a run"],
+    s("svg", { width: 26, height: 8, "aria-hidden": "true" },
+      s("line", { class: lineClass(group, number), x2: 26, y1: 4, y2: 4 })),
+    ` ${group.name}${group.control ? " (control)" : ""}`)));
+  at("groups").append(tableOf(
+    ["group", "runs", "seeds", "test accuracy", "95 % interval", "FLOPs a run", "wall time a run"],
     found.groups.map((group) => [group.name + (group.control ? " (control)" : ""), plain(group.seeds.length),
       group.seeds.join(", "), percent(group.final, 2),
       group.final_half === null ? "–" : `± ${(100 * group.final_half).toFixed(2)}`, short(group.flops),
@@ -33,7 +35,8 @@ function comparePage(found) {
     found.tests.filter(({ pairs }) => pairs).map((test) => [test.groups.join(" against "), plain(test.pairs),
       test.difference === null ? "–" : `${points(test.difference)} points`, chance(test.p), chance(test.smallest)]))
     : h("p", { class: "soft" }, "No two groups have runs of equal seeds."));
-  at("runs").append(tableOf(["run", "group", "seed", "individuals", "validation", "test", "parameters", "FLOPs", "wall time"],
+  at("runs").append(tableOf(
+    ["run", "group", "seed", "individuals", "validation", "test", "parameters", "FLOPs", "wall time"],
     found.runs.map((run) => [run.name, run.group, String(run.seed), plain(run.events), percent(run.validation, 2),
       percent(run.test, 2), plain(run.parameters), short(run.flops), duration(run.wall)])));
 }
@@ -50,7 +53,8 @@ function coursesChart(groups, width) {
   const x = scaleOf([1, ...groups.flatMap(({ moments }) => moments)], left, width - right, { ticks: 7 });
   const edges = groups.flatMap(({ mean, half }) => mean.flatMap((value, place) => (value === null ? []
     : [value - (half[place] ?? 0), value + (half[place] ?? 0)])));
-  const y = scaleOf(edges.map((edge) => Math.min(1, Math.max(0, edge))), floor, top, { text: (tick) => percent(tick, 0) });
+  const inside = edges.map((edge) => Math.min(1, Math.max(0, edge)));
+  const y = scaleOf(inside, floor, top, { text: (tick) => percent(tick, 0) });
   const at = (/** @type {number} */ moment, /** @type {number} */ value) =>
     `${x.to(moment).toFixed(1)} ${y.to(Math.min(1, Math.max(0, value))).toFixed(1)}`;
   return s("svg", { width, height, role: "img", "aria-label": `Test accuracy over events. ${groups.map((group) =>
@@ -68,7 +72,8 @@ function coursesChart(groups, width) {
     if (!known.length) return null;
     const edge = (/** @type {number} */ sign) => known.map((place) =>
       at(moments[place], Number(mean[place]) + sign * Number(half[place])));
-    return s("path", { class: `interval kind${number % KINDS}`, d: `M${[...edge(1), ...edge(-1).reverse()].join("L")}Z` });
+    const outline = [...edge(1), ...edge(-1).reverse()].join("L");
+    return s("path", { class: `interval kind${number % KINDS}`, d: `M${outline}Z` });
   }),
   ...groups.map((group, number) => {
     const points = group.moments.flatMap((moment, place) => (group.mean[place] === null ? []

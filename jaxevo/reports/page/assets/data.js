@@ -6,7 +6,8 @@
  *   drawing: number[]}} Columns */
 /** @typedef {[title: string, detail: string, shape: number[], label: string, shaded: number]} Box */
 /** @typedef {[boxes: number[], skips: [number, number][]]} Drawing */
-/** @typedef {{title: string, kind: string, lines: Record<string, (number | null)[]>, band: (number | null)[][]}} Curve */
+/** @typedef {{title: string, kind: string, lines: Record<string, (number | null)[]>,
+ *   band: (number | null)[][]}} Curve */
 /** @typedef {[name: string, tried: number, improved: number, survived: number, winning: number,
  *   change: number | null]} Tried */
 /** @typedef {{height: number, width: number, channels: number, pixels: string, label: number, predicted: number,

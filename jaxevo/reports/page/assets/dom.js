@@ -39,7 +39,8 @@ function at(id) {
  *  @param {string} value @param {(value: string) => void} chosen */
 function choice(label, options, value, chosen) {
   const menu = /** @type {HTMLSelectElement} */ (
-    h("select", { change: () => chosen(menu.value) }, ...options.map(([one, text]) => h("option", { value: one }, text)))
+    h("select", { change: () => chosen(menu.value) },
+      ...options.map(([one, text]) => h("option", { value: one }, text)))
   );
   menu.value = value;
   return h("label", { class: "choice" }, h("span", {}, label), menu);

@@ -50,7 +50,8 @@ function callouts(plot, networks, band) {
       known && s("path", { class: "leader", d: `M${foot[0]} ${foot[1]}L${dot[0]} ${dot[1] - 5}` }),
       s("g", { class: "callout", click: () => select(place) },
         s("rect", { class: "hit", x: left - 4, y: top - 24, width: network.width + 8, height: network.height + 26 }),
-        s("text", { class: place === best ? "best" : "", x: centres[number], y: top - 9, "text-anchor": "middle" }, name),
+        s("text", { class: place === best ? "best" : "", x: centres[number], y: top - 9, "text-anchor": "middle" },
+          name),
         s("g", { transform: `translate(${left} ${top})` }, network.element)),
     ].filter((element) => element instanceof Node);
   });

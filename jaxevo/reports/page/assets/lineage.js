@@ -44,7 +44,9 @@ function lineFacts() {
     common_ancestor_depth: depth } = story.measures;
   if (!length) return "";
   const first = `${plain(length)} individuals, ${plain(mutations ?? 0)} mutations accumulated. `;
-  if (ancestor === null) return `${first}The living have no common ancestor: several first individuals have descendants.`;
+  if (ancestor === null) {
+    return `${first}The living have no common ancestor: several first individuals have descendants.`;
+  }
   return `${first}The most recent common ancestor of the living is individual ${ancestor}, in generation ${depth}.`;
 }
 

@@ -89,7 +89,8 @@ function largeNetwork(place, width) {
     return s("g", {},
       number + 1 < boxes.length && isJoined(number) &&
         s("line", { class: "edge", x1: wide / 2, x2: wide / 2, y1: y + tall / 2, y2: y + pitch - tall / 2 }),
-      s("rect", { class: shaded ? "box shaded" : "box", x: 0.5, y: y - tall / 2, width: wide - 1, height: tall, rx: 3.5 }),
+      s("rect", { class: shaded ? "box shaded" : "box", x: 0.5, y: y - tall / 2, width: wide - 1, height: tall,
+        rx: 3.5 }),
       s("text", { x: 9, y: y + 4, "font-size": 11.5 },
         clipped(detail || label || title, Math.floor((wide - 26 - size.length * 6.3) / 6))),
       s("text", { class: "shape", x: wide - 9, y: y + 4, "font-size": 11, "text-anchor": "end" }, size),

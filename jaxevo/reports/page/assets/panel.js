@@ -20,7 +20,8 @@ function showPanel() {
   // The focus would be lost with the button that has it.
   const focused = document.activeElement?.closest("#individual .steps button")?.getAttribute("data-step");
   panel.replaceChildren(
-    h("div", { class: "head" }, h("h2", {}, `Individual ${columns.id[place]}`), h("span", { class: "fate" }, fate(place))),
+    h("div", { class: "head" }, h("h2", {}, `Individual ${columns.id[place]}`),
+      h("span", { class: "fate" }, fate(place))),
     steps(),
     figures(place),
     descentText(place),
@@ -86,7 +87,8 @@ function facts(place) {
     ["virtual time", duration(columns.virtual[place])],
     ["generation", plain(lineage(place).length - 1)],
   ];
-  return h("dl", { class: "facts" }, ...rows.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
+  return h("dl", { class: "facts" },
+    ...rows.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
 }
 
 /** @param {number} place */

@@ -3,9 +3,11 @@
 function repeatSection() {
   const { settings, machine, shell, python, from_path: fromPath, fingerprint, reproducible } = story.repeat;
   fill(at("repeat"), {}, [
-    h("p", {}, reproducible ? "The same seed, settings, data and software on the same kind of device give the same run, "
-      + "bit for bit: compare the fingerprint." : "This run is not reproducible from its seed alone, because outcomes were "
-      + "told in wall-clock order or births were skipped; “jaxevo replay” makes it again from its journal."),
+    h("p", {}, reproducible
+      ? "The same seed, settings, data and software on the same kind of device give the same run, bit for bit: compare "
+        + "the fingerprint."
+      : "This run is not reproducible from its seed alone, because outcomes were told in wall-clock order or births "
+        + "were skipped; “jaxevo replay” makes it again from its journal."),
     fromPath ? h("p", {}, "The data set was read from a file or folder: give the path of your copy.") : null,
     code("In a shell", shell), code("In Python", python), code("Fingerprint", fingerprint)]);
   at("settings").append(facing("Settings", settings.map(([name, value, changed]) => [readable(name), value, changed])),

@@ -2,7 +2,8 @@
 
 const ROWS = 100;
 
-/** @typedef {{name: string, value: (place: number) => number | string | null, text?: (place: number) => Child}} Column */
+/** @typedef {{name: string, value: (place: number) => number | string | null,
+ *   text?: (place: number) => Child}} Column */
 
 /** @returns {Column[]} */
 function tableColumns() {
@@ -10,7 +11,8 @@ function tableColumns() {
     : columns.id[columns.parent[place]]);
   const number = (/** @type {keyof Columns} */ name, /** @type {(value: number) => string} */ text) => ({
     name, value: (/** @type {number} */ place) => columns[name][place],
-    text: (/** @type {number} */ place) => (columns[name][place] === null ? "–" : text(Number(columns[name][place]))) });
+    text: (/** @type {number} */ place) =>
+      (columns[name][place] === null ? "–" : text(Number(columns[name][place]))) });
   return [
     { name: "id", value: (place) => columns.id[place], text: (place) => link(place) },
     { name: "event", value: (place) => place + 1 },
@@ -71,8 +73,8 @@ function table() {
     ...all.map((column) => h("td", {}, column.text ? column.text(place) : cell(column.value(place)))))));
     [...head.children].forEach((cell, number) => cell.setAttribute("aria-sort",
       number !== state.sort ? "none" : state.down ? "descending" : "ascending"));
-    where.textContent = places.length ? `${plain(first + 1)} to ${plain(first + page.length)} of ${plain(places.length)}`
-      : "none";
+    where.textContent = places.length === 0 ? "none"
+      : `${plain(first + 1)} to ${plain(first + page.length)} of ${plain(places.length)}`;
     back.toggleAttribute("disabled", state.page === 0);
     forth.toggleAttribute("disabled", state.page === pages - 1);
   };

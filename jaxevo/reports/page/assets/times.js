@@ -13,8 +13,9 @@ function timeSection() {
   const legend = at("time-bar");
   const part = (/** @type {string} */ kind, /** @type {number} */ seconds) => s("rect", { class: kind, y: 0, height: 14,
     width: room ? `${(100 * seconds) / room}%` : 0, x: kind === "wait" && room ? `${(100 * train) / room}%` : 0 });
-  legend.append(s("svg", { width: "100%", height: 14, role: "img", "aria-label": `Training ${share(train, room)}, waiting `
-    + `${share(wait, room)} of the lanes’ time` }, part("train", train), part("wait", wait)),
+  const told = `Training ${share(train, room)}, waiting ${share(wait, room)} of the lanes’ time`;
+  legend.append(s("svg", { width: "100%", height: 14, role: "img", "aria-label": told }, part("train", train),
+    part("wait", wait)),
   h("div", { class: "keys" }, h("span", { class: "key train" }, "training ", h("b", {}, duration(train))),
     h("span", { class: "key wait" }, "waiting ", h("b", {}, duration(wait))),
     h("span", { class: "soft" }, "compiling ", h("b", {}, duration(compile)))));

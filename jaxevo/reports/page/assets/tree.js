@@ -56,7 +56,8 @@ function treeLayout(isDrawn, width, height) {
     }
   }
   const ys = rows.map((row) => 8 + ((height - 16) * row) / Math.max(1, leaves - 1));
-  for (let place = 0; place < count; place++) if (isDrawn(place)) xs[place] = 6 + ((width - 16) * place) / Math.max(1, count - 1);
+  const step = (width - 16) / Math.max(1, count - 1);
+  for (let place = 0; place < count; place++) if (isDrawn(place)) xs[place] = 6 + step * place;
   return { xs, ys };
 }
 
