@@ -79,6 +79,16 @@ def test_a_gradient_by_parts_of_the_batch_is_xlas(part, strides):
     np.testing.assert_allclose(ours[1], xlas[1], rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("filter_shape", [(3, 3), (5, 3), (1, 3)], ids=str)
+@pytest.mark.parametrize("image_shape", [(8, 6, 5), (2, 2, 16), (8, 7, 5), (7, 8, 5), (8, 6, 17)], ids=str)
+def test_gradients_under_strides_of_two_are_xlas(image_shape, filter_shape):
+    def three_parts(images, kernel, strides):
+        return by_parts(images, kernel, strides, 1)
+
+    for strides in ((2, 2), (1, 2)):
+        assert_agrees(three_parts, image_shape, (*filter_shape, image_shape[2], 7), strides)
+
+
 @pytest.mark.parametrize("strides", [(1, 1), (2, 2)], ids=str)
 @pytest.mark.parametrize(("channels", "out_channels"), [(1, 16), (2, 9), (3, 6), (3, 31), (3, 32)])
 def test_few_channels_filled_with_zeros_convolve_as_xla_does(channels, out_channels, strides):
