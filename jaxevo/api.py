@@ -1,9 +1,12 @@
 """The Python interface: evolve image classifiers, and open runs."""
 
 import dataclasses
+import tempfile
 from pathlib import Path
 from typing import Any, Unpack
 
+from jaxevo.data import absolute_name
+from jaxevo.data.memory import Data
 from jaxevo.reports.arguments import EvolveArguments, split_arguments
 from jaxevo.reports.child import carry_out
 from jaxevo.reports.jobs import Begin
@@ -25,32 +28,51 @@ def evolve(
         workdir: new work folder; by default a folder under `runs`.
         preset: preset of settings and limits to start from.
         **changes: fields of `Settings`, `Limits` and `Execution` that differ from the preset, such as
-            `dataset="digits"`, `seed=0`, `max_individuals=100` or `lanes=1`.
+            `dataset="digits"`, `seed=0`, `max_individuals=100` or `lanes=1`. `dataset` may be a path, or arrays in
+            memory, `jaxevo.Data(...)`, which the run keeps in its work folder.
 
     Raises:
         ValueError: if a setting, data set or folder is not valid.
         RuntimeError: if a training could not be carried out.
         KeyboardInterrupt: if a signal stopped the run; `jaxevo.open(workdir).resume()` resumes it.
     """
-    settings, limits, execution = preset_with(preset, changes)
-    path = check_path(str(workdir)) if workdir is not None else new_workdir(settings)
-    return begin(path, settings, limits, execution)
+    given: Any = changes
+    data = given.get("dataset")
+    if not isinstance(data, Data):
+        settings, limits, execution = preset_with(preset, given)
+        path = check_path(str(workdir)) if workdir is not None else new_workdir(settings)
+        return begin(path, settings, limits, execution)
+    with tempfile.TemporaryDirectory(prefix="jaxevo-data-") as folder:
+        file = Path(folder, "data.npz")
+        settings, limits, execution = preset_with(preset, given | {"dataset": file})
+        path = check_path(str(workdir)) if workdir is not None else new_workdir(settings)
+        data.save(file)
+        return begin(path, settings, limits, execution, keep_data=True)
 
 
-def begin(path: Path, settings: Settings, limits: Limits, execution: Execution) -> Run:
-    """Begins a run in a new folder and returns it when it has finished; raises as `evolve` does."""
-    carry_out(Begin(path, execution, settings, limits))
+def begin(path: Path, settings: Settings, limits: Limits, execution: Execution, keep_data: bool = False) -> Run:
+    """Begins a run in a new folder and returns it when it has finished; raises as `evolve` does.
+
+    With `keep_data` the run keeps its data set, an `.npz` file, in its work folder.
+    """
+    settings = dataclasses.replace(settings, dataset=absolute_name(settings.dataset))
+    carry_out(Begin(path, execution, settings, limits, keep_data))
     return Run(path)
 
 
-def open(workdir: str | Path, max_events: int | None = None) -> Run:
+def open(workdir: str | Path, max_events: int | None = None, dataset: str | Path | None = None) -> Run:
     """Opens a run, or its first `max_events` events, without training anything.
+
+    Args:
+        workdir: the work folder.
+        max_events: number of events, None for all.
+        dataset: name or path of the data set, if it has moved without the work folder.
 
     Raises:
         ValueError: if the folder holds no run or is damaged, or its decisions differ from those of this version of
             jaxevo.
     """
-    return Run(workdir, max_events)
+    return Run(workdir, max_events, dataset)
 
 
 def preset_with(preset: str, changes: Any) -> tuple[Settings, Limits, Execution]:
@@ -72,4 +94,4 @@ def new_workdir(settings: Settings) -> Path:
     number = 1
     while (path := _RUNS / (name if number == 1 else f"{name}-{number}")).exists():
         number += 1
-    return path
+    return path.absolute()

@@ -34,8 +34,8 @@ NUMBERS_FROM_0 = ("birth_overhead", "compile_overhead", "weight_decay")
 DECAYS = ("momentum", "batch_norm_decay")
 NUMBERS = (*NUMBERS_ABOVE_0, *NUMBERS_FROM_0, *DECAYS)
 SWITCHES = ("wall_clock", "flip")
-TEXTS = ("dataset", "selection", "inheritance", "compute_dtype")
-MAY_BE_NONE = ("num_workers", *BUDGETS, "crop_padding", "flip")
+TEXTS = ("dataset", "image_size", "selection", "inheritance", "compute_dtype")
+MAY_BE_NONE = ("image_size", "num_workers", *BUDGETS, "crop_padding", "flip")
 
 
 def test_the_defaults_are_valid_and_complete():

@@ -38,13 +38,17 @@ def load(
     Raises:
         ValueError: if there is no such data set, it is not prepared, or its images or labels cannot be meant.
     """
-    text = os.fspath(name_or_path)
     size = None
     if image_size is not None:
         from jaxevo.data.images import image_size_of
 
         size = image_size_of(image_size)
-    if text in EMBEDDED and isinstance(name_or_path, str):
+    source = absolute_name(name_or_path)
+    return dataclasses.replace(_load(source, size, tell), source=source)
+
+
+def _load(text: str, size: tuple[int, int] | None, tell: Callable[[str], None]) -> Dataset:
+    if text in EMBEDDED:
         return _embedded(text, size)
     path = _path(text)
     if path is not None and path.is_dir():
@@ -75,7 +79,10 @@ def absolute_name(name_or_path: str | os.PathLike[str]) -> str:
 
 def augmented_as(dataset: Dataset, name_or_path: str) -> Dataset:
     """Returns a data set with the default augmentation of another name: that which its run began with."""
-    name = name_or_path if name_or_path in EMBEDDED or _path(name_or_path) is None else Path(name_or_path).stem
+    path = Path(name_or_path)
+    name = name_or_path
+    if path.is_absolute():
+        name = path.stem if path.suffix.lower() == ".npz" else path.name
     crop_padding, flip = augmentation_for(name, dataset.image_shape)
     return dataclasses.replace(dataset, crop_padding=crop_padding, flip=flip)
 

@@ -43,6 +43,7 @@ class Dataset:
         values: the given integer of each class if these were not 0, 1, ...; empty otherwise.
         pixels: how the given images became uint8.
         said: a sentence for all that was changed or left out when it was read.
+        source: name or absolute path that it was loaded by.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Dataset:
     values: tuple[int, ...] = ()
     pixels: Pixels = PLAIN
     said: tuple[str, ...] = ()
+    source: str = ""
 
     @property
     def num_classes(self) -> int:

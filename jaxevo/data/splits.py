@@ -95,12 +95,11 @@ def _held_out(images: np.ndarray, labels: np.ndarray, quota: np.ndarray) -> np.n
     for strict in (True, False):
         for group in groups:
             counts = np.bincount(labels[group], minlength=len(quota))
-            main = int(counts.argmax())
-            fits = taken[main] + len(group) <= quota[main] or not strict
+            fits = np.all(taken + counts <= quota) or not strict
             if fits and np.all(left[counts > 0] > counts[counts > 0]):
                 held[group] = True
                 left -= counts
-                taken[main] += len(group)
+                taken += counts
                 if not strict:
                     return held
         if held.any():

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -40,15 +40,16 @@ class Classifier(ABC):
 
     Attributes:
         image_shape: height, width, channels of its images.
-        class_names: names of the classes, by label.
+        class_names: names of the classes, in the order of `predict_proba`.
+        label_values: the given integer of each class if these were not 0, 1, ...; empty otherwise.
     """
 
     image_shape: ImageShape
     class_names: tuple[str, ...]
+    label_values: tuple[int, ...] = ()
 
-    @abstractmethod
     def predict(self, images: ArrayLike) -> np.ndarray:
-        """Returns the label of each image's class, int32 [images].
+        """Returns the label of each image's class, integers [images]: as it was given, or its place in `class_names`.
 
         Args:
             images: uint8 [images, height, width, channels], or [images, height, width] for one channel.
@@ -56,6 +57,12 @@ class Classifier(ABC):
         Raises:
             ValueError: if the images have another type or shape.
         """
+        classes = self.predict_classes(images)
+        return np.array(self.label_values)[classes] if self.label_values else classes
+
+    @abstractmethod
+    def predict_classes(self, images: ArrayLike) -> np.ndarray:
+        """Returns the place of each image's class in `class_names`, int32 [images]; see `predict`."""
 
     @abstractmethod
     def predict_proba(self, images: ArrayLike) -> np.ndarray:
@@ -66,14 +73,24 @@ class Classifier(ABC):
 
         Args:
             images: images as for `predict`.
-            labels: integers [images] in [0, classes).
+            labels: integers [images], as `predict` returns them.
 
         Raises:
             ValueError: if images or labels have another type, shape or range.
         """
         images = self._checked(images)
-        labels = check_labels("labels", np.asarray(labels), len(images), len(self.class_names))
-        return int(np.sum(self.predict(images) == labels)) / len(images)
+        classes = self.classes_of(labels, len(images))
+        return int(np.sum(self.predict_classes(images) == classes)) / len(images)
+
+    def classes_of(self, labels: ArrayLike, count: int) -> np.ndarray:
+        """Returns the place in `class_names` of each of `count` labels; raises `ValueError` for an unknown label."""
+        given = np.asarray(labels)
+        if self.label_values and given.dtype.kind in "ui":
+            unknown = np.setdiff1d(given, self.label_values)
+            if unknown.size:
+                raise ValueError(f"labels: {unknown[0]} is no label of the run; give those of its data set")
+            given = np.searchsorted(self.label_values, given)
+        return check_labels("labels", given, count, len(self.class_names))
 
     def _checked(self, images: ArrayLike) -> np.ndarray:
         images = np.asarray(images)
@@ -102,6 +119,7 @@ class Network(Classifier):
         self.test_accuracy = test_accuracy
         self.image_shape = manifest.image_shape
         self.class_names = manifest.class_names
+        self.label_values = manifest.label_values
         self._manifest = manifest
         self._workdir = workdir
 
@@ -120,8 +138,8 @@ class Network(Classifier):
         """The individual's fitness, in [0, 1]."""
         return self.individual.fitness
 
-    def predict(self, images: ArrayLike) -> np.ndarray:
-        """Returns the label of the most probable class of each image; see `Classifier.predict`."""
+    def predict_classes(self, images: ArrayLike) -> np.ndarray:
+        """Returns the most probable class of each image; see `Classifier.predict_classes`."""
         return self._logits(images).argmax(axis=-1).astype(np.int32)
 
     def predict_proba(self, images: ArrayLike) -> np.ndarray:
@@ -171,6 +189,22 @@ class Network(Classifier):
         store = WeightStore(self._workdir.weights, space_from(self._manifest.settings))
         return store.load(one.weights, one.weights_sha256, one.genotype)
 
+    def parts(self) -> dict[str, Any]:
+        """Returns what the network is made of, with its weights, to be pickled; see `from_parts`."""
+        return {
+            "manifest": self._manifest,
+            "individual": self.individual,
+            "test_accuracy": self.test_accuracy,
+            "variables": self.variables,
+        }
+
+    @classmethod
+    def from_parts(cls, parts: dict[str, Any], workdir: Workdir) -> Self:
+        """Returns the network of `parts`, which needs no work folder for its weights."""
+        network = cls(parts["manifest"], workdir, parts["individual"], parts["test_accuracy"])
+        vars(network)["variables"] = parts["variables"]
+        return network
+
     def describe(self) -> str:
         """Returns the network as text, one line per layer with its shape."""
         space = space_from(self._manifest.settings)
@@ -193,14 +227,24 @@ class Network(Classifier):
         check_not_forked()
         from jaxevo.reports.export import export_network
 
-        known: dict[str, float | str] = {
+        path = Path(folder)
+        facts = self.known_facts | dict(facts or {})
+        export_network(self.genotype, self.variables, self._manifest, facts, path)
+        return path
+
+    @property
+    def manifest(self) -> Manifest:
+        """The manifest of the network's run."""
+        return self._manifest
+
+    @property
+    def known_facts(self) -> dict[str, float | str]:
+        """The individual and its accuracies, for the README of an export."""
+        return {
             "individual": self.individual.id,
             "validation accuracy": f"{self.validation_accuracy:.2%}",
             "test accuracy": f"{self.test_accuracy:.2%}",
         }
-        path = Path(folder)
-        export_network(self.genotype, self.variables, self._manifest, known | dict(facts or {}), path)
-        return path
 
     def _kept(self) -> bool:
         """Returns True if the run must still have the weights, after all its events so far."""
@@ -238,6 +282,7 @@ class Ensemble(Classifier):
         self.members = tuple(members)
         self.image_shape = members[0].image_shape
         self.class_names = members[0].class_names
+        self.label_values = members[0].label_values
 
     def __repr__(self) -> str:
         """Returns the number and the ids of its members."""
@@ -248,19 +293,44 @@ class Ensemble(Classifier):
         """Returns the number of members."""
         return len(self.members)
 
-    def predict(self, images: ArrayLike) -> np.ndarray:
-        """Returns the label that most members predict for each image; see `Classifier.predict`."""
+    def predict_classes(self, images: ArrayLike) -> np.ndarray:
+        """Returns the class that most members predict for each image; see `Classifier.predict_classes`."""
         images = self._checked(images)
         from jaxevo.networks.evaluation import majority_vote
 
-        predictions = [member.predict(images) for member in self.members]
+        predictions = [member.predict_classes(images) for member in self.members]
         return majority_vote(predictions, len(self.class_names)).astype(np.int32)
 
     def predict_proba(self, images: ArrayLike) -> np.ndarray:
         """Returns each class's share of the members' votes; see `Classifier.predict_proba`."""
         images = self._checked(images)
-        votes = [member.predict(images)[:, None] == np.arange(len(self.class_names)) for member in self.members]
+        votes = [member.predict_classes(images)[:, None] == np.arange(len(self.class_names)) for member in self.members]
         return np.asarray(np.mean(votes, axis=0), np.float32)
+
+    def export(self, folder: str | Path, facts: Callable[[Network], Mapping[str, float | str]]) -> Path:
+        """Exports the members, and their majority vote, to a folder that works without jaxevo.
+
+        Args:
+            folder: target folder; must not exist or must be empty.
+            facts: returns facts of a member for its README.
+
+        Returns:
+            The folder.
+
+        Raises:
+            ValueError: if the folder cannot be written, or weights are not available.
+        """
+        prepare_process()
+        check_not_forked()
+        from jaxevo.reports.export.ensemble import Member, export_ensemble
+
+        members = [
+            Member(one.individual.id, one.genotype, one.variables, one.known_facts | dict(facts(one)))
+            for one in self.members
+        ]
+        path = Path(folder)
+        export_ensemble(members, self.members[0].manifest, path)
+        return path
 
 
 def network_of(history: History, workdir: Workdir, individual: Individual) -> Network:

@@ -3,10 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-from jaxevo.data import Dataset, load
+import numpy as np
+
+from jaxevo.data import Dataset
 from jaxevo.reports.network import ENSEMBLE_SIZE, ensemble_of
 from jaxevo.storage.history import History
 from jaxevo.storage.journal import JournalContent
+from jaxevo.storage.run_data import load_run_data
 from jaxevo.storage.workdir import Workdir, read_manifest, write_json, writing_explained
 
 
@@ -19,7 +22,8 @@ def summarise(workdir: Workdir, dataset: Dataset, ensemble_size: int = ENSEMBLE_
     state = history.state
     best = state.best_trained
     needed = history.lives[best.id].birth.cost if best else None
-    vote = ensemble_of(history, workdir, ensemble_size).evaluate(*dataset.test) if best else None
+    vote = ensemble_of(history, workdir, ensemble_size).evaluate(*dataset.as_given().test) if best else None
+    majority = int(np.bincount(dataset.train.labels).argmax())
     records = [life.record for life in history.lives.values()]
     wall_seconds = wall_clock_seconds(history.journal)
     return {
@@ -30,6 +34,9 @@ def summarise(workdir: Workdir, dataset: Dataset, ensemble_size: int = ENSEMBLE_
         "best_validation_accuracy": best.fitness if best else None,
         "best_test_accuracy": history.lives[best.id].record.test_accuracy if best else None,
         "ensemble_test_accuracy": vote,
+        "test_images": len(dataset.test.labels),
+        "majority_class": dataset.class_names[majority],
+        "majority_test_accuracy": float(np.mean(dataset.test.labels == majority)),
         "best_parameters": needed.parameters if needed else None,
         "best_flops_per_image": needed.forward_flops if needed else None,
         "total_flops": state.total_flops,
@@ -40,10 +47,10 @@ def summarise(workdir: Workdir, dataset: Dataset, ensemble_size: int = ENSEMBLE_
     }
 
 
-def write_result(path: Path, ensemble_size: int = ENSEMBLE_SIZE) -> dict[str, Any]:
+def write_result(path: Path, ensemble_size: int = ENSEMBLE_SIZE, dataset_place: str | None = None) -> dict[str, Any]:
     """Writes `result.json` of a stopped run and returns its content."""
     workdir = Workdir(path)
-    result = summarise(workdir, load(read_manifest(workdir).settings.dataset), ensemble_size)
+    result = summarise(workdir, load_run_data(workdir, read_manifest(workdir), dataset_place), ensemble_size)
     with writing_explained(path):
         write_json(workdir.result, result)
     return result

@@ -211,7 +211,7 @@ def test_folder_with_a_torn_image(tmp_path: Path) -> None:
     save_images(tmp_path / "ant", 8)
     save_images(tmp_path / "bee", 8)
     (tmp_path / "bee" / "image3.png").write_bytes((tmp_path / "bee" / "image3.png").read_bytes()[:45])
-    with pytest.raises(ValueError, match=r"image3.png' is not a readable image .* repair or remove it"):
+    with pytest.raises(ValueError, match=r"image3.png' \(image file is truncated\); repair or remove it"):
         jaxevo.data.load(tmp_path)
 
 
