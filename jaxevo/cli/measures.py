@@ -27,7 +27,7 @@ def print_measures(measures: Measures) -> None:
 def print_warning(warning: str | None) -> None:
     """Prints that a classifier is no better than the majority class, if it is not."""
     if warning is not None:
-        print(f"  Mind: {warning}.")
+        print(f"  Mind: this accuracy is {warning}.")
 
 
 def print_majority(result: Mapping[str, Any]) -> None:
@@ -35,7 +35,9 @@ def print_majority(result: Mapping[str, Any]) -> None:
     accuracy, images = result["best_test_accuracy"], result["test_images"]
     if accuracy is not None:
         interval = wilson_interval(round(accuracy * images), images)
-        print_warning(majority_warning(accuracy, interval, result["majority_class"], result["majority_test_accuracy"]))
+        warning = majority_warning(accuracy, interval, result["majority_class"], result["majority_test_accuracy"])
+        if warning is not None:
+            print(f"Mind: the best test accuracy is {warning}.")
 
 
 def _print_classes(measures: Measures) -> None:

@@ -43,7 +43,7 @@ class Measures:
 
     @property
     def warning(self) -> str | None:
-        """A sentence if the classifier is no better than the majority class, None if it is."""
+        """How the accuracy compares with always answering the majority class, None if it is clearly better."""
         return majority_warning(self.accuracy, self.interval, self.majority_class, self.majority_accuracy)
 
     def to_json(self) -> dict[str, Any]:
@@ -109,11 +109,11 @@ def wilson_interval(right: int, images: int) -> tuple[float, float]:
 def majority_warning(
     accuracy: float, interval: tuple[float, float], majority_class: str, majority_accuracy: float
 ) -> str | None:
-    """Returns a sentence if an accuracy is not above that of always answering the majority class, else None."""
+    """Returns how an accuracy compares with always answering the majority class, None if it is clearly better."""
     if interval[0] > majority_accuracy:
         return None
     better = "no better" if accuracy <= majority_accuracy else "not clearly better"
-    return f"this is {better} than always answering {majority_class!r}, which is right in {majority_accuracy:.2%}"
+    return f"{better} than always answering {majority_class!r}, which is right in {majority_accuracy:.2%}"
 
 
 def _top(probabilities: np.ndarray, labels: np.ndarray) -> tuple[int, float]:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Unpack
 from jaxevo.data import Dataset, absolute_name
 from jaxevo.reports.arguments import ExecutionArguments, ResumeArguments, split_arguments
 from jaxevo.reports.child import carry_out
+from jaxevo.reports.classifier import Classifier
 from jaxevo.reports.jobs import Replay, Resume, Verify
 from jaxevo.reports.metrics import Measures, measure, wilson_interval
-from jaxevo.reports.network import ENSEMBLE_SIZE, Classifier, Ensemble, Network, ensemble_of, network_of
+from jaxevo.reports.network import ENSEMBLE_SIZE, Ensemble, Network, ensemble_of, network_of
 from jaxevo.search.population import Individual, Population
 from jaxevo.settings import Execution, Limits, Settings
 from jaxevo.storage.history import History

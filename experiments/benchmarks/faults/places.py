@@ -66,7 +66,7 @@ def unwritable_cache(scene: Scene, times: int) -> Cost:
     for _ in range(times):
         path, cache = scene.new_path(), scene.new_path()
         cache.write_text("a file")
-        spoil = functools.partial(os.environ.__setitem__, "JAXEVO_CACHE_DIR", str(cache))
+        spoil = functools.partial(_use_cache, str(cache))
         with scene.start(path, EVENTS, disturb=spoil) as host:
             expect(host.wait() == 0, f"a run without a cache ends with: {host.output}")
             expect(host.output.count(str(cache)) == 1, f"of the cache, a run says: {host.output}")
@@ -74,6 +74,10 @@ def unwritable_cache(scene: Scene, times: int) -> Cost:
         account.fault()
         cost += account.close(scene.is_equal(path))
     return cost
+
+
+def _use_cache(folder: str) -> None:
+    os.environ["JAXEVO_CACHE_DIR"] = folder
 
 
 def forked(scene: Scene, times: int) -> Cost:

@@ -91,7 +91,9 @@ def load() -> dict[str, Any]:
         variables[collection].setdefault(module, {})[leaf] = array
     images = jax.ShapeDtypeStruct((1, *IMAGE_SHAPE), np.uint8)
     needed = {"batch_stats": {}} | jax.eval_shape(Network().init, jax.random.key(0), images)
-    found, wanted = (jax.tree.map(lambda leaf: f"{leaf.dtype}{leaf.shape}", tree) for tree in (variables, needed))
+    found, wanted = (
+        jax.tree.map(lambda leaf: f"{leaf.dtype}{leaf.shape}", tree) for tree in (variables, needed)
+    )
     if found != wanted:
         raise ValueError(f"weights.safetensors holds {found}, but the network needs {wanted}")
     return variables
