@@ -9,10 +9,16 @@ large accurate ones by mutation, tournaments and weight inheritance.
     run.best.predict(images), run.ensemble.evaluate(images, labels)
 """
 
+import sys
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
+WINDOWS_SENTENCE = (
+    "jaxevo does not run on Windows itself: its locks and durable files need a POSIX system. Use it in WSL, the "
+    "Windows Subsystem for Linux (`wsl --install`)"
+)
 __all__ = [
+    "Data",
     "Ensemble",
     "Execution",
     "Genotype",
@@ -28,6 +34,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from jaxevo.api import evolve, open
+    from jaxevo.data.memory import Data
     from jaxevo.reports.network import Ensemble, Network
     from jaxevo.reports.run import Run, verify
     from jaxevo.search.population import Individual
@@ -37,6 +44,7 @@ else:
     # Names are imported on first use, so that `import jaxevo` takes no time. Type checkers must not see this function,
     # or they would accept every misspelt name.
     _HOMES = {
+        "Data": "jaxevo.data.memory",
         "Ensemble": "jaxevo.reports.network",
         "Execution": "jaxevo.settings",
         "Genotype": "jaxevo.spaces.large_scale.genotype",
@@ -54,6 +62,8 @@ else:
         """Imports a public name on first use."""
         if name not in _HOMES:
             raise AttributeError(f"module 'jaxevo' has no attribute {name!r}")
+        if sys.platform == "win32":
+            raise OSError(WINDOWS_SENTENCE)
         import importlib
 
         return getattr(importlib.import_module(_HOMES[name]), name)

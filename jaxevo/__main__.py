@@ -2,11 +2,16 @@
 
 import sys
 
-from jaxevo.signals import INTERRUPTED_STATUS, stoppable
+from jaxevo import WINDOWS_SENTENCE
 
 
 def main() -> int:
     """Runs the command line, which signals may stop even while it is imported; returns the exit status."""
+    if sys.platform == "win32":
+        print(f"jaxevo: error: {WINDOWS_SENTENCE}", file=sys.stderr)
+        return 2
+    from jaxevo.signals import INTERRUPTED_STATUS, stoppable
+
     with stoppable():
         try:
             from jaxevo.cli.main import main as command_line

@@ -1,9 +1,13 @@
 """The Python interface: evolve image classifiers, and open runs."""
 
+import contextlib
 import dataclasses
+import tempfile
 from pathlib import Path
 from typing import Any, Unpack
 
+from jaxevo.data import absolute_name
+from jaxevo.data.memory import Data
 from jaxevo.reports.arguments import EvolveArguments, split_arguments
 from jaxevo.reports.child import carry_out
 from jaxevo.reports.jobs import Begin
@@ -34,16 +38,33 @@ def evolve(
         from_genotype: JSON file with the genotype of every initial individual, such as the `genotype.json` beside the
             weights of a run. Their weights are fresh.
         **changes: fields of `Settings`, `Limits` and `Execution` that differ from the preset, such as
-            `dataset="digits"`, `seed=0`, `max_individuals=100` or `lanes=1`.
+            `dataset="digits"`, `seed=0`, `max_individuals=100` or `lanes=1`. `dataset` may be a path, or arrays in
+            memory, `jaxevo.Data(...)`, which the run keeps in its work folder.
 
     Raises:
         ValueError: if a setting, data set or folder is not valid.
         RuntimeError: if a training could not be carried out.
         KeyboardInterrupt: if a signal stopped the run; `jaxevo.open(workdir).resume()` resumes it.
     """
-    settings, limits, execution = preset_with(preset, changes)
-    path = check_path(str(workdir)) if workdir is not None else new_workdir(settings)
-    return begin(path, settings, limits, execution, _path(from_run), _path(from_genotype))
+    given: Any = changes
+    data = given.get("dataset")
+    with contextlib.ExitStack() as stack:
+        if isinstance(data, Data):
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="jaxevo-data-"))
+            given = given | {"dataset": Path(folder, "data.npz")}
+        settings, limits, execution = preset_with(preset, given)
+        path = check_path(str(workdir)) if workdir is not None else new_workdir(settings)
+        if isinstance(data, Data):
+            data.save(given["dataset"])
+        return begin(
+            path,
+            settings,
+            limits,
+            execution,
+            from_run=_path(from_run),
+            from_genotype=_path(from_genotype),
+            keep_data=isinstance(data, Data),
+        )
 
 
 def begin(
@@ -51,11 +72,17 @@ def begin(
     settings: Settings,
     limits: Limits,
     execution: Execution,
+    *,
     from_run: Path | None = None,
     from_genotype: Path | None = None,
+    keep_data: bool = False,
 ) -> Run:
-    """Begins a run in a new folder and returns it when it has finished; raises as `evolve` does."""
-    carry_out(Begin(path, execution, settings, limits, from_run, from_genotype))
+    """Begins a run in a new folder and returns it when it has finished; raises as `evolve` does.
+
+    With `keep_data` the run keeps its data set, an `.npz` file, in its work folder.
+    """
+    settings = dataclasses.replace(settings, dataset=absolute_name(settings.dataset))
+    carry_out(Begin(path, execution, settings, limits, from_run, from_genotype, keep_data))
     return Run(path)
 
 
@@ -63,14 +90,19 @@ def _path(given: str | Path | None) -> Path | None:
     return None if given is None else Path(given)
 
 
-def open(workdir: str | Path, max_events: int | None = None) -> Run:
+def open(workdir: str | Path, max_events: int | None = None, dataset: str | Path | None = None) -> Run:
     """Opens a run, or its first `max_events` events, without training anything.
+
+    Args:
+        workdir: the work folder.
+        max_events: number of events, None for all.
+        dataset: name or path of the data set, if it has moved without the work folder.
 
     Raises:
         ValueError: if the folder holds no run or is damaged, or its decisions differ from those of this version of
             jaxevo.
     """
-    return Run(workdir, max_events)
+    return Run(workdir, max_events, dataset)
 
 
 def preset_with(preset: str, changes: Any) -> tuple[Settings, Limits, Execution]:
@@ -92,4 +124,4 @@ def new_workdir(settings: Settings) -> Path:
     number = 1
     while (path := _RUNS / (name if number == 1 else f"{name}-{number}")).exists():
         number += 1
-    return path
+    return path.absolute()

@@ -6,11 +6,15 @@ run can be extended with other limits. `Execution` selects hardware and resource
 
 import dataclasses
 import math
+import os
 import sys
 import types
 import typing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
+
+import numpy as np
 
 SelectionName = Literal["tournament", "aging", "pareto", "random"]
 CostName = Literal["flops", "parameters"]
@@ -18,6 +22,7 @@ InheritanceName = Literal["shape", "overlap", "morph", "none"]
 ScheduleName = Literal["constant", "cosine", "one_cycle"]
 ComputeDtype = Literal["float32", "bfloat16"]
 ExecutorName = Literal["local", "ray"]
+KeepName = Literal["living", "all"]
 PresetName = Literal["demo", "small", "large", "paper"]
 
 MAX_SEED = 2**63 - 1
@@ -30,6 +35,9 @@ class Settings:
 
     dataset: str = "digits"
     """Data set: digits, fashion_mini, an .npz file, a folder of class folders, or a TFDS name such as cifar10."""
+    image_size: str | None = None
+    """HEIGHTxWIDTH in pixels, such as 32x32, to which all images are resized: antialiased bilinear, stretched. Default:
+    as they are, which must be of one size."""
     seed: int = 0
     """Random seed, 0 or more. The same seed and settings give the same run."""
 
@@ -216,6 +224,8 @@ class Execution:
     programs_in_memory: int = 64
     """Architectures whose programs stay in memory, on CPU 5 to 10 MB each. Programs dropped from memory are read from
     disk when needed again."""
+    keep: KeepName = "living"
+    """Weights that stay in the work folder: those of living individuals and of the best, or all."""
     max_deaths: int = 5
     """Process deaths in the training of one individual, without progress in between, after which the run stops and
     names the individual."""
@@ -242,6 +252,7 @@ class Execution:
         """Checks every field; raises `ValueError` for the first invalid one."""
         _check_types(self)
         _choice("executor", self.executor, ExecutorName)
+        _choice("keep", self.keep, KeepName)
         counts = ("lanes", "devices_per_lane", "lanes_per_device", "programs_in_memory", "max_deaths", "ray_workers")
         for name in (*counts, "snapshot_interval"):
             value = getattr(self, name)
@@ -319,9 +330,17 @@ def _choice(name: str, value: str, choices: Any) -> None:
 
 
 def _check_types(given: Settings | Limits | Execution) -> None:
-    """Raises `ValueError` for a field of the wrong type; floats may be given as whole numbers."""
+    """Raises `ValueError` for a field of the wrong type; floats may be given as whole numbers.
+
+    NumPy's scalars become Python's, and a `Path` an absolute path.
+    """
     for name, hint in typing.get_type_hints(type(given)).items():
         value = getattr(given, name)
+        if isinstance(value, np.generic):
+            value = value.item()
+        elif isinstance(value, os.PathLike):
+            value = str(Path(value).expanduser().absolute())
+        object.__setattr__(given, name, value)
         kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
         if value is None and types.NoneType in kinds:
             continue

@@ -3,7 +3,6 @@
 On CPU a lane has one thread, so these are numbers of one core; scaling over lanes shows the rest.
 """
 
-import os
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import jax.numpy as jnp
 from jaxevo import __version__
 from jaxevo.bench.extent import Extent
 from jaxevo.bench.timing import Spread, rates, seconds_each
+from jaxevo.environment.cores import usable_cores
 from jaxevo.execution.machine import describe_machine
 from jaxevo.settings import Execution
 
@@ -59,7 +59,7 @@ def describe() -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": device.platform,
         "local devices": jax.local_device_count(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": usable_cores(),
         "system": platform.platform(),
         **describe_machine(Execution()).facts(),
     }

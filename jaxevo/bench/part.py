@@ -16,6 +16,7 @@ from typing import Any, TextIO
 
 from jaxevo.bench.extent import Extent
 from jaxevo.environment import prepare_process
+from jaxevo.environment.cores import usable_cores
 from jaxevo.environment.folders import cache_dir
 from jaxevo.settings import Execution
 
@@ -100,7 +101,7 @@ PARTS: dict[str, Callable[[Request, Path, Say], Any]] = {
 def execution_of(request: Request) -> Execution:
     """Returns the execution to set JAX up for; on CPU, the part `devices` uses one virtual device per core."""
     if request.part == "devices":
-        return Execution(lanes=1, devices_per_lane=min(len(os.sched_getaffinity(0)), _MOST_VIRTUAL_DEVICES))
+        return Execution(lanes=1, devices_per_lane=min(usable_cores(), _MOST_VIRTUAL_DEVICES))
     return Execution(lanes=request.lanes)
 
 

@@ -9,12 +9,17 @@ import tyro
 from jaxevo.reports.network import ENSEMBLE_SIZE
 from jaxevo.settings import PRESETS, Execution, Limits, PresetName, Settings
 
+DatasetArgument = Annotated[str | None, tyro.conf.arg(metavar="DATASET")]
 WorkdirArgument = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="WORKDIR")]
 
 
 @dataclass(frozen=True)
 class RunCommand:
-    """Start a run in a new folder."""
+    """Start a run in a new folder.
+
+    Compiled programs (at most 512 MB) and decoded images are cached in $JAXEVO_CACHE_DIR, by default ~/.cache/jaxevo,
+    which may be deleted at any time.
+    """
 
     settings: Annotated[Settings, tyro.conf.arg(name="")]
     limits: Annotated[Limits, tyro.conf.arg(name="")]
@@ -46,6 +51,8 @@ class ResumeCommand:
     """The run's folder."""
     limits: Annotated[Limits, tyro.conf.arg(name="")] = field(default_factory=Limits)
     execution: Annotated[Execution, tyro.conf.arg(name="")] = field(default_factory=Execution)
+    dataset: DatasetArgument = None
+    """Name or path of the data set, if it has moved without the work folder."""
     skip_birth: tuple[int, ...] = ()
     """Births in training to count as failed, for one that keeps killing the process. The run is then not reproducible
     from its seed alone."""
@@ -73,6 +80,8 @@ class ReplayCommand:
     """The folder of the run to replay."""
     workdir: str
     """The new folder."""
+    dataset: DatasetArgument = None
+    """Name or path of the data set, if it has moved without the work folder."""
     execution: Annotated[Execution, tyro.conf.arg(name="")] = field(default_factory=Execution)
 
 
@@ -84,6 +93,8 @@ class VerifyCommand:
     """The run's folder."""
     retrain: Annotated[str | None, tyro.conf.arg(metavar="best|NUMBER")] = None
     """Lineages to train again from the first ancestor: that of the best, or those of NUMBER random individuals."""
+    dataset: DatasetArgument = None
+    """Name or path of the data set, if it has moved without the work folder."""
 
 
 @dataclass(frozen=True)
@@ -117,12 +128,35 @@ class ReportCommand:
 
 @dataclass(frozen=True)
 class TestCommand:
-    """Measure the test accuracy of the best individual by validation, and of the ensemble's majority vote."""
+    """Measure the best individual by validation, and the ensemble's majority vote, on the test images.
+
+    Accuracy with its 95 % interval, balanced accuracy, accuracy by class, top-k, confusions, and what always answering
+    the most frequent class would give.
+    """
 
     workdir: WorkdirArgument
     """The run's folder."""
     ensemble_size: int = ENSEMBLE_SIZE
     """Members of the ensemble: this many of the fittest individuals."""
+    json: bool = False
+    """Print all measures as JSON, and nothing else."""
+    dataset: DatasetArgument = None
+    """Name or path of the data set, if it has moved without the work folder."""
+
+
+@dataclass(frozen=True)
+class PredictCommand:
+    """Classify image files with the best network of a run, or with an exported one.
+
+    Files of any format that Pillow reads; those of another size are resized to that of the training images.
+    """
+
+    source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN|EXPORT")]
+    """Work folder of a run, or folder of an exported network."""
+    images: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE...")]
+    """Image files."""
+    top: int = 1
+    """Classes to print for each image, the most probable first."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +169,10 @@ class ExportCommand:
     """The new folder to write."""
     individual: int | None = None
     """Export this individual, with its evolved weights, instead of the best; it must be alive."""
+    ensemble: bool = False
+    """Export the fittest individuals, and their majority vote."""
+    ensemble_size: int = ENSEMBLE_SIZE
+    """Members of the ensemble: this many of the fittest individuals."""
 
 
 @dataclass(frozen=True)
@@ -162,6 +200,7 @@ Command = (
     | ShowCommand
     | ReportCommand
     | TestCommand
+    | PredictCommand
     | ExportCommand
     | BenchCommand
 )
@@ -180,6 +219,7 @@ def parse(arguments: Sequence[str]) -> Command:
         | Annotated[ShowCommand, tyro.conf.subcommand("show")]
         | Annotated[ReportCommand, tyro.conf.subcommand("report")]
         | Annotated[TestCommand, tyro.conf.subcommand("test")]
+        | Annotated[PredictCommand, tyro.conf.subcommand("predict")]
         | Annotated[ExportCommand, tyro.conf.subcommand("export")]
         | Annotated[BenchCommand, tyro.conf.subcommand("bench")]
     )

@@ -1,5 +1,6 @@
 """Run a command and print its result."""
 
+import json
 import os
 import shlex
 import sys
@@ -18,6 +19,7 @@ from jaxevo.cli.commands import (
     Command,
     ExportCommand,
     FinishCommand,
+    PredictCommand,
     ReplayCommand,
     ReportCommand,
     ResumeCommand,
@@ -27,6 +29,8 @@ from jaxevo.cli.commands import (
     VerifyCommand,
     parse,
 )
+from jaxevo.cli.measures import print_majority, print_measures, print_warning
+from jaxevo.data import absolute_name
 from jaxevo.reports.child import carry_out
 from jaxevo.reports.jobs import Replay, Resume, Stopped
 from jaxevo.reports.page.files import compare_runs, watch_run
@@ -35,7 +39,7 @@ from jaxevo.reports.terminal import printable
 from jaxevo.search.population import Individual
 from jaxevo.settings import Execution
 from jaxevo.signals import INTERRUPTED_STATUS
-from jaxevo.storage.workdir import Workdir, check_path
+from jaxevo.storage.workdir import Workdir, check_path, shown
 
 _FAILED_STATUS = 1
 
@@ -70,9 +74,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(command: RunCommand) -> int:
     path = check_path(command.workdir) if command.workdir is not None else new_workdir(command.settings)
-    print(f"evolving {command.settings.dataset} with seed {command.settings.seed} in {path}", flush=True)
-    sources = [None if given is None else Path(given) for given in (command.from_run, command.from_genotype)]
-    run = begin(path, command.settings, command.limits, command.execution, *sources)
+    print(f"evolving {command.settings.dataset} with seed {command.settings.seed} in {shown(path)}", flush=True)
+    from_run, from_genotype = (
+        None if given is None else Path(given) for given in (command.from_run, command.from_genotype)
+    )
+    run = begin(
+        path, command.settings, command.limits, command.execution, from_run=from_run, from_genotype=from_genotype
+    )
     _sum_up(run)
     if command.report:
         print(f"The run as a page:  {run.report()}")
@@ -81,7 +89,8 @@ def _run(command: RunCommand) -> int:
 
 def _resume(command: ResumeCommand) -> int:
     path = check_path(command.workdir)
-    carry_out(Resume(path, command.execution, command.limits, command.skip_birth))
+    place = absolute_name(command.dataset) if command.dataset is not None else None
+    carry_out(Resume(path, command.execution, command.limits, command.skip_birth, place))
     return _sum_up(Run(path))
 
 
@@ -98,7 +107,8 @@ def _finish(command: FinishCommand) -> int:
 
 def _replay(command: ReplayCommand) -> int:
     source, path = check_path(command.source), check_path(command.workdir)
-    carry_out(Replay(path, command.execution, source))
+    place = absolute_name(command.dataset) if command.dataset is not None else None
+    carry_out(Replay(path, command.execution, source, place))
     original, replayed = Run(source), Run(path)
     _sum_up(replayed)
     if replayed.fingerprint == original.fingerprint:
@@ -109,7 +119,7 @@ def _replay(command: ReplayCommand) -> int:
 
 
 def _verify(command: VerifyCommand) -> int:
-    findings = verify(command.workdir, _retrain(command.retrain))
+    findings = verify(command.workdir, _retrain(command.retrain), command.dataset)
     for finding in findings:
         print(f"FAILED: {finding}")
     if not findings:
@@ -129,6 +139,7 @@ def _sum_up(run: Run) -> int:
     if result["best_id"] is None:
         print("No individual has been trained successfully; try another run with a lower --initial-learning-rate.")
     else:
+        print_majority(result)
         print(f"See what evolved: {_command('show', path)}")
     more = "" if result["stop_reason"] == "max_seconds" else f" --max-individuals {2 * result['individuals']}"
     print(f"Extend the run:   {_command('resume', path)}{more}")
@@ -137,7 +148,7 @@ def _sum_up(run: Run) -> int:
 
 def _command(name: str, path: Path) -> str:
     """Returns a command for a user to type."""
-    return f"jaxevo {name} {shlex.quote(str(path))}"
+    return f"jaxevo {name} {shlex.quote(shown(path))}"
 
 
 def _text(name: str, value: object) -> str:
@@ -233,16 +244,42 @@ def _test_text(run: Run, individual: Individual) -> str:
 
 
 def _test(command: TestCommand) -> int:
-    run = Run(command.workdir)
+    run = Run(command.workdir, dataset=command.dataset)
     scores = run.test(command.ensemble_size)
     weights = "finished" if run.best.finished else "evolved"
+    if command.json:
+        best, vote = scores.best_measures.to_json(), scores.ensemble_measures.to_json()
+        print(json.dumps({"members": scores.members, "weights": weights, "best": best, "ensemble": vote}, indent=2))
+        return 0
     print(f"individual {scores.members[0]}, the best by validation, {weights} weights: test accuracy {scores.best:.2%}")
+    print_measures(scores.best_measures)
     print(f"majority vote of the {len(scores.members)} best: test accuracy {scores.ensemble:.2%}")
+    print_warning(scores.ensemble_measures.warning)
+    return 0
+
+
+def _predict(command: PredictCommand) -> int:
+    from jaxevo.reports.predict import predict_files
+
+    if not command.images:
+        raise ValueError("no image is given: give the paths of image files")
+    found = predict_files(
+        command.source, command.images, command.top, lambda sentence: print(sentence, file=sys.stderr)
+    )
+    for prediction in found:
+        ranked = ", ".join(f"{name} {share:.1%}" for name, share in prediction.ranked)
+        print(f"{prediction.image}: {ranked}")
     return 0
 
 
 def _export(command: ExportCommand) -> int:
     run = Run(command.workdir)
+    if command.ensemble:
+        if command.individual is not None:
+            raise ValueError("--individual and --ensemble are given: leave one out")
+        run.export_ensemble(command.folder, command.ensemble_size)
+        print(f"exported the ensemble to {command.folder}; its README.md says how to use it")
+        return 0
     network = run.best if command.individual is None else run.network(command.individual)
     run.export(command.folder, command.individual)
     weights = "finished" if network.finished else "evolved"
@@ -283,6 +320,7 @@ _ACTIONS: dict[type[Command], Callable[[Any], int]] = {
     ShowCommand: _show,
     ReportCommand: _report,
     TestCommand: _test,
+    PredictCommand: _predict,
     ExportCommand: _export,
     BenchCommand: _bench,
 }

@@ -19,8 +19,15 @@ _NAME = re.compile(r"[A-Za-z]\w*(/[\w.\-]+)?(:\d+\.\d+\.\d+)?")
 
 
 def data_dir() -> Path:
-    """Returns the folder of prepared sets, TFDS's own default: `$TFDS_DATA_DIR`, else `~/tensorflow_datasets`."""
-    return Path(os.environ.get("TFDS_DATA_DIR") or Path.home() / "tensorflow_datasets").expanduser()
+    """Returns the folder of prepared sets, TFDS's own default: `$TFDS_DATA_DIR`, else `~/tensorflow_datasets`.
+
+    Raises:
+        ValueError: if neither is known, as in a container whose user has no home.
+    """
+    try:
+        return Path(os.environ.get("TFDS_DATA_DIR") or Path.home() / "tensorflow_datasets").expanduser()
+    except RuntimeError as error:
+        raise ValueError("dataset: the user has no home folder; set TFDS_DATA_DIR to a folder for data sets") from error
 
 
 def archives_dir(folder: Path) -> Path:

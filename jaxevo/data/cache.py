@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import os
+import re
 import tempfile
 import zipfile
 import zlib
@@ -13,7 +16,15 @@ from typing import Any
 
 import numpy as np
 
+from jaxevo.environment.folders import cache_dir
+
 _KEY = "key"
+
+
+def data_entry(name: str, identity: str) -> Path:
+    """Returns the cache file of a data set; the name is for people, the identity tells sets of one name apart."""
+    place = hashlib.sha256(os.fsencode(identity)).hexdigest()[:16]
+    return cache_dir() / "data" / f"{re.sub(r'[^A-Za-z0-9.]+', '-', name)[:80]}-{place}.npz"
 
 
 def read_arrays(path: Path, is_current: Callable[[Any], bool]) -> dict[str, np.ndarray] | None:
@@ -59,3 +70,9 @@ def write_arrays(path: Path, key: Mapping[str, Any], arrays: Mapping[str, np.nda
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def try_to_write(path: Path, key: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+    """Writes as `write_arrays` does, or leaves it: a session says once if the cache folder cannot be written."""
+    with contextlib.suppress(OSError):
+        write_arrays(path, key, arrays)

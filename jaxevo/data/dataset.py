@@ -1,29 +1,24 @@
-"""The data set: three splits of labelled images, checked once and then immutable."""
+"""The data set: three splits of labelled images, read and checked once and then immutable."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
+from jaxevo.data import notices, splits
 from jaxevo.data.augmentation import augmentation_for
-from jaxevo.data.checks import (
-    check_class_names,
-    check_every_class_has_images,
-    check_images,
-    check_labels,
-    check_same_image_shape,
-    check_shuffled,
-    check_train_size,
-)
+from jaxevo.data.checks import check_same_image_shape
+from jaxevo.data.labels import Labelled, read_labels
+from jaxevo.data.pixels import PLAIN, Pixels, image_shape_of, pixels_of
 
-CIFAR_TRAIN_IMAGES = 50_000
-CIFAR_VALIDATION_IMAGES = 5_000
+Arrays = tuple[np.ndarray, np.ndarray]
+"""Images and labels of a split, as given."""
 
 
 class Split(NamedTuple):
@@ -40,11 +35,15 @@ class Dataset:
     Attributes:
         name: name or path that it was loaded by, without folders.
         train: images to train on.
-        validation: the end of the given train images, held out for fitness.
+        validation: held out for fitness: the given split, or cut off the train images.
         test: held out from everything but reports.
         class_names: one per class, by label.
         crop_padding: zero pixels around a train image before a random crop back to its size; 0 for no crop.
         flip: True if a train image may be mirrored left to right.
+        values: the given integer of each class if these were not 0, 1, ...; empty otherwise.
+        pixels: how the given images became uint8.
+        said: a sentence for all that was changed or left out when it was read.
+        source: name or absolute path that it was loaded by.
     """
 
     name: str
@@ -54,6 +53,10 @@ class Dataset:
     class_names: tuple[str, ...]
     crop_padding: int
     flip: bool
+    values: tuple[int, ...] = ()
+    pixels: Pixels = PLAIN
+    said: tuple[str, ...] = ()
+    source: str = ""
 
     @property
     def num_classes(self) -> int:
@@ -85,6 +88,24 @@ class Dataset:
         return joined
 
     @cached_property
+    def notices(self) -> tuple[str, ...]:
+        """Sentences about what was changed, left out, rare, or the same in two splits."""
+        return (*self.said, *notices.about(*self.train, *self.validation, *self.test, self.class_names))
+
+    def as_given(self) -> Dataset:
+        """Returns the data set with the integers that were given as labels, which classifiers take and return."""
+        if not self.values:
+            return self
+        values = np.array(self.values, np.int64)
+        return self.mapped(lambda split: Split(split.images, _read_only(values[split.labels])))
+
+    def mapped(self, change: Callable[[Split], Split]) -> Dataset:
+        """Returns the data set with every split changed."""
+        return dataclasses.replace(
+            self, train=change(self.train), validation=change(self.validation), test=change(self.test)
+        )
+
+    @cached_property
     def mean(self) -> np.ndarray:
         """Mean of the train pixels / 255, float32 `[C]`."""
         return self._moments[0]
@@ -103,56 +124,112 @@ class Dataset:
 
 def make_dataset(
     name: str,
-    train_split: tuple[np.ndarray, np.ndarray],
-    test_split: tuple[np.ndarray, np.ndarray],
+    train_split: Arrays,
+    test_split: Arrays | None,
     class_names: Sequence[str] | None = None,
     crop_padding: int | None = None,
     flip: bool | None = None,
+    validation_split: Arrays | None = None,
+    said: Sequence[str] = (),
+    cut_at_end: bool = True,
 ) -> Dataset:
-    """Checks arrays and cuts the validation split off the end of train.
+    """Reads arrays of the usual kinds, and cuts the splits that are not given.
 
-    Validation is 5,000 of 50,000 images (as for CIFAR), else a tenth, rounded down.
+    Validation is 5,000 of 50,000 train images (as for CIFAR), else a tenth; test, if it is not given, a sixth.
+    Validation is the end of train if the arrays are uint8 images and labels 0, 1, ... in shuffled order. Otherwise, and
+    for test, `jaxevo.data.splits` cuts: every class gives its share, identical images stay together.
 
     Args:
         name: of the data set.
-        train_split: images uint8 `[N, H, W, C]`, or `[N, H, W]` for grey ones, and labels `[N]` of any integer dtype;
-            shuffled, at least 10.
-        test_split: the same with another N, at least 1.
-        class_names: by label; None names them `"0"`, `"1"`, ... up to the largest train label.
+        train_split: images, see `pixels.pixels_of`, and labels, see `labels.read_labels`.
+        test_split: the same, or None.
+        class_names: by label; None names them by their labels.
         crop_padding: pixels; None for the default of this name and image shape.
         flip: True to mirror; None for the default of this name and image shape.
+        validation_split: as `test_split`.
+        said: sentences about what was changed or left out before.
+        cut_at_end: False if validation must not be the end of train.
 
     Returns:
         The data set. Its arrays are read-only.
 
     Raises:
-        ValueError: if an array's dtype, shape or values do not fit, a class is empty, or train is too small, sorted or
-            grouped by class. The message names the array, what was given and what to give instead.
+        ValueError: if an array's dtype, shape or values cannot be meant, or there are too few images to cut. The
+            message names the array, what was given and what to give instead.
     """
-    train_images = check_images("train_images", train_split[0])
-    test_images = check_images("test_images", test_split[0])
-    check_same_image_shape(train_images, test_images)
-    check_train_size(train_images)
-    names = check_class_names(class_names, train_split[1])
-    train_labels = check_labels("train_labels", train_split[1], len(train_images), len(names))
-    test_labels = check_labels("test_labels", test_split[1], len(test_images), len(names))
-    check_shuffled(train_labels)
-    cut = len(train_images) - _num_validation_images(len(train_images))
-    check_every_class_has_images(train_labels[:cut], names)
-    default_padding, default_flip = augmentation_for(name, train_images.shape[1:])
+    given = {"train": train_split, "validation": validation_split, "test": test_split}
+    found = {split: arrays for split, arrays in given.items() if arrays is not None}
+    images, pixels, changes = _read_images({split: arrays[0] for split, arrays in found.items()})
+    sizes = {split: len(array) for split, array in images.items()}
+    labelled = read_labels({split: arrays[1] for split, arrays in found.items()}, sizes, class_names)
+    changes += labelled.said
+    plain = cut_at_end and not changes and _plain_labels(train_split[1], labelled)
+    ready = {split: Split(images[split], labelled.labels[split]) for split in images}
+    changes += _cut(ready, len(labelled.class_names), plain)
+    default_padding, default_flip = augmentation_for(name, ready["train"].images.shape[1:])
     return Dataset(
         name=name,
-        train=Split(_read_only(train_images[:cut]), _read_only(train_labels[:cut])),
-        validation=Split(_read_only(train_images[cut:]), _read_only(train_labels[cut:])),
-        test=Split(_read_only(test_images), _read_only(test_labels)),
-        class_names=names,
+        train=_frozen(ready["train"]),
+        validation=_frozen(ready["validation"]),
+        test=_frozen(ready["test"]),
+        class_names=labelled.class_names,
         crop_padding=default_padding if crop_padding is None else crop_padding,
         flip=default_flip if flip is None else flip,
+        values=labelled.values,
+        pixels=pixels,
+        said=(*said, *changes),
     )
 
 
-def _num_validation_images(num_images: int) -> int:
-    return CIFAR_VALIDATION_IMAGES if num_images == CIFAR_TRAIN_IMAGES else num_images // 10
+def _read_images(given: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], Pixels, list[str]]:
+    """Returns uint8 `[N, H, W, C]` by split, how they were read, and a sentence for each change."""
+    arrays = {split: np.asarray(images) for split, images in given.items()}
+    pixels, said = pixels_of("train_images", arrays["train"])
+    train_shape = image_shape_of(arrays["train"].shape)
+    for split, images in arrays.items():
+        check_same_image_shape(f"{split}_images", image_shape_of(images.shape), train_shape)
+    return {split: pixels.convert(f"{split}_images", images) for split, images in arrays.items()}, pixels, said
+
+
+def _plain_labels(labels: np.ndarray, labelled: Labelled) -> bool:
+    """Returns True if integers were given that number the classes from 0, one for each image."""
+    given = np.asarray(labels)
+    return given.ndim == 1 and given.dtype.kind in "ui" and not labelled.values
+
+
+def _cut(ready: dict[str, Split], num_classes: int, plain: bool) -> list[str]:
+    """Cuts the splits that are missing off train, in place; returns sentences about what cannot be expected."""
+    if {"validation", "test"} <= ready.keys():
+        return []
+    train, said = ready["train"], []
+    if plain and "test" in ready and splits.ends_in_a_sample(train.labels, num_classes):
+        held = np.arange(len(train.labels)) >= len(train.labels) - splits.validation_size(len(train.labels))
+        ready["train"], ready["validation"] = _divided(train, held)
+        return []
+    if splits.grouped(train.labels):
+        said.append("the training images are sorted or grouped by class: they are shuffled, by their pixels")
+    order = np.argsort(splits.image_hashes(train.images).view("S16"), kind="stable")
+    train = Split(train.images[order], train.labels[order])
+    if "test" not in ready:
+        held = splits.cut_test(*train, num_classes)
+        train, ready["test"] = _divided(train, held)
+        said.append(f"no test split: {int(held.sum())} of {len(held)} images are held out as test")
+    if "validation" not in ready:
+        train, ready["validation"] = _divided(train, splits.cut_validation(*train, num_classes))
+    ready["train"] = train
+    return said
+
+
+def _divided(split: Split, held: np.ndarray) -> tuple[Split, Split]:
+    """Returns the images that are not held out, and those that are."""
+    first = int(held.argmax())
+    if held[first:].all():  # Views: a large set is not copied.
+        return Split(split.images[:first], split.labels[:first]), Split(split.images[first:], split.labels[first:])
+    return Split(split.images[~held], split.labels[~held]), Split(split.images[held], split.labels[held])
+
+
+def _frozen(split: Split) -> Split:
+    return Split(_read_only(split.images), _read_only(split.labels))
 
 
 def _read_only(array: np.ndarray) -> np.ndarray:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
-import re
-import warnings
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,26 +10,29 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jaxevo.data.builders import check_readable, data_dir, how_to_prepare, is_known, is_prepared, open_builder
-from jaxevo.data.cache import read_arrays, write_arrays
+from jaxevo.data.cache import data_entry, read_arrays, try_to_write
 from jaxevo.data.dataset import Dataset, make_dataset
-from jaxevo.environment.folders import cache_dir
 
 if TYPE_CHECKING:
     from tensorflow_datasets.core import DatasetBuilder
 
-SPLITS = ("train", "test")
+    from jaxevo.data.images import ImageSize
+
+SPLITS = ("train", "validation", "test")
 BATCH = 1000  # Records fetched at once: three times as fast as one by one.
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
-def load_tfds(name: str) -> Dataset | None:
+def load_tfds(name: str, size: ImageSize | None = None) -> Dataset | None:
     """Loads a prepared set. The decoded arrays are cached, so the next time takes less than a second.
 
-    The set must have the splits `train` and `test`; its supervised keys name the image and the label. Images keep their
-    stored order, which was shuffled once when the set was prepared.
+    The set must have the split `train`; its supervised keys name the image and the label. Images keep their stored
+    order, which was shuffled once when the set was prepared. Validation is cut off train, unless the set has a split
+    `validation` and no `test`: then test is cut.
 
     Args:
         name: TFDS name, optionally with config and version, as in `emnist/letters` or `cifar10:3.0.2`.
+        size: height and width to resize the images to, or None if they are of one size.
 
     Returns:
         The set; None if TFDS has no builder of that name and no such set is prepared.
@@ -41,7 +41,8 @@ def load_tfds(name: str) -> Dataset | None:
         ValueError: if TFDS has no such config or version, the set is not prepared (the message gives the command, and
             the folder for manual downloads), or it does not hold images of one size with one class label each.
     """
-    entry = _cache_entry(name)
+    sized = "" if size is None else f" {size[0]}x{size[1]}"
+    entry = data_entry(name + sized, f"{name}{sized}\n{data_dir().resolve()}")
     arrays = read_arrays(entry, _is_current)
     if arrays is None:
         if not is_known(name):
@@ -49,29 +50,37 @@ def load_tfds(name: str) -> Dataset | None:
         builder = open_builder(name, data_dir())
         if not is_prepared(builder):
             raise ValueError(how_to_prepare(name, builder))
-        arrays = _read(name, builder)
-        _try_to_cache(entry, _identity(Path(builder.data_path)), arrays)
-    train, test = ((arrays[f"{split}_images"], arrays[f"{split}_labels"]) for split in SPLITS)
-    return make_dataset(name, train, test, arrays["class_names"].tolist())
+        arrays = _read(name, builder, size)
+        try_to_write(entry, _identity(Path(builder.data_path)), arrays)
+    found = {
+        split: (arrays[f"{split}_images"], arrays[f"{split}_labels"]) for split in SPLITS if f"{split}_images" in arrays
+    }
+    return make_dataset(
+        name,
+        found["train"],
+        found.get("test"),
+        arrays["class_names"].tolist(),
+        validation_split=found.get("validation"),
+        cut_at_end=size is None,
+    )
 
 
-def _read(name: str, builder: DatasetBuilder) -> dict[str, np.ndarray]:
+def _read(name: str, builder: DatasetBuilder, size: ImageSize | None) -> dict[str, np.ndarray]:
     import tensorflow_datasets as tfds
 
     check_readable(name, builder)
     image_key, label_key = _keys(name, builder)
-    missing = [split for split in SPLITS if split not in builder.info.splits]
-    if missing:
+    if "train" not in builder.info.splits:
         raise ValueError(
-            f"dataset: {name!r} has no split {missing[0]!r}, only {', '.join(builder.info.splits)}; give a "
-            "set with the splits train and test"
+            f"dataset: {name!r} has no split 'train', only {', '.join(builder.info.splits)}; give a set that has one"
         )
     arrays = {"class_names": np.array(builder.info.features[label_key].names)}
     # Images stay encoded: TFDS would decode with OpenCV if that is installed, whose JPEG pixels differ.
     decoders = {image_key: tfds.decode.SkipDecoding()}
-    for split in SPLITS:
+    held_out = "test" if "test" in builder.info.splits else "validation"
+    for split in [split for split in ("train", held_out) if split in builder.info.splits]:
         records = builder.as_data_source(split, decoders=decoders)
-        images, labels = _read_split(name, records, image_key, label_key)
+        images, labels = _read_split(name, records, image_key, label_key, size)
         arrays |= {f"{split}_images": images, f"{split}_labels": labels}
     return arrays
 
@@ -96,7 +105,9 @@ def _keys(name: str, builder: DatasetBuilder) -> tuple[str, str]:
     return keys[0], keys[1]
 
 
-def _read_split(name: str, records: Any, image_key: str, label_key: str) -> tuple[np.ndarray, np.ndarray]:
+def _read_split(
+    name: str, records: Any, image_key: str, label_key: str, size: ImageSize | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Returns uint8 `[N, H, W, C]` and int64 `[N]`."""
     mode = _MODES[records.dataset_info.features[image_key].shape[-1]]
     labels = np.empty(len(records), np.int64)
@@ -104,31 +115,27 @@ def _read_split(name: str, records: Any, image_key: str, label_key: str) -> tupl
     for start in range(0, len(records), BATCH):
         batch = records.__getitems__(range(start, min(start + BATCH, len(records))))
         for index, record in enumerate(batch, start):
-            image = _decode(record[image_key], mode)
+            image = _decode(record[image_key], mode, size)
             if index == 0:
                 images = np.empty((len(records), *image.shape), np.uint8)
             if image.shape != images.shape[1:]:
                 raise ValueError(
                     f"dataset: the images of {name!r} have different sizes, {images.shape[1:]} and "
-                    f"{image.shape}; give a set whose images have one size, or resize them and save an .npz "
-                    "file"
+                    f"{image.shape}; give --image-size, such as --image-size 32x32, to resize all to one"
                 )
             images[index], labels[index] = image, record[label_key]
     return images, labels
 
 
-def _decode(encoded: bytes, mode: str) -> np.ndarray:
+def _decode(encoded: bytes, mode: str, size: ImageSize | None) -> np.ndarray:
     from PIL import Image
 
     with Image.open(io.BytesIO(encoded)) as picture:
-        pixels = np.asarray(picture.convert(mode))
+        converted = picture.convert(mode)
+        if size is not None:
+            converted = converted.resize(size[::-1], Image.Resampling.BILINEAR)
+        pixels = np.asarray(converted)
     return pixels[..., None] if pixels.ndim == 2 else pixels
-
-
-def _cache_entry(name: str) -> Path:
-    """Returns the cache file of a set in this folder of prepared sets; the key in it tells if it is current."""
-    place = hashlib.sha256(f"{name}\n{data_dir().resolve()}".encode()).hexdigest()[:16]
-    return cache_dir() / "data" / f"{re.sub(r'[^A-Za-z0-9.]+', '-', name)[:80]}-{place}.npz"
 
 
 def _identity(folder: Path) -> dict[str, Any]:
@@ -148,10 +155,3 @@ def _identity(folder: Path) -> dict[str, Any]:
 
 def _is_current(key: Any) -> bool:
     return bool(key == _identity(Path(key["folder"])))
-
-
-def _try_to_cache(entry: Path, key: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-    try:
-        write_arrays(entry, key, arrays)
-    except OSError as error:
-        warnings.warn(f"decoded images are not cached, the next start decodes them again: {error}", stacklevel=3)

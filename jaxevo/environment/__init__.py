@@ -11,6 +11,7 @@ import sys
 import threading
 from dataclasses import dataclass
 
+from jaxevo.environment.cores import usable_cores
 from jaxevo.environment.probe import Found, ask_jax, forget
 from jaxevo.settings import Execution
 
@@ -166,7 +167,7 @@ def _cpu_devices(execution: Execution, platform: str) -> int:
     each = execution.devices_per_lane
     if each == 1 or platform != "cpu":
         return 1
-    lanes = execution.lanes if execution.lanes is not None else max(1, len(os.sched_getaffinity(0)) // each)
+    lanes = execution.lanes if execution.lanes is not None else max(1, usable_cores() // each)
     return lanes * each
 
 

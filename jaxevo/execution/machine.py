@@ -6,6 +6,7 @@ import platform
 import jax
 
 from jaxevo.environment import check_platform
+from jaxevo.environment.cores import usable_cores
 from jaxevo.settings import Execution
 from jaxevo.storage.machine import Machine, software_versions
 
@@ -44,4 +45,4 @@ def _vectors() -> tuple[str, ...]:
 def _thread_pool() -> int:
     """Returns the size of XLA's thread pool: NPROC, or the number of cores that this process may use."""
     given = os.environ.get("NPROC", "")
-    return int(given) if given.isdecimal() else len(os.sched_getaffinity(0))
+    return int(given) if given.isdecimal() else usable_cores()

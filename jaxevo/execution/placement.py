@@ -1,7 +1,6 @@
 """Placement of lanes on this machine: their number and their devices."""
 
-import os
-
+from jaxevo.environment.cores import usable_cores
 from jaxevo.networks.devices import Devices, device_groups
 from jaxevo.settings import Execution
 
@@ -39,12 +38,12 @@ def number_of_lanes(execution: Execution, groups: list[Devices]) -> int:
     if execution.lanes_per_device is not None:
         return execution.lanes_per_device * len(groups)
     shared = groups[0].first.platform == "cpu" and len(groups[0]) == 1
-    return len(os.sched_getaffinity(0)) if shared else len(groups)
+    return usable_cores() if shared else len(groups)
 
 
 def threads_ahead(lanes: int, groups: list[Devices]) -> int:
     """Returns the threads that compile ahead for each group of devices; on CPU they share the cores without a lane."""
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
     if groups[0].first.platform != "cpu":
         return max(1, min(cores // len(groups), _MOST_COMPILING_FOR_ACCELERATOR))
     return max(1, min((cores - lanes) // len(groups), _MOST_COMPILING_AHEAD))

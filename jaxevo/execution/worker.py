@@ -38,6 +38,7 @@ class Assignment:
         session: number of the session.
         machine: machine that began the run; the worker's must equal it.
         data_fingerprint: fingerprint of the run's data set; the worker's must equal it.
+        dataset_place: name or path by which the host loaded the data set; empty for that of the settings.
     """
 
     settings: Settings
@@ -45,6 +46,7 @@ class Assignment:
     session: int
     machine: Machine
     data_fingerprint: str
+    dataset_place: str = ""
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ class Worker:
 
     def join(self, assignment: Assignment) -> Joined:
         """Loads the data set and starts the lanes, unless machine or data differ from those that began the run."""
-        from jaxevo.data import load
+        from jaxevo.data import augmented_as, load
         from jaxevo.environment.folders import cache_dir
         from jaxevo.execution.local import LocalExecutor
         from jaxevo.networks.compilation import use_persistent_cache
@@ -112,9 +114,12 @@ class Worker:
         different = differences(self.describe(), assignment.machine)
         if different:
             return Joined(name, 0, f"its {'; its '.join(different)} when the run began")
-        dataset = load(assignment.settings.dataset)
+        settings = assignment.settings
+        dataset = augmented_as(
+            load(assignment.dataset_place or settings.dataset, settings.image_size), settings.dataset
+        )
         if dataset.fingerprint != assignment.data_fingerprint:
-            return Joined(name, 0, f"its data set {assignment.settings.dataset!r} is not the run's")
+            return Joined(name, 0, f"its data set {settings.dataset!r} is not the run's")
         use_persistent_cache(cache_dir() / "executables")
         self._executor = LocalExecutor(
             assignment.settings,

@@ -8,8 +8,10 @@ import collections
 import concurrent.futures
 import ctypes
 import gc
+import os
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -250,9 +252,17 @@ def _give_back_memory() -> None:
 def use_persistent_cache(folder: Path) -> None:
     """Keeps all executables in a folder of bounded size, so that later runs need not compile them again.
 
-    By default JAX stores no program that compiles in under a second, and never deletes any.
+    By default JAX stores no program that compiles in under a second, and never deletes any. A folder that cannot be
+    written is not used: a session has said so (`cache_problem`).
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return
+    if not os.access(folder, os.W_OK):
+        return
+    # If the disk becomes full, JAX would say so of every program.
+    warnings.filterwarnings("ignore", message="Error (reading|writing) persistent compilation cache entry")
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

@@ -5,14 +5,17 @@ They are the fields of `Settings`, `Limits` and `Execution`, which document them
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, TypedDict
 
+from jaxevo.data.memory import Data
 from jaxevo.settings import (
     ComputeDtype,
     CostName,
     Execution,
     ExecutorName,
     InheritanceName,
+    KeepName,
     Limits,
     ScheduleName,
     SelectionName,
@@ -21,9 +24,10 @@ from jaxevo.settings import (
 
 
 class SettingsArguments(TypedDict, total=False):
-    """Fields of `Settings`."""
+    """Fields of `Settings`; a data set may also be given as a path or as arrays."""
 
-    dataset: str
+    dataset: str | Path | Data
+    image_size: str | None
     seed: int
     population_size: int
     num_workers: int | None
@@ -74,6 +78,7 @@ class ExecutionArguments(TypedDict, total=False):
     lanes_per_device: int | None
     fast: bool
     programs_in_memory: int
+    keep: KeepName
     max_deaths: int
     checkpoint_seconds: float
     snapshot_interval: int | None

@@ -3,8 +3,11 @@
 A job is data, so that it can be sent to another process as JSON; `jaxevo.reports.child` carries it out.
 """
 
+import atexit
 import dataclasses
+import os
 import shlex
+import sys
 import typing
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -13,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from jaxevo.settings import Execution, Limits, Settings
+from jaxevo.storage.workdir import shown
 
 if TYPE_CHECKING:
     from jaxevo.session.progress import Watcher
@@ -57,6 +61,11 @@ class Job(ABC):
 class SessionJob(Job):
     """A session of a run, with its result."""
 
+    @property
+    def dataset_place(self) -> str | None:
+        """Name or path of the data set, None for where it was."""
+        return None
+
     def carry_out(self) -> None:
         """Evolves until a limit is reached, finishes the best individual, shows the progress, and writes the result."""
         from jaxevo.reports.progress import watch
@@ -70,8 +79,10 @@ class SessionJob(Job):
                 raise self.stopped(ended.busy)
             share = ended.progress.limits.finish_share
             if share and ended.progress.state.best_trained is not None:
-                _finish(self, share, watcher)
-        write_result(self.path, earlier=earlier)
+                _finish(self, share, self.dataset_place, watcher)
+        write_result(self.path, earlier=earlier, dataset_place=self.dataset_place)
+        if ended.busy:
+            _leave_without_waiting()
 
     @abstractmethod
     def evolve(self, watcher: "Watcher") -> "Ended":
@@ -81,8 +92,19 @@ class SessionJob(Job):
         """Returns the exception to raise after a signal."""
         if not (self.path / "manifest.json").exists():
             return Stopped("Stopped before the run began.", busy)
-        again = f"jaxevo resume {shlex.quote(str(self.path))}"
+        again = f"jaxevo resume {shlex.quote(shown(self.path))}"
         return Stopped(f"Stopped; finished individuals are kept. To resume: {again}", busy)
+
+
+def _leave_without_waiting() -> None:
+    """Lets the process end although a thread still compiles, which nothing can interrupt."""
+
+    def leave() -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
+
+    atexit.register(leave)
 
 
 @dataclass(frozen=True)
@@ -93,13 +115,22 @@ class Begin(SessionJob):
     limits: Limits
     from_run: Path | None = None
     from_genotype: Path | None = None
+    keep_data: bool = False
 
     def evolve(self, watcher: "Watcher") -> "Ended":
         """Evolves until a limit is reached or a signal arrives."""
         from jaxevo.session.run import start_run
 
-        sources = (self.from_run, self.from_genotype)
-        return start_run(self.path, self.settings, self.limits, self.execution, watcher, *sources)
+        return start_run(
+            self.path,
+            self.settings,
+            self.limits,
+            self.execution,
+            watcher,
+            from_run=self.from_run,
+            from_genotype=self.from_genotype,
+            keep_data=self.keep_data,
+        )
 
 
 @dataclass(frozen=True)
@@ -108,12 +139,18 @@ class Resume(SessionJob):
 
     limits: Limits
     skip: tuple[int, ...] = ()
+    dataset: str | None = None
+
+    @property
+    def dataset_place(self) -> str | None:
+        """Name or path of the data set, None for where it was."""
+        return self.dataset
 
     def evolve(self, watcher: "Watcher") -> "Ended":
         """Evolves until a limit is reached or a signal arrives."""
         from jaxevo.session.run import resume_run
 
-        return resume_run(self.path, self.limits, self.execution, watcher, self.skip)
+        return resume_run(self.path, self.limits, self.execution, watcher, self.skip, self.dataset)
 
 
 @dataclass(frozen=True)
@@ -121,12 +158,18 @@ class Replay(SessionJob):
     """A job that replays a run in a new folder."""
 
     source: Path
+    dataset: str | None = None
+
+    @property
+    def dataset_place(self) -> str | None:
+        """Name or path of the data set, None for where it was."""
+        return self.dataset
 
     def evolve(self, watcher: "Watcher") -> "Ended":
         """Evolves until all individuals are trained or a signal arrives."""
         from jaxevo.session.run import replay_run
 
-        return replay_run(self.source, self.path, self.execution, watcher)
+        return replay_run(self.source, self.path, self.execution, watcher, self.dataset)
 
 
 @dataclass(frozen=True)
@@ -134,6 +177,7 @@ class Finish(Job):
     """A job that trains the best individual of a run on."""
 
     share: float
+    dataset: str | None = None
 
     def carry_out(self) -> None:
         """Finishes the run, shows the progress, and writes the result."""
@@ -141,14 +185,14 @@ class Finish(Job):
         from jaxevo.reports.result import earlier_result, write_result
 
         with watch() as watcher:
-            _finish(self, self.share, watcher)
-        write_result(self.path, earlier=earlier_result(self.path))
+            _finish(self, self.share, self.dataset, watcher)
+        write_result(self.path, earlier=earlier_result(self.path), dataset_place=self.dataset)
 
 
-def _finish(job: Job, share: float, watcher: "Watcher") -> None:
+def _finish(job: Job, share: float, dataset_place: str | None, watcher: "Watcher") -> None:
     from jaxevo.session.finish import finish_run
 
-    if finish_run(job.path, share, job.execution, watcher) is None:
+    if finish_run(job.path, share, job.execution, watcher, dataset_place) is None:
         again = f"jaxevo finish {shlex.quote(str(job.path))} --share {share:g}"
         raise Stopped(f"Stopped; the run is complete, and its finish has a checkpoint. To go on: {again}")
 
@@ -158,12 +202,13 @@ class Verify(Job):
     """A job that verifies a run: recomputes its decisions, hashes its weights, and retrains lineages."""
 
     retrain: Literal["best"] | int | None = None
+    dataset: str | None = None
 
     def carry_out(self) -> list[str]:
         """Returns a sentence for each difference, and prints what was checked."""
         from jaxevo.reports.verify import verify_run
 
-        return verify_run(self.path, self.retrain, lambda sentence: print(sentence, flush=True))
+        return verify_run(self.path, self.retrain, lambda sentence: print(sentence, flush=True), self.dataset)
 
 
 _KINDS: dict[str, type[Job]] = {kind.__name__: kind for kind in (Begin, Resume, Replay, Finish, Verify)}

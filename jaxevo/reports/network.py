@@ -1,24 +1,18 @@
-"""Trained networks of a run, one by one or as an ensemble.
-
-They take uint8 images [images, height, width, channels], or [images, height, width] for one channel, and normalise
-them. They refuse all but pixels of 0 to 255, because a network classifies wrongly normalised images without an error.
-"""
+"""Trained networks of a run, one by one or as an ensemble."""
 
 import functools
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from jaxevo.data.checks import check_images, check_labels
 from jaxevo.environment import check_not_forked, prepare_process
+from jaxevo.reports.classifier import Classifier
 from jaxevo.reports.drawing import drawing_text
 from jaxevo.search.population import Individual
-from jaxevo.search.space import ImageShape
 from jaxevo.spaces import space_from
 from jaxevo.spaces.large_scale.architecture import architecture
 from jaxevo.spaces.large_scale.genotype import Genotype
@@ -34,59 +28,6 @@ ENSEMBLE_SIZE = 5
 
 _PROGRAMS = 64
 """Number of architectures whose compiled predictions are kept."""
-
-
-class Classifier(ABC):
-    """An image classifier: a network or an ensemble.
-
-    Attributes:
-        image_shape: height, width, channels of its images.
-        class_names: names of the classes, by label.
-    """
-
-    image_shape: ImageShape
-    class_names: tuple[str, ...]
-
-    @abstractmethod
-    def predict(self, images: ArrayLike) -> np.ndarray:
-        """Returns the label of each image's class, int32 [images].
-
-        Args:
-            images: uint8 [images, height, width, channels], or [images, height, width] for one channel.
-
-        Raises:
-            ValueError: if the images have another type or shape.
-        """
-
-    @abstractmethod
-    def predict_proba(self, images: ArrayLike) -> np.ndarray:
-        """Returns the probability of each class, float32 [images, classes]; takes images and raises as `predict`."""
-
-    def evaluate(self, images: ArrayLike, labels: ArrayLike) -> float:
-        """Returns the share of correctly classified images, in [0, 1].
-
-        Args:
-            images: images as for `predict`.
-            labels: integers [images] in [0, classes).
-
-        Raises:
-            ValueError: if images or labels have another type, shape or range.
-        """
-        images = self._checked(images)
-        labels = check_labels("labels", np.asarray(labels), len(images), len(self.class_names))
-        return int(np.sum(self.predict(images) == labels)) / len(images)
-
-    def _checked(self, images: ArrayLike) -> np.ndarray:
-        images = np.asarray(images)
-        if images.dtype == np.uint8 and images.shape == self.image_shape:
-            raise ValueError(f"images: shape is {images.shape}, that of one image; give a batch, such as images[None]")
-        images = check_images("images", images)
-        if images.shape[1:] != self.image_shape:
-            raise ValueError(
-                f"images: height, width, channels are {images.shape[1:]}, but must be {self.image_shape}, those of the "
-                "images that the network was trained on; resize them first"
-            )
-        return images
 
 
 class Network(Classifier):
@@ -113,6 +54,7 @@ class Network(Classifier):
         self.class_names = manifest.class_names
         self.finished = finish is not None
         self._finish = finish
+        self.label_values = manifest.label_values
         self._manifest = manifest
         self._workdir = workdir
 
@@ -132,8 +74,8 @@ class Network(Classifier):
         """The individual's fitness in [0, 1], of its evolved weights."""
         return self.individual.fitness
 
-    def predict(self, images: ArrayLike) -> np.ndarray:
-        """Returns the label of the most probable class of each image; see `Classifier.predict`."""
+    def predict_classes(self, images: ArrayLike) -> np.ndarray:
+        """Returns the most probable class of each image; see `Classifier.predict_classes`."""
         return self._logits(images).argmax(axis=-1).astype(np.int32)
 
     def predict_proba(self, images: ArrayLike) -> np.ndarray:
@@ -186,6 +128,22 @@ class Network(Classifier):
         store = WeightStore(self._workdir.weights, space_from(self._manifest.settings))
         return store.load(one.weights, one.weights_sha256, one.genotype)
 
+    def parts(self) -> dict[str, Any]:
+        """Returns what the network is made of, with its weights, to be pickled; see `from_parts`."""
+        return {
+            "manifest": self._manifest,
+            "individual": self.individual,
+            "test_accuracy": self.test_accuracy,
+            "variables": self.variables,
+        }
+
+    @classmethod
+    def from_parts(cls, parts: dict[str, Any], workdir: Workdir) -> Self:
+        """Returns the network of `parts`, which needs no work folder for its weights."""
+        network = cls(parts["manifest"], workdir, parts["individual"], parts["test_accuracy"])
+        vars(network)["variables"] = parts["variables"]
+        return network
+
     def describe(self) -> str:
         """Returns the network as text, one line per layer with its shape."""
         space = space_from(self._manifest.settings)
@@ -208,15 +166,25 @@ class Network(Classifier):
         check_not_forked()
         from jaxevo.reports.export import export_network
 
-        known: dict[str, float | str] = {
+        path = Path(folder)
+        facts = self.known_facts | dict(facts or {})
+        export_network(self.genotype, self.variables, self._manifest, facts, path)
+        return path
+
+    @property
+    def manifest(self) -> Manifest:
+        """The manifest of the network's run."""
+        return self._manifest
+
+    @property
+    def known_facts(self) -> dict[str, float | str]:
+        """The individual and its accuracies, for the README of an export."""
+        return {
             "individual": self.individual.id,
             "weights": "finished: trained on, on training and validation images" if self.finished else "evolved",
             "validation accuracy": f"{self.validation_accuracy:.2%}",
             "test accuracy": f"{self.test_accuracy:.2%}",
         }
-        path = Path(folder)
-        export_network(self.genotype, self.variables, self._manifest, known | dict(facts or {}), path)
-        return path
 
     def _kept(self) -> bool:
         """Returns True if the run must still have the weights, after all its events so far."""
@@ -254,6 +222,7 @@ class Ensemble(Classifier):
         self.members = tuple(members)
         self.image_shape = members[0].image_shape
         self.class_names = members[0].class_names
+        self.label_values = members[0].label_values
 
     def __repr__(self) -> str:
         """Returns the number and the ids of its members."""
@@ -264,19 +233,44 @@ class Ensemble(Classifier):
         """Returns the number of members."""
         return len(self.members)
 
-    def predict(self, images: ArrayLike) -> np.ndarray:
-        """Returns the label that most members predict for each image; see `Classifier.predict`."""
+    def predict_classes(self, images: ArrayLike) -> np.ndarray:
+        """Returns the class that most members predict for each image; see `Classifier.predict_classes`."""
         images = self._checked(images)
         from jaxevo.networks.evaluation import majority_vote
 
-        predictions = [member.predict(images) for member in self.members]
+        predictions = [member.predict_classes(images) for member in self.members]
         return majority_vote(predictions, len(self.class_names)).astype(np.int32)
 
     def predict_proba(self, images: ArrayLike) -> np.ndarray:
         """Returns each class's share of the members' votes; see `Classifier.predict_proba`."""
         images = self._checked(images)
-        votes = [member.predict(images)[:, None] == np.arange(len(self.class_names)) for member in self.members]
+        votes = [member.predict_classes(images)[:, None] == np.arange(len(self.class_names)) for member in self.members]
         return np.asarray(np.mean(votes, axis=0), np.float32)
+
+    def export(self, folder: str | Path, facts: Callable[[Network], Mapping[str, float | str]]) -> Path:
+        """Exports the members, and their majority vote, to a folder that works without jaxevo.
+
+        Args:
+            folder: target folder; must not exist or must be empty.
+            facts: returns facts of a member for its README.
+
+        Returns:
+            The folder.
+
+        Raises:
+            ValueError: if the folder cannot be written, or weights are not available.
+        """
+        prepare_process()
+        check_not_forked()
+        from jaxevo.reports.export.ensemble import Member, export_ensemble
+
+        members = [
+            Member(one.individual.id, one.genotype, one.variables, one.known_facts | dict(facts(one)))
+            for one in self.members
+        ]
+        path = Path(folder)
+        export_ensemble(members, self.members[0].manifest, path)
+        return path
 
 
 def network_of(history: History, workdir: Workdir, individual: Individual) -> Network:

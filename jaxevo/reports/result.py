@@ -5,11 +5,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jaxevo.data import Dataset, load
+import numpy as np
+
+from jaxevo.data import Dataset
 from jaxevo.reports.baselines import RUN_SHARE, fit_linear, majority_accuracy, plan_linear
 from jaxevo.reports.network import ENSEMBLE_SIZE, ensemble_of
 from jaxevo.storage.history import History
 from jaxevo.storage.journal import wall_clock_seconds
+from jaxevo.storage.run_data import load_run_data
 from jaxevo.storage.workdir import Workdir, read_manifest, write_json, writing_explained
 
 _NOTHING: Mapping[str, Any] = {}
@@ -32,7 +35,7 @@ def summarise(
     state = history.state
     best, finish = state.best_trained, history.finish
     needed = history.lives[best.id].birth.cost if best else None
-    vote = ensemble_of(history, workdir, ensemble_size).evaluate(*dataset.test) if best else None
+    vote = ensemble_of(history, workdir, ensemble_size).evaluate(*dataset.as_given().test) if best else None
     records = [life.record for life in history.lives.values()]
     wall_seconds = wall_clock_seconds(history.journal)
     return {
@@ -44,6 +47,7 @@ def summarise(
         "best_test_accuracy": history.lives[best.id].record.test_accuracy if best else None,
         "finished_test_accuracy": finish.test_accuracy if finish else None,
         "ensemble_test_accuracy": vote,
+        "test_images": len(dataset.test.labels),
         **_baselines(dataset, _all_flops(history), earlier),
         "best_parameters": needed.parameters if needed else None,
         "best_flops_per_image": needed.forward_flops if needed else None,
@@ -72,6 +76,7 @@ def _baselines(dataset: Dataset, run_flops: float, earlier: Mapping[str, Any]) -
     else:
         linear = fit_linear(dataset, plan).accuracy(dataset.test) if plan else None
     return {
+        "majority_class": dataset.class_names[int(np.bincount(dataset.train.labels).argmax())],
         "majority_test_accuracy": majority_accuracy(dataset),
         "linear_test_accuracy": linear,
         "linear_flops": flops,
@@ -87,11 +92,15 @@ def earlier_result(path: Path) -> dict[str, Any]:
 
 
 def write_result(
-    path: Path, ensemble_size: int = ENSEMBLE_SIZE, earlier: Mapping[str, Any] = _NOTHING
+    path: Path,
+    ensemble_size: int = ENSEMBLE_SIZE,
+    earlier: Mapping[str, Any] = _NOTHING,
+    dataset_place: str | None = None,
 ) -> dict[str, Any]:
     """Writes `result.json` of a stopped run and returns its content; see `summarise`."""
     workdir = Workdir(path)
-    result = summarise(workdir, load(read_manifest(workdir).settings.dataset), ensemble_size, earlier)
+    dataset = load_run_data(workdir, read_manifest(workdir), dataset_place)
+    result = summarise(workdir, dataset, ensemble_size, earlier)
     with writing_explained(path):
         write_json(workdir.result, result)
     return result

@@ -5,17 +5,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Unpack
 
-from jaxevo.data import Dataset, load
+from jaxevo.data import Dataset, absolute_name
 from jaxevo.reports.arguments import ExecutionArguments, ResumeArguments, split_arguments
 from jaxevo.reports.child import carry_out
+from jaxevo.reports.classifier import Classifier
 from jaxevo.reports.jobs import Finish as FinishJob
 from jaxevo.reports.jobs import Replay, Resume, Verify
+from jaxevo.reports.metrics import Measures, measure, wilson_interval
 from jaxevo.reports.network import ENSEMBLE_SIZE, Ensemble, Network, best_network, ensemble_of, network_of
 from jaxevo.search.population import Individual, Population
 from jaxevo.settings import Execution, Limits, Settings
 from jaxevo.storage.finish import Finish
 from jaxevo.storage.history import History
-from jaxevo.storage.workdir import Manifest, Workdir, WorkdirError, check_path, read_manifest, recorded_execution
+from jaxevo.storage.run_data import load_run_data
+from jaxevo.storage.workdir import Manifest, Workdir, check_path, read_manifest, recorded_execution
 
 if TYPE_CHECKING:
     import pandas
@@ -28,11 +31,15 @@ class Scores(NamedTuple):
         best: accuracy of the best network by validation, with its finished weights if there are any.
         ensemble: accuracy of the majority vote, with evolved weights.
         members: ids of the ensemble's individuals, the fittest first.
+        best_measures: all measures of the best network.
+        ensemble_measures: all measures of the ensemble.
     """
 
     best: float
     ensemble: float
     members: tuple[int, ...]
+    best_measures: Measures
+    ensemble_measures: Measures
 
 
 class Run:
@@ -45,10 +52,16 @@ class Run:
         settings: settings of the run.
     """
 
-    def __init__(self, path: str | Path, max_events: int | None = None) -> None:
+    def __init__(self, path: str | Path, max_events: int | None = None, dataset: str | Path | None = None) -> None:
         """Reads a run, or its first `max_events` events, without training anything.
 
-        Weights are kept only of individuals that are alive after the last event, and of the best individual.
+        Weights are kept only of individuals that are alive after the last event, and of the best individual, unless the
+        run was executed with `keep="all"`.
+
+        Args:
+            path: the work folder.
+            max_events: number of events, None for all.
+            dataset: name or path of the data set, if it has moved without the work folder.
 
         Raises:
             ValueError: if the folder holds no run or is damaged, its decisions differ from those of this version of
@@ -58,6 +71,7 @@ class Run:
             raise ValueError(f"max_events is {max_events!r}, but must be a whole number, 0 or more")
         self.path = check_path(str(path))
         self._workdir = Workdir(self.path)
+        self._dataset_place = _place(dataset)
         self._history = History(self._workdir, max_events)
         self.settings: Settings = self._history.manifest.settings
 
@@ -116,16 +130,12 @@ class Run:
     def dataset(self) -> Dataset:
         """The images and labels of the run: `dataset.test.images`, `dataset.test.labels`, ...
 
+        Labels are as they were given, as classifiers take and return them.
+
         Raises:
             ValueError: if the data set is missing or has changed.
         """
-        dataset = load(self.settings.dataset)
-        if dataset.fingerprint != self.manifest.data_fingerprint:
-            raise WorkdirError(
-                f"the data set {self.settings.dataset!r} is not the one that the run in {self.path} began with: "
-                "restore that one"
-            )
-        return dataset
+        return load_run_data(self._workdir, self.manifest, self._dataset_place).as_given()
 
     @property
     def best(self) -> Network:
@@ -184,15 +194,26 @@ class Run:
             ValueError: if no training has succeeded, or the data set is missing or has changed.
         """
         ensemble = self.ensemble_of(ensemble_size)
-        split = self.dataset.test
         members = tuple(member.individual.id for member in ensemble.members)
-        best = self.best.evaluate(split.images, split.labels)
-        return Scores(best, ensemble.evaluate(split.images, split.labels), members)
+        best, vote = self._measured(self.best), self._measured(ensemble)
+        return Scores(best.accuracy, vote.accuracy, members, best, vote)
+
+    def _measured(self, classifier: Classifier) -> Measures:
+        """Returns the measures of a classifier on the test images."""
+        images, labels = self.dataset.test
+        train = self.dataset.train.labels
+        return measure(
+            classifier.predict_proba(images),
+            classifier.predict_classes(images),
+            classifier.classes_of(labels, len(images)),
+            classifier.classes_of(train, len(train)),
+            classifier.class_names,
+        )
 
     def export(self, folder: str | Path, individual: Individual | int | None = None) -> Path:
         """Exports the best network, or another one, to a folder that works without jaxevo; see `Network.export`."""
         network = self.best if individual is None else self.network(individual)
-        return network.export(folder, {"run fingerprint": f"{self.fingerprint} after {self.events} events"})
+        return network.export(folder, self._facts(network))
 
     def report(
         self, file: str | Path | None = None, *, images: bool = True, phylogeny: str | Path | None = None
@@ -233,11 +254,45 @@ class Run:
         except (ValueError, OSError, RuntimeError):
             return None, "The winner could not be run on the machine that wrote this page."
 
-    def resume(self, *, skip_birth: tuple[int, ...] = (), **changes: Unpack[ResumeArguments]) -> "Run":
+    def export_ensemble(self, folder: str | Path, size: int = ENSEMBLE_SIZE) -> Path:
+        """Exports the fittest networks, and their majority vote, to a folder that works without jaxevo.
+
+        Args:
+            folder: target folder; must not exist or must be empty.
+            size: number of members.
+
+        Raises:
+            ValueError: if the folder cannot be written, or no training has succeeded.
+        """
+        return self.ensemble_of(size).export(folder, self._facts)
+
+    def _facts(self, network: Network) -> dict[str, str]:
+        """Returns the facts of the model card beside a network's accuracies."""
+        result, manifest, one = self.result, self.manifest, network.individual
+        facts = {"data set": f"{Path(self.settings.dataset).name} (sha256 {manifest.data_fingerprint})"}
+        if result.get("best_id") == one.id and result.get("test_images"):
+            low, high = wilson_interval(round(network.test_accuracy * result["test_images"]), result["test_images"])
+            facts["95 % interval of the test accuracy"] = (
+                f"{low:.2%} to {high:.2%}, of {result['test_images']:,} images"
+            )
+        if "majority_class" in result:
+            share = f"{result['majority_test_accuracy']:.2%}"
+            facts[f"test accuracy of always answering {result['majority_class']!r}"] = share
+        line = " > ".join(f"{each.id} {each.mutation or 'initial'}" for each in self.lineage(one.id))
+        return facts | {"lineage": line, "run fingerprint": f"{self.fingerprint} after {self.events} events"}
+
+    def resume(
+        self,
+        *,
+        skip_birth: tuple[int, ...] = (),
+        dataset: str | Path | None = None,
+        **changes: Unpack[ResumeArguments],
+    ) -> "Run":
         """Resumes the run from its last event, even if it was opened at an earlier one, and returns the new run.
 
         Args:
             skip_birth: births in training to count as failed, because they keep killing the process.
+            dataset: name or path of the data set, if it has moved without the work folder.
             **changes: fields of `Limits` and `Execution`, such as `max_individuals=200` or `lanes=1`. Other limits stay
                 as in the last session, but for the one that ended it.
 
@@ -247,8 +302,9 @@ class Run:
             KeyboardInterrupt: if a signal stopped the session; `resume` again to continue.
         """
         limits, execution = split_arguments(changes, Limits, Execution)
-        carry_out(Resume(self.path, Execution(**execution), Limits(**limits), tuple(skip_birth)))
-        return Run(self.path)
+        place = self._dataset_place if dataset is None else _place(dataset)
+        carry_out(Resume(self.path, Execution(**execution), Limits(**limits), tuple(skip_birth), place))
+        return Run(self.path, dataset=place)
 
     def finish(self, share: float, execution: Execution | None = None) -> Finish:
         """Trains the best individual on, on training and validation images; see `best`.
@@ -262,7 +318,7 @@ class Run:
         """
         if not 0 < share < float("inf"):
             raise ValueError(f"share is {share!r}, but must be a finite number above 0")
-        carry_out(FinishJob(self.path, execution or Execution(), share))
+        carry_out(FinishJob(self.path, execution or Execution(), share, self._dataset_place))
         finish = Run(self.path)._history.finish
         if finish is None:
             raise RuntimeError(f"the run in {self.path} went on while it was finished: finish it again")
@@ -283,15 +339,17 @@ class Run:
         """
         (execution,) = split_arguments(changes, Execution)
         new = check_path(str(path))
-        carry_out(Replay(new, Execution(**execution), self.path))
-        return Run(new)
+        carry_out(Replay(new, Execution(**execution), self.path, self._dataset_place))
+        return Run(new, dataset=self._dataset_place)
 
     def verify(self, retrain: Literal["best"] | int | None = None) -> list[str]:
         """Returns a sentence for each difference; see `verify`."""
-        return verify(self.path, retrain)
+        return verify(self.path, retrain, self._dataset_place)
 
 
-def verify(path: str | Path, retrain: Literal["best"] | int | None = None) -> list[str]:
+def verify(
+    path: str | Path, retrain: Literal["best"] | int | None = None, dataset: str | Path | None = None
+) -> list[str]:
     """Verifies a run: recomputes its decisions, hashes its weights, and returns a sentence for each difference.
 
     It prints what it has checked, changes nothing, and also reads folders that `open` refuses.
@@ -299,6 +357,7 @@ def verify(path: str | Path, retrain: Literal["best"] | int | None = None) -> li
     Args:
         path: the work folder.
         retrain: lineages to train again from the first ancestor: "best", or a number of random individuals.
+        dataset: name or path of the data set, if it has moved without the work folder.
 
     Raises:
         ValueError: if there is no run, or `retrain` is not valid.
@@ -306,5 +365,10 @@ def verify(path: str | Path, retrain: Literal["best"] | int | None = None) -> li
     if not (retrain is None or retrain == "best" or (type(retrain) is int and retrain >= 1)):
         raise ValueError(f"retrain is {retrain!r}, but must be best, or a number from 1")
     folder = check_path(str(path))
-    findings: list[str] = carry_out(Verify(folder, recorded_execution(read_manifest(Workdir(folder))), retrain))
+    execution = recorded_execution(read_manifest(Workdir(folder)))
+    findings: list[str] = carry_out(Verify(folder, execution, retrain, _place(dataset)))
     return findings
+
+
+def _place(dataset: str | Path | None) -> str | None:
+    return absolute_name(dataset) if dataset is not None else None

@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from jaxevo.data import Dataset, load
+from jaxevo.data import Dataset
 from jaxevo.environment.folders import cache_dir
 from jaxevo.execution.lane import Lane
 from jaxevo.execution.placement import lane_devices
@@ -29,7 +29,8 @@ from jaxevo.spaces import space_from
 from jaxevo.storage.checkpoint import CheckpointError, WeightStore, load_snapshots
 from jaxevo.storage.history import History, Life, evolution_of_manifest, initial_of_manifest, recompute_states
 from jaxevo.storage.journal import JournalContent, Record
-from jaxevo.storage.workdir import Manifest, Workdir, recorded_execution, weight_names
+from jaxevo.storage.run_data import load_run_data
+from jaxevo.storage.workdir import Manifest, Workdir, WorkdirError, recorded_execution, weight_names
 
 Retrain = Literal["best"] | int
 """The lineages to train again: that of the best individual, or those of a number of random individuals."""
@@ -38,16 +39,19 @@ _TOLERANCE = 0.05
 """Tolerance of a fitness on another machine: its last bits differ, and training amplifies the difference."""
 
 
-def verify_run(path: Path, retrain: Retrain | None, report: Callable[[str], None]) -> list[str]:
+def verify_run(
+    path: Path, retrain: Retrain | None, report: Callable[[str], None], dataset_place: str | None = None
+) -> list[str]:
     """Returns a sentence for each difference in a work folder; changes nothing.
 
     Args:
         path: the work folder.
         retrain: lineages to train again from their first ancestor; None for none.
         report: called with a sentence about each check.
+        dataset_place: name or path of the data set if it has moved.
 
     Raises:
-        ValueError: if there is no run.
+        ValueError: if there is no run, or its data set is not found.
     """
     workdir = Workdir(path)
     history = History(workdir, check_decisions=False)
@@ -70,9 +74,10 @@ def verify_run(path: Path, retrain: Retrain | None, report: Callable[[str], None
         report(f"the user skipped individuals {names}: the run is not reproducible from its seed alone")
     if manifest.settings.wall_clock:
         report("the run was told in wall-clock order: its journal reproduces it, its seed alone does not")
-    dataset = load(manifest.settings.dataset)
-    if dataset.fingerprint != manifest.data_fingerprint:
-        return [*findings, f"the data set {manifest.settings.dataset!r} is not the one that the run began with"]
+    try:
+        dataset = load_run_data(workdir, manifest, dataset_place, report)
+    except WorkdirError as error:
+        return [*findings, str(error)]
     if retrain is not None:
         findings += _retrain(history, workdir, dataset, retrain, store, report)
     return findings

@@ -21,7 +21,7 @@ from jaxevo.networks.compilation import use_persistent_cache
 from jaxevo.networks.devices import Devices
 from jaxevo.networks.trainer import Trainer, Training
 from jaxevo.session.progress import Watcher
-from jaxevo.session.run import check_execution, same_dataset
+from jaxevo.session.run import check_execution
 from jaxevo.settings import Execution, Settings
 from jaxevo.signals import wish_to_stop
 from jaxevo.spaces import space_from
@@ -29,6 +29,7 @@ from jaxevo.spaces.large_scale.inheritance import Variables
 from jaxevo.storage.checkpoint import TrainingStore, WeightStore
 from jaxevo.storage.finish import Finish, remove_finish, write_finish
 from jaxevo.storage.history import History, Life
+from jaxevo.storage.run_data import load_run_data
 from jaxevo.storage.workdir import Workdir, WorkdirError, locked, weights_name
 
 _ATTEMPT = 1
@@ -50,7 +51,9 @@ class Finished(NamedTuple):
     test_accuracy: float | None
 
 
-def finish_run(path: Path, share: float, execution: Execution, watcher: Watcher) -> Finish | None:
+def finish_run(
+    path: Path, share: float, execution: Execution, watcher: Watcher, dataset_place: str | None = None
+) -> Finish | None:
     """Finishes a run and stores the result; one that is stored already, with this share, is returned.
 
     Args:
@@ -58,6 +61,7 @@ def finish_run(path: Path, share: float, execution: Execution, watcher: Watcher)
         share: FLOPs of the finish over those of all trainings of the run.
         execution: execution of this session.
         watcher: receives the progress.
+        dataset_place: name or path of the data set, None for where it was.
 
     Returns:
         The finish, None after a signal; the next call then continues from a checkpoint.
@@ -73,7 +77,7 @@ def finish_run(path: Path, share: float, execution: Execution, watcher: Watcher)
     if history.finish is not None and history.finish.share == share:
         return history.finish
     check_execution(history.manifest.settings, execution)
-    dataset = same_dataset(path, history.manifest)
+    dataset = load_run_data(workdir, history.manifest, dataset_place, watcher.notice)
     with locked(path):
         life = history.lives[best.id]
         settings = finish_settings(history.manifest.settings, finish_steps(history, life, share))

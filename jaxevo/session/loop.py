@@ -8,7 +8,7 @@ from jaxevo.execution.executor import Executor
 from jaxevo.search.births import Birth, derive, spent_flops
 from jaxevo.search.population import Individual
 from jaxevo.session.progress import INTERRUPTED, Progress, Watcher
-from jaxevo.settings import Limits
+from jaxevo.settings import KeepName, Limits
 from jaxevo.storage.history import evolution_of_manifest, task_of_manifest
 from jaxevo.storage.integrity import DecisionCheck
 from jaxevo.storage.journal import Record, next_told
@@ -18,10 +18,32 @@ _POLL_SECONDS = 0.25
 _COLLECTIONS_A_POPULATION = 16
 
 
+class SessionClock:
+    """The clock of a session, which begins when its command begins to read the data."""
+
+    def __init__(self) -> None:
+        """Starts the clock."""
+        self._began = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the clock was started."""
+        return time.perf_counter() - self._began
+
+
 class HostLoop:
     """The host loop of a session."""
 
-    def __init__(self, run: StoredRun, limits: Limits, writer: RunWriter, executor: Executor, watcher: Watcher) -> None:
+    def __init__(
+        self,
+        run: StoredRun,
+        limits: Limits,
+        writer: RunWriter,
+        executor: Executor,
+        watcher: Watcher,
+        clock: SessionClock | None = None,
+        keep: KeepName = "living",
+    ) -> None:
         """Restores the state of a run.
 
         Args:
@@ -30,6 +52,8 @@ class HostLoop:
             writer: writer of the work folder.
             executor: trains the births.
             watcher: receives the progress.
+            clock: clock of the session, for its limit on time; by default it begins now.
+            keep: "all" to remove no weights.
         """
         manifest, content = run.manifest, run.content
         self._settings = manifest.settings
@@ -47,6 +71,8 @@ class HostLoop:
         self._writer = writer
         self._executor = executor
         self._watcher = watcher
+        self._clock = clock or SessionClock()
+        self._keep = keep
         self._collect_at = 0  # Number of weights; 0 also collects what earlier sessions left.
         # Records of individuals that were not told yet.
         waiting = {birth.id for birth in self._state.in_flight}
@@ -71,11 +97,11 @@ class HostLoop:
             if interrupted():
                 return INTERRUPTED
             self._ask()
-            if self._writer.weights_kept >= self._collect_at:
+            if self._keep != "all" and self._writer.weights_kept >= self._collect_at:
                 self._collect()
-            record = self._next_record(interrupted)
+            record = self._next_record(lambda: interrupted() or self._out_of_time)
             if record is None:
-                return INTERRUPTED
+                return INTERRUPTED if interrupted() else "max_seconds"
             self._tell(record)
             self._writer.told(self._state)
             self._watcher.progressed(self.progress())
@@ -146,9 +172,15 @@ class HostLoop:
         return limits.reached(
             events=self._state.events,
             flops=self._state.total_flops,
-            seconds=time.perf_counter() - self._began + self._finish_seconds(limits),
+            seconds=self._clock.seconds + self._finish_seconds(limits),
             accuracy=0.0 if best is None else best.fitness,
         )
+
+    @property
+    def _out_of_time(self) -> bool:
+        """True if the session's time is over; trainings in flight are then dropped, as after a signal."""
+        limit = self._limits.max_seconds
+        return limit is not None and self._clock.seconds + self._finish_seconds(self._limits) >= limit
 
     def _finish_seconds(self, limits: Limits) -> float:
         """Returns an estimate of the seconds that the finish will take, at the speed of the best one's training."""
@@ -156,10 +188,10 @@ class HostLoop:
             return 0.0
         return limits.finish_share * self._state.total_flops / self._best_speed
 
-    def _next_record(self, interrupted: Callable[[], bool]) -> Record | None:
-        """Waits for the record that is told next and returns it, None after a signal."""
+    def _next_record(self, stopped: Callable[[], bool]) -> Record | None:
+        """Waits for the record that is told next and returns it, None once the session must stop."""
         while (told := next_told(self._state, self._records, self._settings.wall_clock, self._order)) is None:
-            if interrupted():
+            if stopped():
                 return None
             # Submit all births since the last wait together: a cluster makes their attempts durable in one write.
             self._executor.submit(self._untrained)

@@ -1,22 +1,28 @@
 """Start, resume and replay runs: check the work folder, then evolve in a session."""
 
 import dataclasses
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from jaxevo.data import Dataset, absolute_name, load
+from jaxevo.data.embedded import EMBEDDED
+from jaxevo.environment.folders import cache_problem
 from jaxevo.execution.machine import describe_machine
 from jaxevo.execution.placement import lane_devices
 from jaxevo.search.evolution import evolution
 from jaxevo.search.space import Task
+from jaxevo.session.loop import SessionClock
 from jaxevo.session.progress import Watcher
 from jaxevo.session.session import Ended, Session
 from jaxevo.session.warm_start import copy_initial_weights, read_origin
 from jaxevo.settings import Execution, Limits, Settings
 from jaxevo.spaces import space_from
+from jaxevo.storage.durable import force
 from jaxevo.storage.history import History, initial_of_manifest
 from jaxevo.storage.journal import JournalContent
 from jaxevo.storage.machine import Machine, differences
+from jaxevo.storage.run_data import beside, load_run_data
 from jaxevo.storage.stored_run import StoredRun, read_stored_run
 from jaxevo.storage.warm_start import initial_individuals
 from jaxevo.storage.workdir import (
@@ -36,8 +42,10 @@ def start_run(
     limits: Limits,
     execution: Execution,
     watcher: Watcher,
+    *,
     from_run: Path | None = None,
     from_genotype: Path | None = None,
+    keep_data: bool = False,
 ) -> Ended:
     """Starts a run in a new or empty folder and evolves until a limit is reached or a signal arrives.
 
@@ -46,25 +54,31 @@ def start_run(
         settings: settings of the run.
         limits: limits of the first session.
         execution: execution of the first session.
-        watcher: receives the progress.
+        watcher: receives the progress, and what was changed or left out of the data.
         from_run: work folder of an earlier run whose living population begins this one, with its weights.
         from_genotype: file with the genotype of every initial individual.
+        keep_data: True to copy the data set, an `.npz` file, into the work folder.
 
     Raises:
         ValueError: if settings, data or folder are not valid; nothing was started then.
     """
     check_new(path)
     check_execution(settings, execution)
-    dataset = load(settings.dataset)
+    clock = SessionClock()
+    workdir = Workdir(path)
     # A run may be resumed from another folder, so the path of the data set must be absolute.
     settings = dataclasses.replace(settings, dataset=absolute_name(settings.dataset))
+    dataset = load(settings.dataset, settings.image_size, watcher.notice)
+    place = str(workdir.data.absolute()) if keep_data else settings.dataset
+    settings = dataclasses.replace(settings, dataset=place)
     origin, space = read_origin(from_run, from_genotype, settings, dataset), space_from(settings)
     # Check the budgets before anything is written.
     evolution(settings, space, _task_of(dataset), initial_individuals(origin.warm_start, space))
     machine = _machine(execution)
     with locked(path):
         check_new(path)
-        workdir = Workdir(path)
+        if keep_data:
+            _copy_data(Path(dataset.source), workdir)
         manifest = Manifest(
             settings=settings,
             limits=limits,
@@ -76,13 +90,25 @@ def start_run(
             validation_images=len(dataset.validation.labels),
             machine=machine,
             warm_start=origin.warm_start,
+            dataset_beside=beside(workdir, place),
+            label_values=dataset.values,
+            pixel_factor=dataset.pixels.factor,
         )
         copy_initial_weights(origin.folder, origin.names, workdir, manifest)
         write_manifest(workdir, manifest)
-        return Session(StoredRun(workdir, manifest), dataset, execution, watcher).evolve(limits)
+        _say_what_was_read(dataset, watcher)
+        _say_if_nothing_is_cached(watcher)
+        return Session(StoredRun(workdir, manifest), dataset, execution, watcher, clock).evolve(limits)
 
 
-def resume_run(path: Path, changes: Limits, execution: Execution, watcher: Watcher, skip: Sequence[int] = ()) -> Ended:
+def resume_run(
+    path: Path,
+    changes: Limits,
+    execution: Execution,
+    watcher: Watcher,
+    skip: Sequence[int] = (),
+    dataset_place: str | None = None,
+) -> Ended:
     """Resumes a run after a crash, an interruption or its end.
 
     Args:
@@ -91,15 +117,17 @@ def resume_run(path: Path, changes: Limits, execution: Execution, watcher: Watch
         execution: execution of this session.
         watcher: receives the progress.
         skip: births in training to count as failed; the seed alone then no longer reproduces the run.
+        dataset_place: name or path of the data set if it has moved.
 
     Raises:
         ValueError: if the folder or the data do not belong to the run, or the devices are not suitable; nothing was
             changed then.
     """
+    clock = SessionClock()
     workdir = Workdir(path)
     manifest = read_manifest(workdir)
     check_execution(manifest.settings, execution)
-    dataset = same_dataset(path, manifest)
+    dataset = load_run_data(workdir, manifest, dataset_place, watcher.notice)
     for difference in _before_resuming(manifest, execution):
         watcher.notice(
             f"{difference} when the run began: from here on results may differ in their last bits from those of an "
@@ -114,10 +142,13 @@ def resume_run(path: Path, changes: Limits, execution: Execution, watcher: Watch
                 "its seed alone any longer"
             )
         limits = _limits_changed(run, changes)
-        return Session(run, dataset, execution, watcher).evolve(limits, skip)
+        _say_if_nothing_is_cached(watcher)
+        return Session(run, dataset, execution, watcher, clock).evolve(limits, skip)
 
 
-def replay_run(source: Path, path: Path, execution: Execution, watcher: Watcher) -> Ended:
+def replay_run(
+    source: Path, path: Path, execution: Execution, watcher: Watcher, dataset_place: str | None = None
+) -> Ended:
     """Replays a run: trains all its individuals again in a new folder and tells them in the recorded order.
 
     Individuals that the user skipped are skipped again.
@@ -125,13 +156,14 @@ def replay_run(source: Path, path: Path, execution: Execution, watcher: Watcher)
     Raises:
         ValueError: if either folder or the data are not valid; nothing was started then.
     """
+    clock = SessionClock()
     check_new(path)
     history = History(Workdir(source))
     told = tuple(history.lives)
     if not told:
         raise WorkdirError(f"the run in {source} has no finished individual yet: there is nothing to replay")
     check_execution(history.manifest.settings, execution)
-    dataset = same_dataset(source, history.manifest)
+    dataset = load_run_data(Workdir(source), history.manifest, dataset_place, watcher.notice)
     machine = _machine(execution)
     for difference in differences(machine, history.manifest.machine):
         watcher.notice(f"{difference} when the replayed run began: the fingerprints may differ")
@@ -139,11 +171,18 @@ def replay_run(source: Path, path: Path, execution: Execution, watcher: Watcher)
     with locked(path):
         check_new(path)
         workdir = Workdir(path)
-        manifest = dataclasses.replace(history.manifest, limits=limits, machine=machine, order=told)
+        place = dataset.source
+        if Workdir(source).data.exists():
+            _copy_data(Workdir(source).data, workdir)
+            place = str(workdir.data.absolute())
+        manifest = dataclasses.replace(
+            history.manifest, limits=limits, machine=machine, order=told, dataset_beside=beside(workdir, place)
+        )
         names = [one.inherited.weights for one in initial_of_manifest(manifest) if one.inherited is not None]
         copy_initial_weights(Workdir(source).weights, names, workdir, manifest)
         write_manifest(workdir, manifest)
-        session = Session(StoredRun(workdir, manifest), dataset, execution, watcher)
+        _say_if_nothing_is_cached(watcher)
+        session = Session(StoredRun(workdir, manifest), dataset, execution, watcher, clock)
         return session.evolve(limits, history.skipped)
 
 
@@ -165,15 +204,29 @@ def _task_of(dataset: Dataset) -> Task:
     return Task(dataset.image_shape, dataset.num_classes, len(dataset.validation.labels))
 
 
-def same_dataset(path: Path, manifest: Manifest) -> Dataset:
-    """Returns the data set of a run; raises `WorkdirError` if it has changed."""
-    dataset = load(manifest.settings.dataset)
-    if dataset.fingerprint != manifest.data_fingerprint:
-        raise WorkdirError(
-            f"the data set {manifest.settings.dataset!r} is not the one that the run in {path} began with: restore "
-            "that one, or begin a new run. Nothing was changed"
+def _copy_data(source: Path, workdir: Workdir) -> None:
+    """Copies arrays into the work folder, completely before the manifest names them."""
+    shutil.copyfile(source, workdir.data)
+    force(workdir.data)
+
+
+def _say_what_was_read(dataset: Dataset, watcher: Watcher) -> None:
+    """Tells the user what is trained on, and what was changed or left out."""
+    if dataset.source not in EMBEDDED:
+        height, width, channels = dataset.image_shape
+        numbers = [len(split.labels) for split in (dataset.train, dataset.validation, dataset.test)]
+        watcher.notice(
+            f"{dataset.name}: {numbers[0]:,} training, {numbers[1]:,} validation and {numbers[2]:,} test images of "
+            f"{height} x {width} x {channels}, {dataset.num_classes} classes"
         )
-    return dataset
+    for sentence in dataset.notices:
+        watcher.notice(f"{dataset.name}: {sentence}")
+
+
+def _say_if_nothing_is_cached(watcher: Watcher) -> None:
+    problem = cache_problem()
+    if problem is not None:
+        watcher.notice(problem)
 
 
 def _check_skipped(skip: Sequence[int], content: JournalContent) -> None:

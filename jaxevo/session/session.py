@@ -16,7 +16,7 @@ from jaxevo.execution.waiting import BIRTHS_A_LANE, expected_idle_share
 from jaxevo.execution.worker import Assignment
 from jaxevo.networks.compilation import use_persistent_cache
 from jaxevo.search.births import Outcome
-from jaxevo.session.loop import HostLoop
+from jaxevo.session.loop import HostLoop, SessionClock
 from jaxevo.session.progress import FAILED, Progress, Watcher
 from jaxevo.settings import Execution, Limits
 from jaxevo.signals import wish_to_stop
@@ -47,7 +47,14 @@ class Ended:
 class Session:
     """A session of a run; requires the lock of the work folder."""
 
-    def __init__(self, run: StoredRun, dataset: Dataset, execution: Execution, watcher: Watcher) -> None:
+    def __init__(
+        self,
+        run: StoredRun,
+        dataset: Dataset,
+        execution: Execution,
+        watcher: Watcher,
+        clock: SessionClock | None = None,
+    ) -> None:
         """Prepares a session; opens nothing yet.
 
         Args:
@@ -55,11 +62,13 @@ class Session:
             dataset: data set of the run.
             execution: execution of the session.
             watcher: receives the progress.
+            clock: clock of the session, for its limit on time; by default it begins now.
         """
         self._run = run
         self._dataset = dataset
         self._execution = execution
         self._watcher = watcher
+        self._clock = clock or SessionClock()
         self._number = len(run.content.sessions) + 1
 
     def evolve(self, limits: Limits, skip: Sequence[int] = ()) -> Ended:
@@ -77,7 +86,7 @@ class Session:
         with RunWriter(self._run, events_a_snapshot) as writer, wish_to_stop() as interrupted:
             run = self._begin(writer, limits, skip)
             executor = self._executor(run, writer)
-            loop = HostLoop(run, limits, writer, executor, self._watcher)
+            loop = HostLoop(run, limits, writer, executor, self._watcher, self._clock, self._execution.keep)
             self._say_what_to_expect(executor)
             try:
                 reason = loop.until_stopped(interrupted)
@@ -112,6 +121,7 @@ class Session:
             session=self._number,
             machine=manifest.machine,
             data_fingerprint=dataset.fingerprint,
+            dataset_place=dataset.source,
         )
         return ClusterExecutor(assignment, execution, attempts, self._watcher.notice)
 

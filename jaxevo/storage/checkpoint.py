@@ -29,6 +29,7 @@ from jaxevo.storage.workdir import Manifest
 
 _KEPT_SNAPSHOTS = 2
 _TRAINING_NAME = re.compile(r"\d{6,}-\d+-\d+")
+_INCOMPLETE_TRAINING = re.compile(_TRAINING_NAME.pattern + r"\.orbax-checkpoint-tmp.*")
 
 
 class CheckpointError(ValueError):
@@ -173,9 +174,13 @@ class TrainingStore:
                 shutil.rmtree(self._folder / name, ignore_errors=True)
 
     def keep_only(self, needed: Callable[[int], bool]) -> None:
-        """Removes incomplete checkpoints, and those of births for which `needed(birth id)` is False."""
+        """Removes incomplete checkpoints, and those of births for which `needed(birth id)` is False.
+
+        Names that are not ours are left alone.
+        """
         for path in sorted(self._folder.iterdir()) if self._folder.is_dir() else ():
-            if not _TRAINING_NAME.fullmatch(path.name) or not needed(_parts(path.name)[0]):
+            unneeded = _TRAINING_NAME.fullmatch(path.name) and not needed(_parts(path.name)[0])
+            if unneeded or _INCOMPLETE_TRAINING.fullmatch(path.name):
                 shutil.rmtree(path, ignore_errors=True)
 
     def _names(self, birth_id: int) -> list[str]:
@@ -257,9 +262,3 @@ def _load_snapshot(manager: ocp.CheckpointManager, folder: Path, manifest: Manif
             f"the snapshot {folder / str(step)} is damaged ({error}); delete that folder: the journal still holds the "
             "whole run. Nothing was changed"
         ) from error
-
-
-def save_tree(path: Path, tree: Any) -> None:
-    """Saves a tree of arrays to a new path; it is committed when this returns."""
-    with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
-        checkpointer.save(path.absolute(), args=ocp.args.PyTreeSave(tree))

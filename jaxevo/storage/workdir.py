@@ -74,6 +74,11 @@ class Workdir:
         return self.path / "finish"
 
     @property
+    def data(self) -> Path:
+        """The data set, if the run was given arrays."""
+        return self.path / "data.npz"
+
+    @property
     def result(self) -> Path:
         """The result of the stopped run."""
         return self.path / "result.json"
@@ -98,6 +103,10 @@ class Manifest:
         deviation: standard deviation of the same, by channel.
         validation_images: number of images in the validation split.
         machine: machine that began the run, which may affect the last bits.
+        dataset_beside: path of the data set from the work folder, by which it is found if both have moved; empty if the
+            data set is no file or folder.
+        label_values: the given integer of each class if these were not 0, 1, ...; empty otherwise.
+        pixel_factor: by which the given pixels were multiplied.
         order: in a replay, the individuals in the order of events of the replayed run; empty otherwise.
         warm_start: source of the initial individuals; None if they have no layers and fresh weights.
     """
@@ -111,6 +120,9 @@ class Manifest:
     deviation: tuple[float, ...]
     validation_images: int
     machine: Machine
+    dataset_beside: str = ""
+    label_values: tuple[int, ...] = ()
+    pixel_factor: float = 1.0
     order: tuple[int, ...] = ()
     warm_start: WarmStart | None = None
 
@@ -127,18 +139,30 @@ def attempted(name: str) -> tuple[int, int] | None:
 
 
 def weight_names(folder: Path) -> list[str]:
-    """Returns the sorted names of all weights in a folder, complete or not."""
-    return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    """Returns the sorted names of all weights in a folder, complete or not; names that are not ours are left out."""
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    return sorted(name for name in names if attempted(name) or is_initial(name))
 
 
 def check_path(text: str) -> Path:
-    """Returns the path of a work folder; raises `WorkdirError` unless it is one of a POSIX file system."""
+    """Returns the absolute path of a work folder; raises `WorkdirError` unless it is one of a POSIX file system."""
     if "://" in text:
         raise WorkdirError(
             f"workdir is {text!r}, but must be a folder of a POSIX file system, local or mounted: the lock and the "
             "durable journal need it"
         )
-    return Path(text)
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError as error:
+        raise WorkdirError(f"workdir is {text!r}, the home of an unknown user: give a full path") from error
+
+
+def shown(path: Path) -> str:
+    """Returns a path to print: from the present folder if it lies below it, else as it is."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except (ValueError, OSError):
+        return str(path)
 
 
 def check_new(path: Path) -> None:
@@ -149,12 +173,18 @@ def check_new(path: Path) -> None:
         )
     if path.exists() and not path.is_dir():
         raise WorkdirError(f"workdir {path} is a file, but must be a folder: choose another path")
+    present = {child.name for child in path.iterdir() if not _of_the_system(child.name)} if path.exists() else set()
     # A run that was killed before it began may have left these, and copies of weights for its initial individuals.
-    left = {"lock", "manifest.tmp"}
+    left = {"lock", "manifest.tmp", "data.npz"} if "lock" in present else {"manifest.tmp"}
     if (path / "weights").is_dir() and all(map(is_initial, weight_names(path / "weights"))):
         left.add("weights")
-    if path.exists() and {child.name for child in path.iterdir()} - left:
+    if present - left:
         raise WorkdirError(f"workdir {path} exists and is not empty, but holds no run: choose another folder")
+
+
+def _of_the_system(name: str) -> bool:
+    """Returns True for the names that desktops, editors and sync tools leave in any folder."""
+    return name.startswith(".") or name.endswith("~") or name.lower() in {"thumbs.db", "desktop.ini", "icon\r"}
 
 
 @contextlib.contextmanager

@@ -65,7 +65,7 @@ def test_npz_that_is_missing(tmp_path: Path) -> None:
 
 def test_npz_that_lacks_arrays(tmp_path: Path) -> None:
     np.savez(tmp_path / "mine.npz", train_images=np.zeros(3), test_labels=np.zeros(3))
-    with pytest.raises(ValueError, match="mine.npz' has no train_labels, test_images; save it with"):
+    with pytest.raises(ValueError, match="mine.npz' has no train_labels, only test_labels, train_images; save"):
         jaxevo.data.load(tmp_path / "mine.npz")
 
 
@@ -188,58 +188,110 @@ def test_folder_of_mixed_images_has_three_channels(tmp_path: Path) -> None:
     assert dataset.class_names == CLASSES
 
 
-def test_folder_with_images_of_different_sizes_names_the_odd_one(tmp_path: Path) -> None:
+def test_folder_with_images_of_different_sizes_names_them_and_the_flag(tmp_path: Path) -> None:
     save_images(tmp_path / "ant", 8)
     save_images(tmp_path / "bee", 8)
     Image.new("RGB", (7, 9)).save(tmp_path / "bee" / "image3.png")
-    with pytest.raises(ValueError, match=r"image3.png'.* has .* pixels, but .* give all images one size"):
+    with pytest.raises(
+        ValueError, match=r"2 sizes, height x width: 6x5 \(15, .*9x7 \(1, .*image3.png'\); give --image-size"
+    ):
         jaxevo.data.load(tmp_path)
 
 
-def test_folder_with_a_broken_image(tmp_path: Path) -> None:
+def test_folder_with_broken_images_names_them(tmp_path: Path) -> None:
     save_images(tmp_path / "ant", 8)
     save_images(tmp_path / "bee", 8)
-    (tmp_path / "bee" / "image3.png").write_bytes((tmp_path / "bee" / "image3.png").read_bytes()[:40])
-    with pytest.raises(ValueError, match=r"image3.png' is not a readable image .* repair or remove it"):
+    for name in ("image3.png", "image5.png"):
+        (tmp_path / "bee" / name).write_bytes((tmp_path / "bee" / name).read_bytes()[:9])
+    with pytest.raises(ValueError, match=r"2 image files .* cannot be read: .*image3.png' .*image5.png' .*repair or"):
         jaxevo.data.load(tmp_path)
 
 
-def test_folder_with_16_bit_images(tmp_path: Path) -> None:
+def test_folder_with_a_torn_image(tmp_path: Path) -> None:
+    save_images(tmp_path / "ant", 8)
+    save_images(tmp_path / "bee", 8)
+    (tmp_path / "bee" / "image3.png").write_bytes((tmp_path / "bee" / "image3.png").read_bytes()[:45])
+    with pytest.raises(ValueError, match=r"image3.png' \(image file is truncated\); repair or remove it"):
+        jaxevo.data.load(tmp_path)
+
+
+def test_folder_with_an_image_above_pillows_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)
+    save_images(tmp_path / "ant", 8, size=(3, 3))
+    save_images(tmp_path / "bee", 8, size=(3, 3))
+    Image.new("RGB", (7, 9)).save(tmp_path / "bee" / "image3.png")
+    with pytest.raises(ValueError, match=r"image3.png' \(it has more pixels than Pillow's limit .*, 40\)"):
+        jaxevo.data.load(tmp_path)
+
+
+def test_folder_of_16_bit_images_is_scaled_by_the_largest_of_train(tmp_path: Path) -> None:
+    for name in ("ant", "bee"):
+        (tmp_path / name).mkdir()
+        for index in range(10):
+            level = 100 * index + len(name) + (name == "bee")
+            Image.new("I;16", (5, 6), level).save(tmp_path / name / f"{index}.png")
+    dataset = jaxevo.data.load(tmp_path)
+    assert dataset.image_shape == (6, 5, 1)
+    assert any("int32 pixels are scaled linearly: 0 to 0, and 904" in one for one in dataset.said)
+    levels = np.concatenate([dataset.train.images, dataset.validation.images, dataset.test.images])[:, 0, 0, 0]
+    assert sorted(levels.tolist()) == sorted(
+        round((100 * index + one) * 255 / 904) for index in range(10) for one in (3, 4)
+    )
+
+
+def test_folder_with_16_bit_images_among_others(tmp_path: Path) -> None:
     save_images(tmp_path / "ant", 8, mode="L")
-    save_images(tmp_path / "bee", 8, mode="I;16")
-    with pytest.raises(ValueError, match=r"bee/image.*has pixels of mode 'I;16'; save it as 8 bits per channel"):
-        jaxevo.data.load(tmp_path)
+    save_images(tmp_path / "bee", 8, mode="L")
+    Image.new("I;16", (5, 6), 65535).save(tmp_path / "bee" / "image3.png")
+    dataset = jaxevo.data.load(tmp_path)
+    assert any("1 of 16 images have 16 bits: 65535 becomes 255" in one for one in dataset.said)
+    assert max(split.images.max() for split in (dataset.train, dataset.validation, dataset.test)) == 255
 
 
 def test_folder_without_class_folders(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="has 0 class folders; give a folder with a folder of images"):
+    with pytest.raises(ValueError, match="has images of 0 classes; give a folder with a folder of images"):
         jaxevo.data.load(tmp_path)
 
 
-def test_folder_with_an_empty_class(tmp_path: Path) -> None:
+def test_folder_with_an_empty_class_leaves_it_out_and_says_so(tmp_path: Path) -> None:
     save_images(tmp_path / "ant", 8)
+    save_images(tmp_path / "cat", 8)
     (tmp_path / "bee").mkdir()
-    with pytest.raises(ValueError, match="class folder .*bee' has no images; put some in or remove it"):
-        jaxevo.data.load(tmp_path)
+    dataset = jaxevo.data.load(tmp_path)
+    assert dataset.class_names == ("ant", "cat")
+    assert "class folders without images are left out: bee" in dataset.said
 
 
-def test_folder_with_one_image_of_a_class(tmp_path: Path) -> None:
+def test_folder_with_one_image_of_a_class_trains_on_it(tmp_path: Path) -> None:
     save_images(tmp_path / "ant", 12)
     save_images(tmp_path / "bee", 1)
-    with pytest.raises(ValueError, match="bee' has 1 image; give at least 2"):
-        jaxevo.data.load(tmp_path)
+    dataset = jaxevo.data.load(tmp_path)
+    assert dataset.train.labels.tolist().count(1) == 1
+    assert "no test images of: bee" in dataset.notices
 
 
-def test_folder_with_train_but_no_test(tmp_path: Path) -> None:
+def test_folder_with_train_but_no_test_holds_a_sixth_out(tmp_path: Path) -> None:
     for name in CLASSES:
-        save_images(tmp_path / "train" / name, 5)
-    with pytest.raises(ValueError, match="test' has 0 class folders"):
-        jaxevo.data.load(tmp_path)
+        save_images(tmp_path / "train" / name, 12)
+    dataset = jaxevo.data.load(tmp_path)
+    assert np.bincount(dataset.test.labels).tolist() == [2, 2, 2]
+    assert "no test split: 6 of 36 images are held out as test" in dataset.said
 
 
-def test_folder_with_other_classes_in_test(tmp_path: Path) -> None:
+def test_folder_with_other_classes_in_test_names_them(tmp_path: Path) -> None:
     for name in CLASSES:
         save_images(tmp_path / "train" / name, 5)
         save_images(tmp_path / "test" / f"{name}s", 5)
-    with pytest.raises(ValueError, match="has different class folders in train and test; give both the same"):
+    with pytest.raises(ValueError, match="has classes in test that train lacks: ants, bees, cats; give training"):
         jaxevo.data.load(tmp_path)
+
+
+def test_folder_with_a_class_that_test_lacks(tmp_path: Path) -> None:
+    for name in CLASSES:
+        save_images(tmp_path / "train" / name, 10)
+        if name != "bee":
+            save_images(tmp_path / "test" / name, 5)
+    dataset = jaxevo.data.load(tmp_path)
+    assert dataset.class_names == CLASSES
+    assert "no test images of: bee" in dataset.notices
+    assert set(dataset.validation.labels.tolist()) == {0, 1, 2}

@@ -20,7 +20,7 @@ import pytest
 import jaxevo.data
 from jaxevo.data import builders, tensorflow_standin, tfds
 from jaxevo.data.cache import read_arrays, write_arrays
-from jaxevo.environment.folders import cache_dir
+from jaxevo.environment.folders import cache_dir, cache_problem
 
 ROOT = Path(__file__).parents[2]
 DEBIAN_FASHION = Path("/usr/share/datasets/fashion-mnist")
@@ -237,8 +237,28 @@ def test_a_cache_folder_that_cannot_be_written_is_no_error(
 ) -> None:
     monkeypatch.setenv("TFDS_DATA_DIR", str(prepared))
     (tmp_path / "cache").write_text("a file where the folder should be")
-    with pytest.warns(UserWarning, match="decoded images are not cached"):
-        assert jaxevo.data.load("cifar10").num_classes == 10
+    assert jaxevo.data.load("cifar10").num_classes == 10
+    problem = cache_problem()
+    assert problem is not None
+    assert f"the cache folder {tmp_path / 'cache'} cannot be used (" in problem
+
+
+def test_a_usable_cache_folder_is_no_problem() -> None:
+    assert cache_problem() is None
+
+
+def test_without_a_home_nothing_is_cached(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("JAXEVO_CACHE_DIR")
+    monkeypatch.setattr(Path, "home", nobody)
+    problem = cache_problem()
+    assert problem is not None
+    assert "the user has no home folder" in problem
+    assert read_arrays(cache_dir() / "arrays.npz", bool) is None
+    with pytest.raises(OSError, match="Not a directory"):
+        write_arrays(cache_dir() / "arrays.npz", {}, {})
 
 
 @pytest.mark.parametrize("name", ["cifar10", "cifar100", "mnist", "fashion_mnist", "svhn_cropped"])
@@ -306,14 +326,20 @@ def test_a_set_in_tfrecord_files_is_told(archives: Path, tmp_path: Path) -> None
     assert sentence in done.stderr
 
 
-def test_a_set_that_lacks_a_split_is_told(archives: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kept", ["train", "test"])
+def test_a_set_that_lacks_a_split(kept: str, archives: Path, tmp_path: Path) -> None:
     prepare_generated("cifar10", archives, tmp_path / "tfds")
     path = tmp_path / "tfds" / "cifar10" / "3.0.2" / "dataset_info.json"
     info = json.loads(path.read_text())
-    info["splits"] = [split for split in info["splits"] if split["name"] == "train"]
+    info["splits"] = [split for split in info["splits"] if split["name"] == kept]
     path.write_text(json.dumps(info))
-    with pytest.raises(ValueError, match="'cifar10' has no split 'test', only train; give a set with"):
-        jaxevo.data.load("cifar10")
+    if kept == "test":
+        with pytest.raises(ValueError, match="'cifar10' has no split 'train', only test; give a set that has one"):
+            jaxevo.data.load("cifar10")
+        return
+    dataset = jaxevo.data.load("cifar10")
+    assert len(dataset.test.labels) == 250 // 6
+    assert dataset.said == (f"no test split: {250 // 6} of 250 images are held out as test",)
 
 
 class Records(list[dict[str, Any]]):
@@ -341,7 +367,7 @@ def test_records_are_read_over_many_batches() -> None:
 
 
 def test_images_of_different_sizes_are_told() -> None:
-    sentence = r"the images of 'some' have different sizes, \(3, 4, 1\) and \(4, 3, 1\); give a set whose"
+    sentence = r"the images of 'some' have different sizes, \(3, 4, 1\) and \(4, 3, 1\); give --image-size"
     with pytest.raises(ValueError, match=sentence):
         tfds._read_split("some", Records([(4, 3), (4, 3), (3, 4)]), "picture", "kind")
 

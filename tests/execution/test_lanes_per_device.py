@@ -11,7 +11,6 @@ from helpers.tiny_runs import TINY, flag_texts, jaxevo, start
 
 import jaxevo as package
 from jaxevo.data import load
-from jaxevo.execution import placement
 from jaxevo.execution.placement import number_of_lanes
 from jaxevo.execution.worker import Assignment, Worker
 from jaxevo.settings import Execution, Settings
@@ -150,6 +149,6 @@ class Group(list):
     ],
 )
 def test_lanes_are_counted_in_all_or_for_each_device(monkeypatch, platform, groups, devices, given, lanes):
-    monkeypatch.setattr(placement.os, "sched_getaffinity", lambda process: range(5))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(5))
     found = [Group(Device(platform) for _ in range(devices)) for _ in range(groups)]
     assert number_of_lanes(Execution(**given), found) == lanes

@@ -16,7 +16,8 @@ from helpers.genotypes import BN_RELU, INITIAL, RICH, convolution, one_to_one, r
 
 from jaxevo.reports import export
 from jaxevo.reports.drawing import drawing_text
-from jaxevo.reports.export import export_network
+from jaxevo.reports.export import export_network, save_weights
+from jaxevo.reports.export.ensemble import Member, export_ensemble
 from jaxevo.settings import Limits, Settings
 from jaxevo.spaces.large_scale.architecture import architecture
 from jaxevo.spaces.large_scale.drawing import draw
@@ -24,7 +25,6 @@ from jaxevo.spaces.large_scale.genotype import Genotype, genotype_from_json
 from jaxevo.spaces.large_scale.inheritance import first_variables
 from jaxevo.spaces.large_scale.network import Phenotype, make_phenotype, variable_shapes
 from jaxevo.spaces.large_scale.source import network_source
-from jaxevo.storage.checkpoint import save_tree
 from jaxevo.storage.machine import Machine
 from jaxevo.storage.workdir import Manifest
 
@@ -269,6 +269,13 @@ def assert_ruff_has_no_objection(paths):
 @pytest.mark.slow
 def test_the_source_is_formatted_and_clean(exported):
     assert_ruff_has_no_objection(exported / name / "network.py" for name in CASES)
+    assert_ruff_has_no_objection([exported / "initial" / "to_onnx.py"])
+
+
+def test_the_converter_to_onnx_needs_neither_jaxevo_nor_orbax(exported):
+    lines = (exported / "initial" / "to_onnx.py").read_text(encoding="utf-8").splitlines()
+    imported = {line.split()[1].split(".")[0] for line in lines if line.startswith(("import ", "from "))}
+    assert imported == {"sys", "jax", "jax2onnx", "network"}
 
 
 def test_the_source_stays_formatted_with_many_classes_and_channels(tmp_path):
@@ -354,23 +361,68 @@ def test_an_empty_folder_is_filled_and_missing_parents_are_made(tmp_path):
             "README.md",
             "class_names.json",
             "genotype.json",
+            "images.json",
             "network.py",
             "network.stablehlo",
-            "weights",
+            "to_onnx.py",
+            "weights.safetensors",
         }
         assert folder.stat().st_mode == mode
 
 
 @pytest.mark.parametrize("failure", [KeyboardInterrupt, OSError])
 def test_an_interrupted_export_leaves_nothing(tmp_path, monkeypatch, failure):
-    def save_and_fail(path, tree):
-        save_tree(path, tree)
+    def save_and_fail(path, variables):
+        save_weights(path, variables)
         raise failure
 
-    monkeypatch.setattr(export, "save_tree", save_and_fail)
+    monkeypatch.setattr(export, "save_weights", save_and_fail)
     with pytest.raises(ValueError if failure is OSError else failure):
         export_initial(tmp_path / "exported")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_weights_of_another_network_are_refused(exported, tmp_path):
+    import shutil
+
+    shutil.copytree(exported / "rich", tmp_path / "mixed")
+    shutil.copy(exported / "initial" / "weights.safetensors", tmp_path / "mixed")
+    program = "import network\nnetwork.load()"
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path / "mixed", capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "ValueError: weights.safetensors holds {" in done.stderr
+
+
+ENSEMBLE_USER = """
+import sys
+sys.modules["jaxevo"] = None
+import json
+import jax.export
+import numpy as np
+import ensemble
+
+images = np.random.default_rng(0).integers(256, size=(40, 8, 8, 1), dtype=np.uint8)
+program = jax.export.deserialize(bytearray(open("network.stablehlo", "rb").read()))
+by_program = [json.load(open("class_names.json"))[label] for label in program.call(images).argmax(axis=-1)]
+votes = [[one.CLASS_NAMES.index(name) for name in one.predict(images)] for one in ensemble.NETWORKS]
+print(json.dumps([ensemble.predict(images) == by_program, by_program, votes]))
+"""
+
+
+def test_an_exported_ensemble_votes_as_jaxevo_does_where_it_cannot_be_imported(tmp_path):
+    from jaxevo.networks.evaluation import majority_vote
+
+    image_shape = (8, 8, 1)
+    genotypes = [INITIAL, *(random_genotype(seed, 6, image_shape) for seed in range(2))]
+    members = [Member(place, one, variables_of(one, image_shape), {}) for place, one in enumerate(genotypes)]
+    export_ensemble(members, manifest_of(image_shape), tmp_path / "ensemble")
+    done = subprocess.run(
+        [sys.executable, "-c", ENSEMBLE_USER], cwd=tmp_path / "ensemble", capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    same, names, votes = json.loads(done.stdout)
+    assert same
+    assert names == [NAMES[label] for label in majority_vote(np.array(votes), len(NAMES))]
 
 
 ALONE = """

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from experiments.benchmarks.faults import clock, damage, disk, hosts, kills, preemption
+from experiments.benchmarks.faults import clock, damage, disk, hosts, kills, places, preemption
 from experiments.benchmarks.faults.account import Cost, UnexpectedError
 from experiments.benchmarks.faults.scene import Scene
 from experiments.entry import exit_with
@@ -30,6 +30,10 @@ ROWS: dict[str, tuple[Inject, int]] = {
     "bit flips in a snapshot": (damage.snapshot_bits, 300),
     "bit flips in weights": (damage.weight_bits, 300),
     "clock jumps": (clock.jumps, 5),
+    "run and data moved": (places.moved, 5),
+    "foreign names in the work folder": (places.foreign_names, 5),
+    "cache that cannot be written": (places.unwritable_cache, 5),
+    "fork of a process in which JAX runs": (places.forked, 5),
     "two hosts at once": (hosts.two_at_once, 10),
     "SIGTERM at random moments": (preemption.at_random_moments, 20),
     "SIGTERM while deep nets compile": (preemption.while_compiling, 5),

@@ -27,7 +27,7 @@ distinguishes {classes} classes. Both forms below work without jaxevo and give t
 ## Flax source and weights
 
 `network.py` is plain Flax, written for this one network: read it, change it, train it further. It needs `flax`,
-`orbax-checkpoint` and NumPy. Run the code below in this folder, or add the folder to Python's path. Images of another
+`safetensors` and NumPy. Run the code below in this folder, or add the folder to Python's path. Images of another
 type or shape raise an error.
 
 ```python
@@ -76,7 +76,8 @@ params, batch_stats, state = step(params, batch_stats, state, images, labels)
 ## StableHLO
 
 `network.stablehlo` is the same function as a portable program, weights included, for {platforms} and any
-number of images. It needs `jax` and `flatbuffers`.
+number of images. It needs `jax` and `flatbuffers`. It was written by JAX {jax}; JAX 0.9 and later read it, 0.8 and
+older do not.
 
 ```python
 import json
@@ -92,6 +93,11 @@ images = np.zeros((2, {image_shape}), np.uint8)  # Yours here.
 logits = network.call(images)
 print([class_names[label] for label in logits.argmax(axis=-1)])
 ```
+
+## ONNX
+
+`python to_onnx.py` writes `network.onnx`, in an environment with `jax`, `flax`, `safetensors` and `jax2onnx`. It takes
+float32 pixels of 0 to 255.
 
 ## The network
 
@@ -133,6 +139,7 @@ def readme_text(genotype: Genotype, manifest: Manifest, facts: Mapping[str, floa
         learning_rate=float(f"{genotype.learning_rate:.4g}"),
         momentum=manifest.settings.momentum,
         platforms=", ".join(PLATFORMS),
+        jax=importlib.metadata.version("jax"),
         description=drawing_text(drawing),
         class_names="\n".join(f"{label} {name}" for label, name in labelled),
         versions=", ".join(f"{name} {version}" for name, version in _versions().items()),

@@ -25,7 +25,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-import orbax.checkpoint as ocp
+from safetensors.numpy import load_file
 
 {class_names}
 IMAGE_SHAPE = ({image_shape})  # Height, width, channels.
@@ -80,9 +80,23 @@ def fit(point: jax.Array, shape: tuple[int, ...]) -> jax.Array:
 
 _LOAD = '''\
 def load() -> dict[str, Any]:
-    """Returns the trained variables, NumPy arrays, from the folder `weights` beside this file."""
-    with ocp.PyTreeCheckpointer() as checkpointer:
-        return {restored}
+    """Returns the trained variables, NumPy arrays, from `weights.safetensors` beside this file.
+
+    Raises:
+        ValueError: if an array's name, dtype or shape is not that of the network.
+    """
+    variables: dict[str, Any] = {"params": {}, "batch_stats": {}}
+    for name, array in load_file(Path(__file__).parent / "weights.safetensors").items():
+        collection, module, leaf = name.split("/")
+        variables[collection].setdefault(module, {})[leaf] = array
+    images = jax.ShapeDtypeStruct((1, *IMAGE_SHAPE), np.uint8)
+    needed = {"batch_stats": {}} | jax.eval_shape(Network().init, jax.random.key(0), images)
+    found, wanted = (
+        jax.tree.map(lambda leaf: f"{leaf.dtype}{leaf.shape}", tree) for tree in (variables, needed)
+    )
+    if found != wanted:
+        raise ValueError(f"weights.safetensors holds {found}, but the network needs {wanted}")
+    return variables
 '''
 
 _PREDICT = '''\
@@ -118,12 +132,9 @@ def network_source(
     """
     body = list(_body(compiled, settings))
     image_shape = ", ".join(map(str, compiled.image_shape))
-    restored = 'checkpointer.restore(Path(__file__).absolute().parent / "weights")'
-    if not _normalises(compiled):
-        restored = '{"batch_stats": {}} | ' + restored  # Orbax may drop empty trees.
     functions = [_CHECK.format(image_shape=image_shape)]
     functions += [_FIT] if any("fit(" in line for line in body) else []
-    functions += [_LOAD.format(restored=restored), _PREDICT.format(image_shape=image_shape)]
+    functions += [_LOAD, _PREDICT.format(image_shape=image_shape)]
     return _SOURCE.format(
         image_shape=image_shape,
         partial=", partial" if any("partial(" in line for line in body) else "",

@@ -19,6 +19,7 @@ from helpers.xla_flops import BATCH, CLASSES, forward_flops, training_flops
 from jaxevo.layers.convolution import convolve_on
 from jaxevo.networks.training import Carry, carry_shapes, make_train_step, optimiser, start
 from jaxevo.reports.drawing import drawing_text
+from jaxevo.reports.export import save_weights
 from jaxevo.search.births import Outcome
 from jaxevo.search.evolution import evolution, mutants
 from jaxevo.settings import PRESETS, Settings
@@ -31,7 +32,7 @@ from jaxevo.spaces.large_scale.layer_types import PAPER
 from jaxevo.spaces.large_scale.network import Phenotype, variable_shapes
 from jaxevo.spaces.large_scale.source import network_source
 from jaxevo.spaces.large_scale.space import LargeScale
-from jaxevo.storage.checkpoint import WeightStore, save_tree
+from jaxevo.storage.checkpoint import WeightStore
 
 LAYER_TYPES = (
     *PAPER,
@@ -290,7 +291,7 @@ def test_the_readable_source_gives_the_same_logits(tmp_path, genotype):
     variables = random_variables(variable_shapes(phenotype), seed=4)
     source = network_source(phenotype.architecture, Settings(), names, mean, deviation)
     (tmp_path / "network.py").write_text(source)
-    save_tree(tmp_path / "weights", variables)
+    save_weights(tmp_path / "weights.safetensors", variables)
     pixels = np.random.default_rng(0).integers(256, size=(3, *SHAPE), dtype=np.uint8)
     np.save(tmp_path / "images.npy", pixels)
     command = [sys.executable, "-c", _LOGITS, "images.npy", "logits.npy"]

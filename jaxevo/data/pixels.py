@@ -1,0 +1,132 @@
+"""Read images of the usual kinds as uint8 `[N, H, W, C]`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+_CHANNELS = (1, 3, 4)
+_PIECE = 1024
+_ROUNDING = 1e-6
+"""How far above 1 a float image may reach that was meant to end there."""
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """How images become uint8, decided by the training images and the same for every split.
+
+    Attributes:
+        channels_first: True if the images are `[N, C, H, W]`.
+        factor: by which pixels are multiplied before they are rounded.
+        largest: largest pixel that may be given; larger ones are an error, or are cut if `cut`.
+        cut: True if larger pixels become 255.
+    """
+
+    channels_first: bool = False
+    factor: float = 1.0
+    largest: float = 255.0
+    cut: bool = False
+
+    @property
+    def plain(self) -> bool:
+        """True if uint8 images stay as they are."""
+        return self == PLAIN
+
+    def convert(self, array_name: str, images: np.ndarray) -> np.ndarray:
+        """Returns images as uint8 `[N, H, W, C]`; grey images `[N, H, W]` get one channel.
+
+        Raises:
+            ValueError: if the shape does not fit, or a pixel is out of range.
+        """
+        images = check_image_axes(array_name, np.asarray(images))
+        if self.channels_first:
+            images = np.moveaxis(images, 1, -1)
+        if images.ndim == 3:
+            images = images[..., None]
+        if images.dtype == np.uint8 and self.factor == 1:
+            return images
+        converted = np.empty(images.shape, np.uint8)
+        for first in range(0, len(images), _PIECE):
+            converted[first : first + _PIECE] = self._piece(array_name, images[first : first + _PIECE])
+        return converted
+
+    def _piece(self, array_name: str, images: np.ndarray) -> np.ndarray:
+        low, high = _range(array_name, images)
+        if low < 0 or (high > self.largest * (1 + _ROUNDING) and not self.cut):
+            raise ValueError(
+                f"{array_name}: pixels are {low:g} to {high:g}, but must be 0 to {self.largest:g}, as train_images "
+                "are read; give all images the same range"
+            )
+        return np.rint(np.clip(images.astype(np.float64) * self.factor, 0, 255)).astype(np.uint8)
+
+
+PLAIN = Pixels()
+"""The reading of uint8 images `[N, H, W, C]` or `[N, H, W]`."""
+
+
+def pixels_of(array_name: str, images: np.ndarray) -> tuple[Pixels, list[str]]:
+    """Returns how the training images are to be read, and a sentence for each change.
+
+    uint8 stays. Wider integers stay up to 255; above, they are scaled linearly, 0 to 0 and the maximum to 255. Floats
+    in 0 to 1 are multiplied by 255, in 0 to 255 rounded. Channels come last; three axes `[N, C, H, W]` with 1, 3 or 4
+    channels first are noticed.
+
+    Raises:
+        ValueError: if the shape is not that of images, or the pixels are negative, not finite, or floats above 255.
+    """
+    images = check_image_axes(array_name, np.asarray(images))
+    first = _channels_first(images.shape)
+    said = []
+    if first:
+        shape = ", ".join(map(str, images.shape[1:]))
+        said.append(f"images are given with channels first ({shape}): they are moved last")
+    if images.dtype == np.uint8:
+        return Pixels(first), said
+    low, high = _range(array_name, images)
+    if low < 0 or (images.dtype.kind == "f" and high > 255):
+        raise ValueError(
+            f"{array_name}: {images.dtype} pixels are {low:g} to {high:g}; give uint8, integers from 0, or floats of "
+            "0 to 1 or 0 to 255, not normalised"
+        )
+    kind = images.dtype
+    if kind.kind == "b" or (kind.kind == "f" and high <= 1 + _ROUNDING):
+        return Pixels(first, 255.0, 1.0), [*said, f"{kind} pixels of 0 to 1 are multiplied by 255 and rounded"]
+    if high <= 255:
+        changed = "rounded" if kind.kind == "f" else "taken as they are"
+        return Pixels(first), [*said, f"{kind} pixels of {low:g} to {high:g} are {changed}"]
+    scaled = f"{kind} pixels are scaled linearly: 0 to 0, and {high:g}, the largest of the training images, to 255"
+    return Pixels(first, 255.0 / high, float(high), cut=True), [*said, scaled]
+
+
+def check_image_axes(array_name: str, images: np.ndarray) -> np.ndarray:
+    """Returns the images; raises ValueError unless they are numbers `[N, H, W, C]` or `[N, H, W]`, no length 0."""
+    if images.dtype.kind not in "buif":
+        raise ValueError(f"{array_name}: dtype is {images.dtype}; give uint8 pixels, 0 to 255")
+    if images.ndim not in (3, 4) or 0 in images.shape:
+        raise ValueError(
+            f"{array_name}: shape is {images.shape}; give [images, height, width, channels], or "
+            "[images, height, width] for grey ones, no length 0"
+        )
+    return images
+
+
+def image_shape_of(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Returns height, width and channels of images given in some shape."""
+    if _channels_first(shape):
+        return (*shape[2:], shape[1])
+    return (*shape[1:], 1) if len(shape) == 3 else shape[1:]
+
+
+def _channels_first(shape: tuple[int, ...]) -> bool:
+    if len(shape) != 4:
+        return False
+    _, first, height, width = shape
+    return first in _CHANNELS and min(height, width) > max(_CHANNELS)
+
+
+def _range(array_name: str, images: np.ndarray) -> tuple[float, float]:
+    low, high = float(images.min()), float(images.max())
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise ValueError(f"{array_name}: a pixel is not a finite number; give uint8 pixels, 0 to 255")
+    return low, high

@@ -1,0 +1,101 @@
+"""Classify image files with a run's best network, or with an exported one."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxevo.data.images import UnreadableImageError, read_header, read_pixels
+from jaxevo.environment import check_not_forked, prepare_process
+from jaxevo.reports.run import Run
+from jaxevo.search.space import ImageShape
+
+_PROGRAM = "network.stablehlo"
+_SIXTEEN_BITS = 65535
+
+
+class Prediction(NamedTuple):
+    """The most probable classes of an image.
+
+    Attributes:
+        image: path of the file.
+        ranked: class names with their probabilities, the most probable first.
+    """
+
+    image: str
+    ranked: tuple[tuple[str, float], ...]
+
+
+class _Network(NamedTuple):
+    image_shape: ImageShape
+    class_names: tuple[str, ...]
+    pixel_factor: float
+    probabilities: Callable[[np.ndarray], np.ndarray]
+
+
+def predict_files(
+    source: str | Path, paths: Sequence[str | Path], top: int, tell: Callable[[str], None]
+) -> list[Prediction]:
+    """Returns the most probable classes of image files; each is read as the training images were.
+
+    Args:
+        source: work folder of a run, or folder of an exported network.
+        paths: image files of any format that Pillow reads; other sizes are resized as `image_size` does.
+        top: number of classes for each image.
+        tell: receives a sentence for each file that is resized.
+
+    Raises:
+        ValueError: if the folder is neither, `top` is less than 1, or a file cannot be read.
+    """
+    if top < 1:
+        raise ValueError(f"top is {top}, but must be 1 or more")
+    network = _network(Path(source).expanduser())
+    images = np.stack([_read(Path(path), network, tell) for path in paths])
+    probabilities = network.probabilities(images)
+    ranks = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
+    return [
+        Prediction(str(path), tuple((network.class_names[one], float(row[one])) for one in ranked))
+        for path, row, ranked in zip(paths, probabilities, ranks, strict=True)
+    ]
+
+
+def _network(folder: Path) -> _Network:
+    if not (folder / _PROGRAM).is_file():
+        run = Run(folder)
+        best = run.best
+        return _Network(best.image_shape, best.class_names, run.manifest.pixel_factor, best.predict_proba)
+    prepare_process()
+    check_not_forked()
+    import jax.export
+
+    program = jax.export.deserialize(bytearray((folder / _PROGRAM).read_bytes()))
+    facts = json.loads((folder / "class_names.json").read_text(encoding="utf-8"))
+    height, width, channels = program.in_avals[0].shape[1:]
+    about = json.loads((folder / "images.json").read_text(encoding="utf-8"))
+
+    def probabilities(images: np.ndarray) -> np.ndarray:
+        logits = np.asarray(program.call(images), np.float32)
+        powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+        return powers / powers.sum(axis=-1, keepdims=True)
+
+    return _Network((height, width, channels), tuple(facts), about["pixel_factor"], probabilities)
+
+
+def _read(path: Path, network: _Network, tell: Callable[[str], None]) -> np.ndarray:
+    """Returns the pixels of a file, uint8 [height, width, channels]."""
+    height, width, channels = network.image_shape
+    if channels not in (1, 3):
+        raise ValueError(f"the network takes images of {channels} channels, but image files have 1 or 3")
+    try:
+        picture = read_header(path.expanduser())
+        pixels = read_pixels(picture, channels == 1, (height, width))
+    except UnreadableImageError as error:
+        raise ValueError(f"{str(path)!r} is not a readable image ({error})") from error
+    if picture.size != (height, width):
+        tell(f"{path}: resized from {picture.size[0]}x{picture.size[1]} to {height}x{width}, stretched")
+    if picture.deep:
+        factor = network.pixel_factor if network.pixel_factor != 1 else 255.0 / _SIXTEEN_BITS
+        pixels = np.rint(np.clip(pixels * factor, 0, 255)).astype(np.uint8)
+    return np.repeat(pixels[..., None], channels, axis=-1) if pixels.ndim == 2 else pixels

@@ -1,0 +1,71 @@
+"""Image files are classified by a run and by an exported network, and the commands print what they measure."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.tiny_runs import start
+from PIL import Image
+
+import jaxevo
+from jaxevo.cli.main import main
+from jaxevo.reports.predict import predict_files
+from jaxevo.reports.result import write_result
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> jaxevo.Run:
+    path = tmp_path_factory.mktemp("predict") / "run"
+    start(path, 5)
+    write_result(path)
+    return jaxevo.open(path)
+
+
+def test_a_run_and_its_exports_say_the_same_of_files(run: jaxevo.Run, tmp_path: Path) -> None:
+    images = run.dataset.test.images[:4]
+    paths = [tmp_path / f"{place}.png" for place in range(4)]
+    for path, image in zip(paths, images, strict=True):
+        Image.fromarray(image[..., 0]).save(path)
+    run.export(tmp_path / "exported")
+    run.export_ensemble(tmp_path / "ensemble", 3)
+    by_run = predict_files(run.path, paths, 3, print)
+    by_export = predict_files(tmp_path / "exported", paths, 3, print)
+    expected = run.best.predict_proba(images)
+    for one, other, row in zip(by_run, by_export, expected, strict=True):
+        assert [name for name, _ in one.ranked] == [name for name, _ in other.ranked]
+        assert one.ranked[0] == (str(row.argmax()), pytest.approx(float(row.max())))
+        assert len(one.ranked) == 3
+    votes = predict_files(tmp_path / "ensemble", paths, 1, print)
+    assert [int(one.ranked[0][0]) for one in votes] == run.ensemble_of(3).predict(images).tolist()
+
+
+def test_files_of_other_sizes_and_kinds_are_read_and_others_named(run: jaxevo.Run, tmp_path: Path) -> None:
+    Image.new("RGB", (40, 30), (9, 99, 199)).save(tmp_path / "photo.jpg")
+    said: list[str] = []
+    predict_files(run.path, [tmp_path / "photo.jpg"], 1, said.append)
+    assert said == [f"{tmp_path / 'photo.jpg'}: resized from 30x40 to 8x8, stretched"]
+    (tmp_path / "notes.txt").write_text("no image")
+    with pytest.raises(ValueError, match=r"notes.txt' is not a readable image \(it is not an image"):
+        predict_files(run.path, [tmp_path / "notes.txt"], 1, said.append)
+
+
+def test_the_commands(run: jaxevo.Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["test", str(run.path), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["best"]["accuracy"] == run.best.test_accuracy
+    assert np.sum(found["best"]["confusion"]) == found["best"]["images"] == 360
+    assert main(["test", str(run.path)]) == 0
+    text = capsys.readouterr().out
+    for words in ("95 % interval", "balanced accuracy", "always answering", "accuracy by class", "taken for"):
+        assert words in text
+    Image.new("L", (8, 8)).save(tmp_path / "one.png")
+    assert main(["predict", str(run.path), str(tmp_path / "one.png"), "--top", "2"]) == 0
+    assert capsys.readouterr().out.startswith(f"{tmp_path / 'one.png'}: ")
+    assert main(["predict", str(run.path), str(tmp_path / "one.png"), "--top", "0"]) == 2
+
+
+def test_the_model_card_names_data_baselines_lineage_and_fingerprint(run: jaxevo.Run, tmp_path: Path) -> None:
+    text = (run.export(tmp_path / "exported") / "README.md").read_text()
+    for words in (run.fingerprint, run.manifest.data_fingerprint, "95 % interval", "always answering", "initial"):
+        assert words in text
