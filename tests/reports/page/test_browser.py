@@ -305,7 +305,7 @@ def test_a_watched_page_reloads_itself_and_keeps_its_selection(browser, history,
     file.write_text(page(data | {"dataset": "before"}))
     with opened(browser, f"{file.as_uri()}#individual={other}") as tab:
         file.write_text(page(data | {"dataset": "after", "live": False}))
-        tab.wait_for_function("document.querySelector('h1')?.textContent === 'after'")
+        playwright.expect(tab.locator("h1")).to_have_text("after", timeout=60_000)
         assert selected(tab) == other
 
 
