@@ -72,11 +72,16 @@ def address(history, tmp_path_factory):
 
 
 @contextlib.contextmanager
-def opened(browser, address, **how):
-    """Opens a page, and fails if it writes an error to its console or asks the network for anything."""
+def opened(browser, address, clock=False, **how):
+    """Opens a page, and fails if it writes an error to its console or asks the network for anything.
+
+    With a clock, its time can be moved forward.
+    """
     context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, "reduced_motion": "reduce", **how})
     context.set_default_timeout(120_000)  # For a busy machine.
     tab = context.new_page()
+    if clock:
+        tab.clock.install()
     troubles, requests = [], []
     tab.on("console", lambda message: troubles.append(message.text) if message.type in ("error", "warning") else None)
     tab.on("pageerror", lambda error: troubles.append(str(error)))
@@ -301,11 +306,12 @@ def test_the_theme_can_be_chosen(tab):
 
 def test_a_watched_page_reloads_itself_and_keeps_its_selection(browser, history, tmp_path):
     file, other = tmp_path / "page.html", list(history.lives)[9]
-    data = story(history, None, "", live=True) | {"reload_seconds": 0.2}
+    data = story(history, None, "", live=True)
     file.write_text(page(data | {"dataset": "before"}))
-    with opened(browser, f"{file.as_uri()}#individual={other}") as tab:
+    with opened(browser, f"{file.as_uri()}#individual={other}", clock=True) as tab:
         file.write_text(page(data | {"dataset": "after", "live": False}))
-        tab.wait_for_function("document.querySelector('h1')?.textContent === 'after'")
+        tab.clock.fast_forward(11_000)
+        playwright.expect(tab.locator("h1")).to_have_text("after", timeout=60_000)
         assert selected(tab) == other
 
 
