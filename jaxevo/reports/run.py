@@ -246,11 +246,11 @@ class Run:
         if self._history.state.best_trained is None:
             return None, "No individual has been trained successfully yet."
         try:
-            dataset = self.dataset
+            dataset = load_run_data(self._workdir, self.manifest, self._dataset_place)
         except (ValueError, OSError):
             return None, "The data set of the run is not on the machine that wrote this page."
         try:
-            return winner(self.best, dataset), ""
+            return winner(self.best, dataset, self.result.get("linear_test_accuracy")), ""
         except (ValueError, OSError, RuntimeError):
             return None, "The winner could not be run on the machine that wrote this page."
 

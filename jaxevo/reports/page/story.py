@@ -67,8 +67,25 @@ def story(history: History, winner: Mapping[str, Any] | None, winner_note: str, 
         "curves": curves(history, found["columns"], found["summary"]),
         "times": times(history),
         "repeat": repeat(history),
+        "finish": _finish(history),
         "winner": winner,
         "winner_note": winner_note,
+    }
+
+
+def _finish(history: History) -> dict[str, Any] | None:
+    """Returns the finish of the best individual, None if there is none."""
+    finish = history.finish
+    if finish is None:
+        return None
+    evolved = history.lives[finish.individual_id].record.test_accuracy
+    return {
+        "steps": finish.steps,
+        "seconds": round(finish.seconds, 1),
+        "share": finish.share,
+        "evolved": evolved,
+        "finished": finish.test_accuracy,
+        "failure": finish.failure or "",
     }
 
 

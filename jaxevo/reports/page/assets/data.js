@@ -12,7 +12,7 @@
  *   change: number | null]} Tried */
 /** @typedef {{height: number, width: number, channels: number, pixels: string, label: number, predicted: number,
  *   probability: number}} WrongImage */
-/** @typedef {{classes: string[], confusion: number[][], accuracy: number, majority: number, linear: number,
+/** @typedef {{classes: string[], confusion: number[][], accuracy: number, majority: number, linear: number | null,
  *   images: number, by_class: [right: number, all: number][], confused: [label: number, predicted: number,
  *   images: number][], wrong: WrongImage[]}} Winner */
 /** @typedef {{wall: number, train: number, compile: number, wait: number, lanes: number, busy: number[][],
@@ -20,12 +20,14 @@
 /** @typedef {{settings: [string, string, boolean][], machine: [string, string][], shell: string, python: string,
  *   from_path: boolean, fingerprint: string, data_fingerprint: string, reproducible: boolean,
  *   skipped: number[]}} Repeat */
+/** @typedef {{steps: number, seconds: number, share: number, evolved: number | null, finished: number | null,
+ *   failure: string}} Finish */
 /** @typedef {{dataset: string, seed: number, events: number, best: number, state: string, live: boolean,
  *   reload_seconds: number, total_flops: number, classes: number, image_shape: number[], columns: Columns,
  *   mutations: string[], failures: string[], summary: Record<string, (number | string)[]>, boxes: Box[],
  *   drawings: Drawing[], measures: Record<string, number | null>, tried: Tried[],
  *   curves: {moments: number[], charts: Curve[]}, times: Times, repeat: Repeat, winner: Winner | null,
- *   winner_note: string}} Story */
+ *   winner_note: string, finish: Finish | null}} Story */
 
 const NONE = -1;
 

@@ -3,6 +3,7 @@
 function winnerSection() {
   const section = at("winner");
   const found = story.winner;
+  if (story.finish) section.append(h("p", { class: "soft" }, finishSentence(story.finish)));
   if (!found) {
     section.append(h("p", { class: "soft" }, story.winner_note));
     return;
@@ -14,10 +15,19 @@ function winnerSection() {
   );
 }
 
+/** Tells how the winner was trained on after the evolution. @param {Finish} finish */
+function finishSentence({ steps, seconds, share, evolved, finished, failure }) {
+  const trained = `The finish: trained on for ${plain(steps)} steps on training and validation images, ${
+    percent(share, 0)} of the FLOPs of the run, ${duration(seconds)}. `;
+  if (failure) return `${trained}It failed (${failure}): the evolved weights stay.`;
+  return `${trained}Test accuracy ${evolved === null ? "unknown" : percent(evolved)} before, ${
+    finished === null ? "unknown" : percent(finished)} after.`;
+}
+
 /** @param {Winner} found */
 function comparison({ accuracy, majority, linear, images }) {
   const rows = /** @type {[string, number][]} */ ([["the winner", accuracy], ["a linear model of the pixels", linear],
-    ["always the most frequent class", majority]]);
+    ["always the most frequent class", majority]].filter(([, value]) => value !== null));
   return h("div", { class: "versus" }, h("p", { class: "soft" }, `Test accuracy on ${plain(images)} images`),
     ...rows.map(([name, value], number) => h("div", { class: "row" }, h("span", {}, name),
       s("svg", { height: 10, width: "100%", "aria-hidden": "true" },
