@@ -98,7 +98,7 @@ def test_the_front_holds_all_that_no_other_dominates_the_cheapest_first(run):
 
 
 def test_evolve_begins_with_an_earlier_run_or_with_a_genotype(run, tmp_path):
-    few = {"lanes": 1, "max_individuals": 1, **TINY}
+    few = {"preset": "paper", "lanes": 1, "max_individuals": TINY["population_size"], **TINY}
     warm = jaxevo.evolve(tmp_path / "warm", from_run=run.path, **few)
     fittest = max(run.population, key=lambda one: (one.fitness, -one.id))
     assert warm.individual(0).genotype == fittest.genotype

@@ -36,8 +36,8 @@ DECAYS = ("momentum", "label_smoothing", "batch_norm_decay")
 NUMBERS = (*NUMBERS_ABOVE_0, *NUMBERS_FROM_0, *DECAYS)
 QUANTILES = ("early_stopping",)
 SWITCHES = ("wall_clock", "flip")
-TEXTS = ("dataset", "selection", "pareto_cost", "inheritance", "mutations", "schedule", "compute_dtype")
-MAY_BE_NONE = ("num_workers", *BUDGETS, *QUANTILES, "crop_padding", "flip")
+TEXTS = ("dataset", "image_size", "selection", "pareto_cost", "inheritance", "mutations", "schedule", "compute_dtype")
+MAY_BE_NONE = ("image_size", "num_workers", *BUDGETS, *QUANTILES, "crop_padding", "flip")
 
 
 def test_the_defaults_are_valid_and_complete():

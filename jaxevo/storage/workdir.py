@@ -176,7 +176,7 @@ def check_new(path: Path) -> None:
     present = {child.name for child in path.iterdir() if not _of_the_system(child.name)} if path.exists() else set()
     # A run that was killed before it began may have left these, and copies of weights for its initial individuals.
     left = {"lock", "manifest.tmp", "data.npz"} if "lock" in present else {"manifest.tmp"}
-    if (path / "weights").is_dir() and all(map(is_initial, weight_names(path / "weights"))):
+    if (path / "weights").is_dir() and all(is_initial(child.name) for child in (path / "weights").iterdir()):
         left.add("weights")
     if present - left:
         raise WorkdirError(f"workdir {path} exists and is not empty, but holds no run: choose another folder")

@@ -112,7 +112,8 @@ def test_a_resume_with_another_number_of_devices_says_so(run):
 
 def test_from_python_several_devices_get_a_process_of_their_own(tmp_path, run):
     settings = {**TINY, **SHARED}
-    evolved = package.evolve(tmp_path / "run", lanes=1, devices_per_lane=2, max_individuals=EVENTS, **settings)
+    changes = {"lanes": 1, "devices_per_lane": 2, "max_individuals": EVENTS}
+    evolved = package.evolve(tmp_path / "run", preset="paper", **changes, **settings)
     assert evolved.fingerprint == run.fingerprint
 
 

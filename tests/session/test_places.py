@@ -239,7 +239,7 @@ def macos_open(path, *arguments, **options):
 import builtins
 builtins.open = macos_open
 import jaxevo
-run = jaxevo.evolve({str(tmp_path / "run")!r}, max_individuals=2, train_steps=4, population_size=4)
+run = jaxevo.evolve({str(tmp_path / "run")!r}, max_individuals=2, train_steps=4, dataset="digits")
 print(run.events)
 """
     done = python(program)

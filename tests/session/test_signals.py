@@ -143,11 +143,11 @@ LOADING = """
     assert prepare_process()
     from jaxevo.session import run
 
-    def load(name):
+    def load(*_):
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(20)
 
-    run.load = load
+    run.load = run.load_run_data = load
     from jaxevo.__main__ import main
     sys.exit(main())
 """

@@ -51,7 +51,8 @@ def genotype_file(tmp_path) -> Path:
 
 def warm(path, events, lanes=2, from_run=None, from_genotype=None, **changes):
     settings, execution = Settings(**{**TINY, **changes}), Execution(lanes, snapshot_interval=4)
-    return start_run(path, settings, Limits(max_individuals=events), execution, Watcher(), from_run, from_genotype)
+    limits = Limits(max_individuals=events)
+    return start_run(path, settings, limits, execution, Watcher(), from_run=from_run, from_genotype=from_genotype)
 
 
 def living(path):

@@ -107,7 +107,7 @@ def test_parameters_reach_their_mutations():
         text = f"growth:stride_probability={probability}"
         assert apply(text, "INSERT-CONVOLUTION", 0, wide).layers[-1].operation.log2_stride == probability
     children = [apply("growth:channel_factor=1", "ALTER-NUMBER-OF-CHANNELS", seed, wide) for seed in range(100)]
-    assert {child.channels(1)[-1] for child in children if child is not None} == set(range(8, 16))
+    assert {child.channels(1)[-1] for child in children if child is not None} == {8}
 
 
 def test_by_default_insertions_have_8_to_32_channels_and_4_in_10_stride():
