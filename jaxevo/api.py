@@ -8,11 +8,12 @@ from typing import Any, Unpack
 
 from jaxevo.data import absolute_name
 from jaxevo.data.memory import Data
+from jaxevo.presets import PRESETS, PresetName
 from jaxevo.reports.arguments import EvolveArguments, split_arguments
 from jaxevo.reports.child import carry_out
 from jaxevo.reports.jobs import Begin
 from jaxevo.reports.run import Run
-from jaxevo.settings import PRESETS, Execution, Limits, PresetName, Settings
+from jaxevo.settings import Execution, Limits, Settings
 from jaxevo.storage.workdir import check_path
 
 _RUNS = Path("runs")

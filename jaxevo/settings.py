@@ -1,4 +1,4 @@
-"""Settings of a run, limits that end it, options of its execution, and presets.
+"""Settings of a run, limits that end it, and options of its execution.
 
 `Settings` decide the result and are stored in the run's manifest. `Limits` decide only where a run ends, so a finished
 run can be extended with other limits. `Execution` selects hardware and resources, and may differ between sessions.
@@ -23,7 +23,6 @@ ScheduleName = Literal["constant", "cosine", "one_cycle"]
 ComputeDtype = Literal["float32", "bfloat16"]
 ExecutorName = Literal["local", "ray"]
 KeepName = Literal["living", "all"]
-PresetName = Literal["demo", "small", "large", "paper"]
 
 MAX_SEED = 2**63 - 1
 """The largest seed that random keys can hold."""
@@ -358,45 +357,4 @@ _KINDS: dict[type, tuple[type | types.UnionType, str]] = {
     int: (int, "a whole number"),
     float: (int | float, "a number"),
     str: (str, "text"),
-}
-
-
-# Real et al. 2017: population 1000 and a quarter of it as workers, 25,600 steps of batch 50. The virtual clock assumes
-# one accelerator per worker.
-_PAPER = Settings(
-    dataset="cifar10",
-    population_size=1000,
-    train_steps=25_600,
-    birth_overhead=10.0,
-    compile_overhead=30.0,
-    virtual_rate=5e12,
-)
-
-# What pays in minutes: experiments/README.md. The virtual clock assumes a core for each worker.
-_GROWING = Settings(
-    dataset="fashion_mini",
-    population_size=8,
-    num_workers=3,
-    selection="aging",
-    sample_size=5,
-    mutations="growth",
-    mutations_per_birth=3,
-    inheritance="morph",
-    max_flops_per_image=15_000_000,
-    budget_births=40,
-    virtual_rate=2.5e10,
-    train_steps=800,
-    schedule="cosine",
-    weight_decay=5e-4,
-    label_smoothing=0.1,
-    # Long trainings gain from larger shifts, these from small ones.
-    crop_padding=1,
-)
-
-# FLOPs, not seconds, so that a preset ends with the same network on every machine.
-PRESETS: dict[str, tuple[Settings, Limits]] = {
-    "demo": (_GROWING, Limits(max_flops=8e12, finish_share=0.25)),
-    "small": (_GROWING, Limits(max_flops=2e13, finish_share=0.25)),
-    "large": (_GROWING, Limits(max_flops=1.3e14, finish_share=0.25)),
-    "paper": (_PAPER, Limits(max_individuals=25_000)),
 }

@@ -13,8 +13,8 @@ from jaxevo.api import evolve
 from jaxevo.data.dataset import make_dataset
 from jaxevo.data.memory import Data
 from jaxevo.data.pixels import Pixels
+from jaxevo.presets import PresetName
 from jaxevo.reports.network import Network
-from jaxevo.settings import PresetName
 from jaxevo.storage.workdir import Workdir
 
 

@@ -7,9 +7,10 @@ import re
 
 import pytest
 
+from jaxevo.presets import PRESETS
 from jaxevo.search.evolution import evolution
 from jaxevo.search.space import Task
-from jaxevo.settings import MAX_SEED, PRESETS, Execution, Limits, Settings, settings_from_json
+from jaxevo.settings import MAX_SEED, Execution, Limits, Settings, settings_from_json
 from jaxevo.spaces import space_from
 
 

@@ -28,7 +28,8 @@ from experiments.benchmarks.apart import in_fresh_process, peak_memory
 from experiments.benchmarks.markdown import table
 from experiments.entry import exit_with, prepare, program
 from jaxevo.bench.timing import spread
-from jaxevo.settings import PRESETS, Execution
+from jaxevo.presets import PRESETS
+from jaxevo.settings import Execution
 
 
 @dataclass(frozen=True)

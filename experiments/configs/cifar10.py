@@ -9,7 +9,7 @@ For images of your own add `--dataset FILE.npz`.
 import dataclasses
 
 from experiments.experiment import Experiment
-from jaxevo.settings import PRESETS
+from jaxevo.presets import PRESETS
 
 _SETTINGS, _LIMITS = PRESETS["small"]
 EXPERIMENT = Experiment(dataclasses.replace(_SETTINGS, dataset="cifar10"), _LIMITS)

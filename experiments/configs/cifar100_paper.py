@@ -10,6 +10,7 @@ accelerators for days.
 import dataclasses
 
 from experiments.experiment import Experiment
-from jaxevo.settings import PRESETS, Limits
+from jaxevo.presets import PRESETS
+from jaxevo.settings import Limits
 
 EXPERIMENT = Experiment(dataclasses.replace(PRESETS["paper"][0], dataset="cifar100"), Limits(max_flops=2e20))

@@ -8,6 +8,7 @@ run. Not run yet: it takes accelerators for days.
 """
 
 from experiments.experiment import Experiment
-from jaxevo.settings import PRESETS, Limits
+from jaxevo.presets import PRESETS
+from jaxevo.settings import Limits
 
 EXPERIMENT = Experiment(PRESETS["paper"][0], Limits(max_flops=9e19))

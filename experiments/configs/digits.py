@@ -6,7 +6,7 @@ python -m experiments digits
 import dataclasses
 
 from experiments.experiment import Experiment
-from jaxevo.settings import PRESETS
+from jaxevo.presets import PRESETS
 
 _SETTINGS, _LIMITS = PRESETS["demo"]
 EXPERIMENT = Experiment(

@@ -4,6 +4,6 @@ python -m experiments fashion_mini_demo
 """
 
 from experiments.experiment import Experiment
-from jaxevo.settings import PRESETS
+from jaxevo.presets import PRESETS
 
 EXPERIMENT = Experiment(*PRESETS["demo"])

@@ -6,7 +6,8 @@ Another part is one more line in `BUNDLES`.
 import dataclasses
 from collections.abc import Callable, Mapping
 
-from jaxevo.settings import PRESETS, Settings
+from jaxevo.presets import PRESETS
+from jaxevo.settings import Settings
 from jaxevo.spaces.large_scale.mutation_sets import mutation_set
 
 DEFAULT = "default"

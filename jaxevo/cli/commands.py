@@ -6,8 +6,9 @@ from typing import Annotated
 
 import tyro
 
+from jaxevo.presets import PRESETS, PresetName
 from jaxevo.reports.network import ENSEMBLE_SIZE
-from jaxevo.settings import PRESETS, Execution, Limits, PresetName, Settings
+from jaxevo.settings import Execution, Limits, Settings
 
 DatasetArgument = Annotated[str | None, tyro.conf.arg(metavar="DATASET")]
 WorkdirArgument = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="WORKDIR")]

@@ -11,7 +11,8 @@ from helpers.tiny_runs import TINY, command, jaxevo, run_arguments, start
 import jaxevo as package
 from jaxevo.cli.commands import parse
 from jaxevo.cli.main import main
-from jaxevo.settings import PRESETS, Execution
+from jaxevo.presets import PRESETS
+from jaxevo.settings import Execution
 
 
 @pytest.fixture(scope="module")

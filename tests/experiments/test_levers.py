@@ -16,7 +16,8 @@ from experiments.levers.statistics import interval, sign_flip_p
 from experiments.levers.tables import comparison
 from experiments.make_fashion_mini import SOURCE
 from jaxevo.data import load
-from jaxevo.settings import PRESETS, Settings
+from jaxevo.presets import PRESETS
+from jaxevo.settings import Settings
 from jaxevo.spaces.large_scale.mutation_sets import mutation_set
 
 NEW = Settings(

@@ -5,7 +5,8 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from jaxevo.settings import PRESETS, Settings
+from jaxevo.presets import PRESETS
+from jaxevo.settings import Settings
 from jaxevo.storage.history import History
 
 

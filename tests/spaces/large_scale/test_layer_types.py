@@ -18,11 +18,12 @@ from helpers.xla_flops import BATCH, CLASSES, forward_flops, training_flops
 
 from jaxevo.layers.convolution import convolve_on
 from jaxevo.networks.training import Carry, carry_shapes, make_train_step, optimiser, start
+from jaxevo.presets import PRESETS
 from jaxevo.reports.drawing import drawing_text
 from jaxevo.reports.export import save_weights
 from jaxevo.search.births import Outcome
 from jaxevo.search.evolution import evolution, mutants
-from jaxevo.settings import PRESETS, Settings
+from jaxevo.settings import Settings
 from jaxevo.spaces import space_from
 from jaxevo.spaces.large_scale.architecture import architecture
 from jaxevo.spaces.large_scale.cost import cost
