@@ -40,8 +40,8 @@ _GROWING = Settings(
 
 # FLOPs, not seconds, so that a preset ends with the same network on every machine.
 PRESETS: dict[str, tuple[Settings, Limits]] = {
-    "demo": (_GROWING, Limits(max_flops=8e12, finish_share=0.25)),
-    "small": (_GROWING, Limits(max_flops=2e13, finish_share=0.25)),
-    "large": (_GROWING, Limits(max_flops=1.3e14, finish_share=0.25)),
+    "demo": (_GROWING, Limits(max_flops=4.5e12, finish_share=0.25)),
+    "small": (_GROWING, Limits(max_flops=1e13, finish_share=0.25)),
+    "large": (_GROWING, Limits(max_flops=6e13, finish_share=0.25)),
     "paper": (_PAPER, Limits(max_individuals=25_000)),
 }

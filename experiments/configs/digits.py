@@ -10,5 +10,5 @@ from jaxevo.presets import PRESETS
 
 _SETTINGS, _LIMITS = PRESETS["demo"]
 EXPERIMENT = Experiment(
-    dataclasses.replace(_SETTINGS, dataset="digits"), dataclasses.replace(_LIMITS, max_flops=2.5e12)
+    dataclasses.replace(_SETTINGS, dataset="digits"), dataclasses.replace(_LIMITS, max_flops=1.5e12)
 )
