@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from jaxevo.reports.page.comparison import sign_flip_test
+
 MOST_PAIRS = 20
 """With more pairs, 2^n choices would take too long."""
 _ROUNDING = 1e-12
@@ -21,9 +23,10 @@ def sign_flip_p(differences: Sequence[float]) -> float:
     Raises:
         ValueError: for another number of differences.
     """
-    sums = _subsets(differences) @ np.asarray(differences, float)
-    total = sums[-1]  # Of all differences; flipping a subset takes twice its sum away.
-    return float(np.mean(np.abs(total - 2 * sums) >= abs(total) - _ROUNDING))
+    tested = sign_flip_test(differences)
+    if tested is None:
+        raise ValueError(_wrong_count(differences))
+    return tested[0]
 
 
 def interval(differences: Sequence[float], confidence: float = 0.95) -> tuple[float, float] | None:
@@ -45,5 +48,9 @@ def _subsets(differences: Sequence[float]) -> np.ndarray:
     """Returns a row for each subset of n differences, bool [2^n, n], the empty one first and the full one last."""
     count = len(differences)
     if not 1 <= count <= MOST_PAIRS:
-        raise ValueError(f"there are {count} pairs, but there must be 1 to {MOST_PAIRS}")
+        raise ValueError(_wrong_count(differences))
     return (np.arange(2**count)[:, None] >> np.arange(count)) & 1 == 1
+
+
+def _wrong_count(differences: Sequence[float]) -> str:
+    return f"there are {len(differences)} pairs, but there must be 1 to {MOST_PAIRS}"

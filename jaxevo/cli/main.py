@@ -33,7 +33,6 @@ from jaxevo.cli.measures import print_majority, print_measures, print_warning
 from jaxevo.data import absolute_name
 from jaxevo.reports.child import carry_out
 from jaxevo.reports.jobs import Replay, Resume, Stopped
-from jaxevo.reports.page.files import compare_runs, watch_run
 from jaxevo.reports.run import Run, verify
 from jaxevo.reports.terminal import printable
 from jaxevo.search.population import Individual
@@ -181,6 +180,8 @@ def _show(command: ShowCommand) -> int:
 
 
 def _compare(command: ReportCommand, paths: Sequence[Path]) -> int:
+    from jaxevo.reports.page.files import compare_runs
+
     for name in ("no_images", "phylogeny", "watch"):
         if getattr(command, name):
             raise ValueError(f"{name.replace('_', '-')} is given for {len(paths)} runs, but is for one run alone")
@@ -191,6 +192,8 @@ def _compare(command: ReportCommand, paths: Sequence[Path]) -> int:
 
 
 def _report(command: ReportCommand) -> int:
+    from jaxevo.reports.page.files import watch_run
+
     paths = [check_path(path) for path in command.workdir]
     if not paths:
         raise ValueError("workdir is missing: give the folder of a run, such as runs/digits-seed0")

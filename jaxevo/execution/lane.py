@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxevo.execution.training_loop import Checks, DivergedError, run_to_end
+from jaxevo.execution.training_loop import Checks, DivergedError, check_finite, run_to_end
 from jaxevo.networks.compilation import Programs
 from jaxevo.networks.trainer import Trainer
 from jaxevo.search.births import Birth, Outcome
@@ -68,9 +68,7 @@ class Lane:
         """Returns the outcome and the test accuracy, which only the record gets: selection never sees it."""
         variables, checks = self._train(programs, birth, attempt, cancelled)
         trained = jax.device_get(variables)
-        # A finite loss is not enough: XLA's CPU backend fuses ReLU and mean such that NaN becomes 0.
-        if not all(np.isfinite(array).all() for array in jax.tree.leaves(trained)):
-            raise DivergedError("a trained weight is not a finite number")
+        check_finite(trained)
         if checks.stopped_at is None:
             fitness = self.trainer.validation_accuracy(programs, variables)
         else:

@@ -2,6 +2,10 @@
 
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
 
 from jaxevo.networks.trainer import Training
 from jaxevo.search.births import Threshold
@@ -15,6 +19,15 @@ class CancelledError(Exception):
 
 class DivergedError(Exception):
     """A training produced numbers that are not finite, the only way in which a training fails."""
+
+
+def check_finite(variables: Any) -> None:
+    """Raises `DivergedError` if a trained array, NumPy, holds a number that is not finite.
+
+    A finite loss is not enough: XLA's CPU backend fuses ReLU and mean such that NaN becomes 0.
+    """
+    if not all(np.isfinite(array).all() for array in jax.tree.leaves(variables)):
+        raise DivergedError("a trained weight is not a finite number")
 
 
 class Checks:

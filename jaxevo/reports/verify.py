@@ -173,10 +173,7 @@ def _weights(
     for name, sha256, genotype in (*copied, *kept.values()):
         if name is None or sha256 is None:
             continue  # Its training failed.
-        try:
-            store.load(name, sha256, genotype)
-        except CheckpointError as error:
-            findings.append(str(error))
+        findings += store.damage(name, sha256, genotype)
     return findings
 
 

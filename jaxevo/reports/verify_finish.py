@@ -10,7 +10,7 @@ from jaxevo.execution.training_loop import DivergedError
 from jaxevo.session.finish import finish_settings, finish_steps, train_on
 from jaxevo.settings import Execution
 from jaxevo.spaces import space_from
-from jaxevo.storage.checkpoint import CheckpointError, TrainingStore, WeightStore, variables_sha256
+from jaxevo.storage.checkpoint import TrainingStore, WeightStore, variables_sha256
 from jaxevo.storage.finish import Finish
 from jaxevo.storage.history import History
 from jaxevo.storage.workdir import Workdir
@@ -26,10 +26,7 @@ def check_finish(history: History, workdir: Workdir, finish: Finish) -> list[str
         findings.append(f"finish: it has {finish.steps} steps, but its share {finish.share:g} gives {steps}")
     elif finish.weights is not None and finish.weights_sha256 is not None:
         store = WeightStore(workdir.finish / "weights", space_from(history.manifest.settings))
-        try:
-            store.load(finish.weights, finish.weights_sha256, life.individual.genotype)
-        except CheckpointError as error:
-            findings.append(str(error))
+        findings += store.damage(finish.weights, finish.weights_sha256, life.individual.genotype)
     return findings
 
 
@@ -55,10 +52,6 @@ def retrain_finish(
     """
     life = history.lives[history.best.id]
     settings = finish_settings(history.manifest.settings, finish.steps)
-    one = life.individual
-    evolved = WeightStore(workdir.weights, space_from(settings)).load(
-        one.weights or "", one.weights_sha256 or "", one.genotype
-    )
     with tempfile.TemporaryDirectory(prefix="jaxevo-verify-") as folder:
         try:
             again = train_on(
@@ -66,7 +59,7 @@ def retrain_finish(
                 dataset,
                 lane_devices(execution)[0],
                 life,
-                evolved,
+                WeightStore(workdir.weights, space_from(settings)),
                 TrainingStore(Path(folder)),
                 execution.checkpoint_seconds,
                 lambda training: False,

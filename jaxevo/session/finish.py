@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 
 from jaxevo.data import Dataset
 from jaxevo.environment.folders import cache_dir
 from jaxevo.execution.placement import lane_devices
-from jaxevo.execution.training_loop import CancelledError, DivergedError, run_to_end
+from jaxevo.execution.training_loop import CancelledError, DivergedError, check_finite, run_to_end
 from jaxevo.networks.compilation import use_persistent_cache
 from jaxevo.networks.devices import Devices
 from jaxevo.networks.trainer import Trainer, Training
@@ -82,8 +81,6 @@ def finish_run(
         life = history.lives[best.id]
         settings = finish_settings(history.manifest.settings, finish_steps(history, life, share))
         use_persistent_cache(cache_dir() / "executables")
-        store = WeightStore(workdir.weights, space_from(settings))
-        evolved = store.load(best.weights or "", best.weights_sha256 or "", best.genotype)
         trainings = TrainingStore(workdir.finish / "training")
         began = time.perf_counter()
         failure, finished = None, None
@@ -94,7 +91,7 @@ def finish_run(
                     dataset,
                     lane_devices(execution)[0],
                     life,
-                    evolved,
+                    WeightStore(workdir.weights, space_from(settings)),
                     trainings,
                     execution.checkpoint_seconds,
                     lambda training: _asked(training, settings, watcher, interrupted),
@@ -128,7 +125,7 @@ def train_on(
     dataset: Dataset,
     devices: Devices,
     life: Life,
-    evolved: Variables,
+    store: WeightStore,
     trainings: TrainingStore,
     checkpoint_seconds: float,
     cancelled: Callable[[Training], bool],
@@ -140,7 +137,7 @@ def train_on(
         dataset: of the run.
         devices: to train on.
         life: the individual.
-        evolved: its weights.
+        store: store of the run's evolved weights.
         trainings: store of checkpoints.
         checkpoint_seconds: seconds between two checkpoints.
         cancelled: called about once a second with the training; returns True to stop it.
@@ -149,8 +146,9 @@ def train_on(
         CancelledError: after a checkpoint, soon after `cancelled` is True.
         DivergedError: if a loss or a weight is not finite.
     """
-    trainer = Trainer(settings, dataset.with_validation_in_training(), devices)
     individual = life.individual
+    evolved = store.load(individual.weights or "", individual.weights_sha256 or "", individual.genotype)
+    trainer = Trainer(settings, dataset.with_validation_in_training(), devices)
     programs = trainer.programs(individual.genotype)
     parent = individual.genotype, evolved
     training = trainer.begin(individual.id, individual.genotype, programs, _LEARNING_RATE, parent)
@@ -167,8 +165,7 @@ def train_on(
         save()
         raise
     variables: Any = jax.device_get(training.variables)
-    if not all(np.isfinite(array).all() for array in jax.tree.leaves(variables)):
-        raise DivergedError("a trained weight is not a finite number")
+    check_finite(variables)
     return Finished(variables, trainer.test_accuracy(programs, training.variables))
 
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from jaxevo.execution.executor import Executor
-from jaxevo.search.births import Birth, derive, spent_flops
+from jaxevo.search.births import Birth, spent_flops
 from jaxevo.search.population import Individual
 from jaxevo.session.progress import INTERRUPTED, Progress, Watcher
 from jaxevo.settings import KeepName, Limits
@@ -137,8 +137,9 @@ class HostLoop:
 
     def _speed(self, individual: Individual, record: Record) -> float:
         """Returns the FLOPs a second of an individual's training."""
-        cost = derive(individual.genotype, self._settings, self._space, self._task).cost
-        return spent_flops(cost, record.outcome, self._settings, self._task) / max(record.train_seconds, 1e-9)
+        return spent_flops(individual.cost, record.outcome, self._settings, self._task) / max(
+            record.train_seconds, 1e-9
+        )
 
     def _take(self, births: Iterable[Birth]) -> None:
         """Notes births to train; raises `JournalError` if a birth differs from the one in the journal."""
@@ -172,7 +173,7 @@ class HostLoop:
         return limits.reached(
             events=self._state.events,
             flops=self._state.total_flops,
-            seconds=self._clock.seconds + self._finish_seconds(limits),
+            seconds=self._seconds(limits),
             accuracy=0.0 if best is None else best.fitness,
         )
 
@@ -180,13 +181,13 @@ class HostLoop:
     def _out_of_time(self) -> bool:
         """True if the session's time is over; trainings in flight are then dropped, as after a signal."""
         limit = self._limits.max_seconds
-        return limit is not None and self._clock.seconds + self._finish_seconds(self._limits) >= limit
+        return limit is not None and self._seconds(self._limits) >= limit
 
-    def _finish_seconds(self, limits: Limits) -> float:
-        """Returns an estimate of the seconds that the finish will take, at the speed of the best one's training."""
+    def _seconds(self, limits: Limits) -> float:
+        """Returns the seconds so far, with those that the finish will take at the speed of the best one's training."""
         if not limits.finish_share or self._best_speed is None:
-            return 0.0
-        return limits.finish_share * self._state.total_flops / self._best_speed
+            return self._clock.seconds
+        return self._clock.seconds + limits.finish_share * self._state.total_flops / self._best_speed
 
     def _next_record(self, stopped: Callable[[], bool]) -> Record | None:
         """Waits for the record that is told next and returns it, None once the session must stop."""

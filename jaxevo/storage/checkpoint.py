@@ -83,6 +83,14 @@ class WeightStore:
             raise CheckpointError(f"the weights {folder} are not those that were saved; {remedy}")
         return variables
 
+    def damage(self, name: str, sha256: str, genotype: Any) -> list[str]:
+        """Returns the sentence with which `load` would raise; empty if the weights are as they were saved."""
+        try:
+            self.load(name, sha256, genotype)
+        except CheckpointError as error:
+            return [str(error)]
+        return []
+
 
 def variables_sha256(variables: Variables) -> str:
     """Returns the sha256 of variables over path, dtype, shape and bytes, sorted by path."""

@@ -23,8 +23,7 @@ def moved(scene: Scene, times: int) -> Cost:
         begun, moved_to = scene.new_path(), scene.new_path()
         begun.mkdir()
         _save_digits(begun / "mine.npz")
-        with scene.start(begun / "run", _TOLD, dataset=begun / "mine.npz") as host:
-            expect(host.wait() == 0, f"a run of an .npz file ends with: {host.output}")
+        scene.ran(begun / "run", _TOLD, dataset=begun / "mine.npz")
         begun.rename(moved_to)
         account = Account(moved_to / "run")
         account.fault()
@@ -45,9 +44,7 @@ def foreign_names(scene: Scene, times: int) -> Cost:
     """Puts names that are not ours into every folder of a stopped run: they stay, and the run goes on."""
     cost = Cost()
     for _ in range(times):
-        path = scene.new_path()
-        with scene.start(path, _TOLD) as host:
-            expect(host.wait() == 0, f"a run ends with: {host.output}")
+        path = scene.ran(scene.new_path(), _TOLD)
         names = [folder / name for folder in (path, path / "weights", path / "snapshots") for name in _FOREIGN]
         for name in names:
             name.parent.mkdir(exist_ok=True)
@@ -84,9 +81,7 @@ def forked(scene: Scene, times: int) -> Cost:
     """Resumes a run in a fork of a process in which JAX has computed."""
     cost = Cost()
     for _ in range(times):
-        path = scene.new_path()
-        with scene.start(path, _TOLD) as host:
-            expect(host.wait() == 0, f"a run ends with: {host.output}")
+        path = scene.ran(scene.new_path(), _TOLD)
         account = Account(path)
         account.fault()
         status = apart(_resume_in_a_fork, path)

@@ -24,7 +24,7 @@ def assemble(page: str, scripts: Iterable[str], data: Mapping[str, Any], title: 
     Its content security policy allows the page's own style and script, by their hashes, and nothing else.
 
     Args:
-        page: name of the markup in the assets.
+        page: name of the markup in the assets, from the body on.
         scripts: names of the scripts, in order; they share one scope.
         data: what the scripts draw; JSON values.
         title: of the page until its script sets one.
@@ -36,7 +36,7 @@ def assemble(page: str, scripts: Iterable[str], data: Mapping[str, Any], title: 
         "form-action 'none'"
     )
     parts = {"policy": policy, "title": _text(title), "style": style, "data": _json(data), "script": script}
-    return _PLACEHOLDER.sub(lambda found: parts[found[1]], _asset(page))
+    return _PLACEHOLDER.sub(lambda found: parts[found[1]], _asset("head.html") + _asset(page))
 
 
 def write_page(path: Path, html: str) -> None:

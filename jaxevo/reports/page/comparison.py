@@ -17,6 +17,7 @@ from jaxevo.storage.journal import wall_clock_seconds
 
 _SCRIPTS = ("numbers.js", "dom.js", "scale.js", "comparison.js", "comparison-main.js")
 _MOMENTS = 200
+_ROUNDING = 1e-12
 _MOST_PAIRS = 20
 """Pairs of runs up to which all signs are tried: about a million."""
 # 97.5 % quantiles of Student's t for 1, 2, ... degrees of freedom; beyond, that of the normal distribution is close.
@@ -95,7 +96,7 @@ def sign_flip_test(differences: Sequence[float]) -> tuple[float, float] | None:
     for difference in differences:
         sums = np.concatenate([sums + difference, sums - difference])
     observed = abs(math.fsum(differences))
-    return float(np.mean(np.abs(sums) >= observed - 1e-9)), 2.0 ** (1 - len(differences))
+    return float(np.mean(np.abs(sums) >= observed - _ROUNDING)), 2.0 ** (1 - len(differences))
 
 
 def mean_and_interval(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

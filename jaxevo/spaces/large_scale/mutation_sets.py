@@ -44,8 +44,8 @@ def mutation_set(
         raise ValueError(f"mutations is {text!r}, but must be paper or growth, with options after a colon")
     parameters = {key: value for key, value in options.items() if key == key.lower()}
     weights = {key: value for key, value in options.items() if key not in parameters}
-    known = paper(layer_types) if name == "paper" else growth(initial_learning_rate, layer_types)
-    _expect(text, weights, [mutation.name for mutation in known])
+    known = paper(layer_types)
+    _expect(text, weights, [mutation.name for mutation in known])  # Both sets have the paper's names.
     _expect(text, parameters, list(_GROWTH_PARAMETERS) if name == "growth" else [])
     if name == "growth":
         known = growth(initial_learning_rate, layer_types, **parameters)
