@@ -84,26 +84,36 @@ def begin(
     """
     settings = dataclasses.replace(settings, dataset=absolute_name(settings.dataset))
     carry_out(Begin(path, execution, settings, limits, from_run, from_genotype, keep_data))
-    return Run(path)
+    return Run(path, trust_code=True)  # The user named its doors.
 
 
 def _path(given: str | Path | None) -> Path | None:
     return None if given is None else Path(given)
 
 
-def open(workdir: str | Path, max_events: int | None = None, dataset: str | Path | None = None) -> Run:
+def open(
+    workdir: str | Path,
+    max_events: int | None = None,
+    dataset: str | Path | None = None,
+    *,
+    trust_code: bool = False,
+    trust_doors: str | None = None,
+) -> Run:
     """Opens a run, or its first `max_events` events, without training anything.
 
     Args:
         workdir: the work folder.
         max_events: number of events, None for all.
         dataset: name or path of the data set, if it has moved without the work folder.
+        trust_code: True to run the code from outside that the run names: its search space, mutations, selection or
+            fitness. Without it such a run is read, but no decision is recomputed and no network runs.
+        trust_doors: doors whose code may run, named as when the run began; several with spaces between them.
 
     Raises:
         ValueError: if the folder holds no run or is damaged, or its decisions differ from those of this version of
             jaxevo.
     """
-    return Run(workdir, max_events, dataset)
+    return Run(workdir, max_events, dataset, trust_code=trust_code, trust_doors=trust_doors)
 
 
 def preset_with(preset: str, changes: Any) -> tuple[Settings, Limits, Execution]:

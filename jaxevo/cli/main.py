@@ -215,7 +215,7 @@ def _individuals_table(run: Run, title: str, individuals: Sequence[Individual]) 
             str(one.id),
             Text(printable(one.mutation or "(initial)")),
             str(len(one.genotype.layers)),
-            f"{one.fitness:.1%}",
+            f"{one.accuracy:.1%}",
             _test_text(run, one),
         )
     return table
@@ -232,7 +232,7 @@ def _front_table(run: Run) -> Table:
             str(one.id),
             f"{one.cost.parameters:,}",
             f"{one.cost.forward_flops:,}",
-            f"{one.fitness:.1%}",
+            f"{one.accuracy:.1%}",
             _test_text(run, one),
             "kept" if kept else "removed",
         )
@@ -240,7 +240,7 @@ def _front_table(run: Run) -> Table:
 
 
 def _test_text(run: Run, individual: Individual) -> str:
-    if individual.weights is None:
+    if individual.failure is not None:
         return "failed"
     accuracy = run.test_accuracy(individual.id)
     return "not finite" if accuracy is None else f"{accuracy:.1%}"

@@ -18,6 +18,7 @@ from jaxevo.execution.training_loop import CancelledError
 from jaxevo.networks.compilation import Compiler
 from jaxevo.networks.trainer import Trainer
 from jaxevo.search.births import Birth
+from jaxevo.search.doors import Doors
 from jaxevo.settings import Execution, Settings
 from jaxevo.storage.attempts import AttemptKeeper
 from jaxevo.storage.journal import Record
@@ -41,6 +42,7 @@ class LocalExecutor:
     def __init__(
         self,
         settings: Settings,
+        doors: Doors,
         dataset: Dataset,
         workdir: Workdir,
         execution: Execution,
@@ -51,6 +53,7 @@ class LocalExecutor:
 
         Args:
             settings: settings of the run.
+            doors: doors of the run.
             dataset: data set of the run.
             workdir: work folder for weights and training checkpoints.
             execution: number of lanes, devices per lane, and seconds between checkpoints.
@@ -68,7 +71,7 @@ class LocalExecutor:
         self._queue = BirthQueue(attempts)
         self._finished: queue.SimpleQueue[Record | Exception] = queue.SimpleQueue()
         self._error: Exception | None = None
-        trainers = [Trainer(settings, dataset, devices, execution.programs_in_memory) for devices in used]
+        trainers = [Trainer(settings, dataset, devices, execution.programs_in_memory, doors) for devices in used]
         self._compilers = [trainer.compiler for trainer in trainers]
         self._threads = [
             threading.Thread(target=self._compile_ahead, args=(compiler,), name="compiler", daemon=True)

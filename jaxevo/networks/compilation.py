@@ -12,7 +12,7 @@ import os
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxevo.data import Dataset
+from jaxevo.doors.opening import built_in
 from jaxevo.layers.batch_norm import BatchNorm
 from jaxevo.layers.convolution import convolve_on
 from jaxevo.networks.devices import Devices
@@ -42,9 +43,9 @@ from jaxevo.networks.training import (
     normalise,
     steps_a_chunk,
 )
+from jaxevo.search.doors import Doors
 from jaxevo.settings import Execution, Settings
-from jaxevo.spaces.large_scale.architecture import Architecture
-from jaxevo.spaces.large_scale.network import make_phenotype, variable_shapes
+from jaxevo.spaces.network_space import Kernels, networks_of
 
 _CACHE_BYTES = 512 * 2**20
 
@@ -78,24 +79,31 @@ class Compiler:
     """
 
     def __init__(
-        self, settings: Settings, dataset: Dataset, devices: Devices, capacity: int = Execution.programs_in_memory
+        self,
+        settings: Settings,
+        dataset: Dataset,
+        devices: Devices,
+        capacity: int = Execution.programs_in_memory,
+        doors: Doors | None = None,
     ) -> None:
-        """Compiles the programs that all architectures share."""
+        """Compiles the programs that all architectures share; `doors` are the built-in ones by default."""
+        doors = built_in(settings) if doors is None else doors
+        self._networks, self._with_loss = networks_of(doors.space), doors.fitness.loss
         self._settings = settings
         self._dataset = dataset
         self._devices = devices
         self._capacity = capacity
         self._dropped = 0
-        self._known: collections.OrderedDict[Architecture, concurrent.futures.Future[Programs]]
+        self._known: collections.OrderedDict[Hashable, concurrent.futures.Future[Programs]]
         self._known = collections.OrderedDict()
-        self._unbilled: dict[Architecture, float] = {}
+        self._unbilled: dict[Hashable, float] = {}
         self._lock = threading.Lock()
         self._evaluated = evaluation_batch_size(settings, dataset)
         self._step_by_step = devices.first.platform == "cpu"
         self._draw_batches = self._compile_draw_batches()
         self._normalise = self._compile_normalise()
 
-    def programs(self, architecture: Architecture) -> Programs:
+    def programs(self, architecture: Hashable) -> Programs:
         """Returns an architecture's programs, compiling them if needed."""
         future, mine = self._entry(architecture)
         if not mine:
@@ -113,23 +121,23 @@ class Compiler:
         future.set_result(programs)
         return programs
 
-    def bill(self, architecture: Architecture) -> float:
+    def bill(self, architecture: Hashable) -> float:
         """Returns the seconds that compiling took on the first call, then 0, so that they are counted once."""
         with self._lock:
             return self._unbilled.pop(architecture, 0.0)
 
-    def knows(self, architecture: Architecture) -> bool:
+    def knows(self, architecture: Hashable) -> bool:
         """Returns True if the architecture is compiled or being compiled."""
         with self._lock:
             return architecture in self._known
 
-    def has(self, architecture: Architecture) -> bool:
+    def has(self, architecture: Hashable) -> bool:
         """Returns True if the architecture is compiled, so that `programs` returns at once."""
         with self._lock:
             future = self._known.get(architecture)
             return future is not None and future.done()
 
-    def _entry(self, architecture: Architecture) -> tuple[concurrent.futures.Future[Programs], bool]:
+    def _entry(self, architecture: Hashable) -> tuple[concurrent.futures.Future[Programs], bool]:
         """Returns a future of the architecture's programs, and True if the caller must compile them."""
         with self._lock:
             known = self._known.get(architecture)
@@ -147,16 +155,20 @@ class Compiler:
             _give_back_memory()
         return mine, True
 
-    def _compile(self, architecture: Architecture) -> Programs:
+    def _compile(self, architecture: Hashable) -> Programs:
         began = time.perf_counter()
-        classes = len(self._dataset.class_names)
-        phenotype = make_phenotype(architecture, classes, self._settings, self._devices.axis_name)
-        shapes = carry_shapes(variable_shapes(phenotype), self._settings)
-        # Only training uses the custom operations: they compile longer, and evaluation is too short to make up for it.
-        trained = phenotype.clone(
-            convolve=convolve_on(self._devices.first.platform, self._settings), batch_norm=BatchNorm
+        networks, task, settings, axis_name = (
+            self._networks,
+            self._dataset.task,
+            self._settings,
+            self._devices.axis_name,
         )
-        train_step = make_train_step(trained, self._settings)
+        evaluated = networks.module(architecture, task, settings)
+        shapes = carry_shapes(networks.shapes(architecture, task, settings), settings)
+        # Only training uses the custom operations: they compile longer, and evaluation is too short to make up for it.
+        kernels = Kernels(convolve_on(self._devices.first.platform, settings), BatchNorm)
+        trained = networks.module(architecture, task, settings, axis_name, kernels)
+        train_step = make_train_step(trained, settings, networks.decays, axis_name)
         compile_for_all = self._devices.compile
         if self._step_by_step:
             arguments: tuple[Any, ...] = shapes, self._batch(self._settings.batch_size), np.float32(0)
@@ -170,7 +182,9 @@ class Compiler:
             compiled_chunk = compile_for_all(chunk, arguments, axes, donate=(0,))
             train = _chunk_by_chunk(compiled_chunk, steps_a_call, self._devices.everywhere)
         arguments = shapes.variables, *self._batch(self._evaluated), np.int32(0)
-        evaluate = self._normalising(self._devices.compile_on_first(make_evaluate(phenotype), arguments))
+        evaluate = self._normalising(
+            self._devices.compile_on_first(make_evaluate(evaluated, self._with_loss), arguments)
+        )
         return Programs(shapes, train, steps_a_call, evaluate, time.perf_counter() - began)
 
     def _stepping(self, compiled_step: Callable[..., Carry]) -> Callable[..., Carry]:

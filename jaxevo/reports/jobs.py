@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from jaxevo.doors.trust import Trust, trust_of
 from jaxevo.settings import Execution, Limits, Settings
 from jaxevo.storage.workdir import shown
 
@@ -66,6 +67,10 @@ class SessionJob(Job):
         """Name or path of the data set, None for where it was."""
         return None
 
+    @property
+    def _trust(self) -> Trust:
+        return trust_of(self.execution)
+
     def carry_out(self) -> None:
         """Evolves until a limit is reached, finishes the best individual, shows the progress, and writes the result."""
         from jaxevo.reports.progress import watch
@@ -79,8 +84,8 @@ class SessionJob(Job):
                 raise self.stopped(ended.busy)
             share = ended.progress.limits.finish_share
             if share and ended.progress.state.best_trained is not None:
-                _finish(self, share, self.dataset_place, watcher)
-        write_result(self.path, earlier=earlier, dataset_place=self.dataset_place)
+                _finish(self, share, self.dataset_place, watcher, self._trust)
+        write_result(self.path, earlier=earlier, dataset_place=self.dataset_place, trust=self._trust)
         if ended.busy:
             _leave_without_waiting()
 
@@ -131,6 +136,11 @@ class Begin(SessionJob):
             from_genotype=self.from_genotype,
             keep_data=self.keep_data,
         )
+
+    @property
+    def _trust(self) -> Trust:
+        """The user named the doors of the run that this job begins."""
+        return Trust(code=True)
 
 
 @dataclass(frozen=True)
@@ -185,14 +195,15 @@ class Finish(Job):
         from jaxevo.reports.result import earlier_result, write_result
 
         with watch() as watcher:
-            _finish(self, self.share, self.dataset, watcher)
-        write_result(self.path, earlier=earlier_result(self.path), dataset_place=self.dataset)
+            _finish(self, self.share, self.dataset, watcher, trust_of(self.execution))
+        trust = trust_of(self.execution)
+        write_result(self.path, earlier=earlier_result(self.path), dataset_place=self.dataset, trust=trust)
 
 
-def _finish(job: Job, share: float, dataset_place: str | None, watcher: "Watcher") -> None:
+def _finish(job: Job, share: float, dataset_place: str | None, watcher: "Watcher", trust: Trust) -> None:
     from jaxevo.session.finish import finish_run
 
-    if finish_run(job.path, share, job.execution, watcher, dataset_place) is None:
+    if finish_run(job.path, share, job.execution, watcher, dataset_place, trust) is None:
         again = f"jaxevo finish {shlex.quote(str(job.path))} --share {share:g}"
         raise Stopped(f"Stopped; the run is complete, and its finish has a checkpoint. To go on: {again}")
 
@@ -208,7 +219,8 @@ class Verify(Job):
         """Returns a sentence for each difference, and prints what was checked."""
         from jaxevo.reports.verify import verify_run
 
-        return verify_run(self.path, self.retrain, lambda sentence: print(sentence, flush=True), self.dataset)
+        trust = trust_of(self.execution)
+        return verify_run(self.path, self.retrain, lambda text: print(text, flush=True), self.dataset, trust)
 
 
 _KINDS: dict[str, type[Job]] = {kind.__name__: kind for kind in (Begin, Resume, Replay, Finish, Verify)}

@@ -36,7 +36,7 @@ class _Report:
         if left is not None:
             parts.append(f"{_clock(left)} left")
         if state.best is not None:
-            parts.append(f"best validation {state.best.fitness:.1%}")
+            parts.append(f"best validation {state.best.accuracy:.1%}")
         parts.append(f"{progress.individuals_per_hour:,.0f}/hour")
         parts.append(f"compiling {progress.compile_share:.0%}")
         return ", ".join(parts)
@@ -57,7 +57,7 @@ class _Report:
         facts = [f"{name.replace('_', ' ')} {value}" for name, value in itertools.islice(summary.items(), _FACTS)]
         made = f"child of {best.parent_id} by {best.mutation}" if best.mutation is not None else "initial"
         return (
-            f"{_clock(progress.session_seconds):>6}  individual {best.id}: {best.fitness:.1%}, "
+            f"{_clock(progress.session_seconds):>6}  individual {best.id}: {best.accuracy:.1%}, "
             f"{', '.join(facts)}, {made}"
         )
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from jaxevo.data import Dataset
+from jaxevo.doors.trust import NOTHING, Trust
 from jaxevo.reports.baselines import RUN_SHARE, fit_linear, majority_accuracy, plan_linear
 from jaxevo.reports.network import ENSEMBLE_SIZE, ensemble_of
 from jaxevo.storage.history import History
@@ -19,7 +20,11 @@ _NOTHING: Mapping[str, Any] = {}
 
 
 def summarise(
-    workdir: Workdir, dataset: Dataset, ensemble_size: int = ENSEMBLE_SIZE, earlier: Mapping[str, Any] = _NOTHING
+    workdir: Workdir,
+    dataset: Dataset,
+    ensemble_size: int = ENSEMBLE_SIZE,
+    earlier: Mapping[str, Any] = _NOTHING,
+    trust: Trust = NOTHING,
 ) -> dict[str, Any]:
     """Returns the result of a stopped run; values of the best individual are None if no training succeeded.
 
@@ -30,8 +35,9 @@ def summarise(
         dataset: of the run.
         ensemble_size: members of the ensemble.
         earlier: a result of the same run. Its linear model counts if it would be fitted again in the same way.
+        trust: whose code may run.
     """
-    history = History(workdir)
+    history = History(workdir, trust=trust)
     state = history.state
     best, finish = state.best_trained, history.finish
     needed = history.lives[best.id].birth.cost if best else None
@@ -43,7 +49,7 @@ def summarise(
         "individuals": state.events,
         "stop_reason": history.journal.stopped.reason if history.journal.stopped else None,
         "best_id": best.id if best else None,
-        "best_validation_accuracy": best.fitness if best else None,
+        "best_validation_accuracy": best.accuracy if best else None,
         "best_test_accuracy": history.lives[best.id].record.test_accuracy if best else None,
         "finished_test_accuracy": finish.test_accuracy if finish else None,
         "ensemble_test_accuracy": vote,
@@ -96,11 +102,12 @@ def write_result(
     ensemble_size: int = ENSEMBLE_SIZE,
     earlier: Mapping[str, Any] = _NOTHING,
     dataset_place: str | None = None,
+    trust: Trust = NOTHING,
 ) -> dict[str, Any]:
     """Writes `result.json` of a stopped run and returns its content; see `summarise`."""
     workdir = Workdir(path)
     dataset = load_run_data(workdir, read_manifest(workdir), dataset_place)
-    result = summarise(workdir, dataset, ensemble_size, earlier)
+    result = summarise(workdir, dataset, ensemble_size, earlier, trust)
     with writing_explained(path):
         write_json(workdir.result, result)
     return result

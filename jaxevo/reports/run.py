@@ -1,11 +1,13 @@
 """A run in a work folder: read, resume, verify and replay it, and export its networks."""
 
+import dataclasses
 import json
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Unpack
 
 from jaxevo.data import Dataset, absolute_name
+from jaxevo.doors.trust import trust_of
 from jaxevo.reports.arguments import ExecutionArguments, ResumeArguments, split_arguments
 from jaxevo.reports.child import carry_out
 from jaxevo.reports.classifier import Classifier
@@ -52,7 +54,15 @@ class Run:
         settings: settings of the run.
     """
 
-    def __init__(self, path: str | Path, max_events: int | None = None, dataset: str | Path | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        max_events: int | None = None,
+        dataset: str | Path | None = None,
+        *,
+        trust_code: bool = False,
+        trust_doors: str | None = None,
+    ) -> None:
         """Reads a run, or its first `max_events` events, without training anything.
 
         Weights are kept only of individuals that are alive after the last event, and of the best individual, unless the
@@ -62,6 +72,9 @@ class Run:
             path: the work folder.
             max_events: number of events, None for all.
             dataset: name or path of the data set, if it has moved without the work folder.
+            trust_code: True to run the code from outside that the run names, as `Execution.trust_code` does. Without it
+                such a run is read, but no decision is recomputed and no network runs.
+            trust_doors: doors whose code may run, as `Execution.trust_doors`.
 
         Raises:
             ValueError: if the folder holds no run or is damaged, its decisions differ from those of this version of
@@ -72,13 +85,14 @@ class Run:
         self.path = check_path(str(path))
         self._workdir = Workdir(self.path)
         self._dataset_place = _place(dataset)
-        self._history = History(self._workdir, max_events)
+        self._trust: dict[str, Any] = {"trust_code": trust_code, "trust_doors": trust_doors}
+        self._history = History(self._workdir, max_events, trust=trust_of(Execution(**self._trust)))
         self.settings: Settings = self._history.manifest.settings
 
     def __repr__(self) -> str:
         """Returns its folder, data set, number of individuals, and best validation accuracy."""
         best = self._history.state.best
-        accuracy = "" if best is None else f", best validation {best.fitness:.1%}"
+        accuracy = "" if best is None else f", best validation {best.accuracy:.1%}"
         return f"<Run in {self.path}: {self.settings.dataset}, {self.events} individuals{accuracy}>"
 
     @property
@@ -103,9 +117,9 @@ class Run:
 
     @cached_property
     def front(self) -> list[Individual]:
-        """The front of accuracy and cost over all individuals ever told, dead or alive, the cheapest first.
+        """The front of fitness and cost over all individuals ever told, dead or alive, the cheapest first.
 
-        No other individual is at least as accurate on the validation images and as cheap, and better in one of both.
+        No other individual is at least as fit and as cheap, and better in one of both.
         The cost is the setting `pareto_cost`. Of the dead only the best has weights.
         """
         return self._history.front
@@ -303,8 +317,9 @@ class Run:
         """
         limits, execution = split_arguments(changes, Limits, Execution)
         place = self._dataset_place if dataset is None else _place(dataset)
-        carry_out(Resume(self.path, Execution(**execution), Limits(**limits), tuple(skip_birth), place))
-        return Run(self.path, dataset=place)
+        trusted = self._trust | execution
+        carry_out(Resume(self.path, Execution(**trusted), Limits(**limits), tuple(skip_birth), place))
+        return Run(self.path, dataset=place, **{name: trusted[name] for name in self._trust})
 
     def finish(self, share: float, execution: Execution | None = None) -> Finish:
         """Trains the best individual on, on training and validation images; see `best`.
@@ -318,7 +333,8 @@ class Run:
         """
         if not 0 < share < float("inf"):
             raise ValueError(f"share is {share!r}, but must be a finite number above 0")
-        carry_out(FinishJob(self.path, execution or Execution(), share, self._dataset_place))
+        execution = execution or Execution(**self._trust)
+        carry_out(FinishJob(self.path, execution, share, self._dataset_place))
         finish = Run(self.path)._history.finish
         if finish is None:
             raise RuntimeError(f"the run in {self.path} went on while it was finished: finish it again")
@@ -339,16 +355,21 @@ class Run:
         """
         (execution,) = split_arguments(changes, Execution)
         new = check_path(str(path))
-        carry_out(Replay(new, Execution(**execution), self.path, self._dataset_place))
-        return Run(new, dataset=self._dataset_place)
+        carry_out(Replay(new, Execution(**(self._trust | execution)), self.path, self._dataset_place))
+        return Run(new, dataset=self._dataset_place, **self._trust)
 
     def verify(self, retrain: Literal["best"] | int | None = None) -> list[str]:
         """Returns a sentence for each difference; see `verify`."""
-        return verify(self.path, retrain, self._dataset_place)
+        return verify(self.path, retrain, self._dataset_place, **self._trust)
 
 
 def verify(
-    path: str | Path, retrain: Literal["best"] | int | None = None, dataset: str | Path | None = None
+    path: str | Path,
+    retrain: Literal["best"] | int | None = None,
+    dataset: str | Path | None = None,
+    *,
+    trust_code: bool = False,
+    trust_doors: str | None = None,
 ) -> list[str]:
     """Verifies a run: recomputes its decisions, hashes its weights, and returns a sentence for each difference.
 
@@ -358,6 +379,9 @@ def verify(
         path: the work folder.
         retrain: lineages to train again from the first ancestor: "best", or a number of random individuals.
         dataset: name or path of the data set, if it has moved without the work folder.
+        trust_code: True to run the code from outside that the run names; without it, decisions of such a run are not
+            recomputed.
+        trust_doors: doors whose code may run, as `Execution.trust_doors`.
 
     Raises:
         ValueError: if there is no run, or `retrain` is not valid.
@@ -365,7 +389,8 @@ def verify(
     if not (retrain is None or retrain == "best" or (type(retrain) is int and retrain >= 1)):
         raise ValueError(f"retrain is {retrain!r}, but must be best, or a number from 1")
     folder = check_path(str(path))
-    execution = recorded_execution(read_manifest(Workdir(folder)))
+    recorded = recorded_execution(read_manifest(Workdir(folder)))
+    execution = dataclasses.replace(recorded, trust_code=trust_code, trust_doors=trust_doors)
     findings: list[str] = carry_out(Verify(folder, execution, retrain, _place(dataset)))
     return findings
 

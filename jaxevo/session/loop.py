@@ -9,7 +9,7 @@ from jaxevo.search.births import Birth, spent_flops
 from jaxevo.search.population import Individual
 from jaxevo.session.progress import INTERRUPTED, Progress, Watcher
 from jaxevo.settings import KeepName, Limits
-from jaxevo.storage.history import evolution_of_manifest, task_of_manifest
+from jaxevo.storage.history import evolution_of_manifest
 from jaxevo.storage.integrity import DecisionCheck
 from jaxevo.storage.journal import Record, next_told
 from jaxevo.storage.stored_run import RunWriter, StoredRun
@@ -62,8 +62,8 @@ class HostLoop:
         self._stopped = content.stopped
         # Limits on time are left out: the clocks of earlier sessions are gone.
         self._limits_before = [dataclasses.replace(one.limits, max_seconds=None) for one in content.sessions]
-        self._space, self._task = run.space, task_of_manifest(manifest)
-        self._evolution = evolution_of_manifest(manifest)
+        self._space, self._task = run.doors.space, manifest.task
+        self._evolution = evolution_of_manifest(manifest, run.doors)
         self._state = run.state if run.state is not None else self._evolution.init()
         # The state at the last event, before deaths make room for the next births. A run stops in this state; the next
         # session then decides the same deaths and births.
@@ -169,12 +169,11 @@ class HostLoop:
         )
 
     def _reached(self, limits: Limits) -> str | None:
-        best = self._state.best
         return limits.reached(
             events=self._state.events,
             flops=self._state.total_flops,
             seconds=self._seconds(limits),
-            accuracy=0.0 if best is None else best.fitness,
+            accuracy=self._state.best_accuracy,
         )
 
     @property

@@ -7,19 +7,19 @@ from pathlib import Path
 
 from jaxevo.data import Dataset, absolute_name, load
 from jaxevo.data.embedded import EMBEDDED
+from jaxevo.doors.opening import kept_sources, open_new
+from jaxevo.doors.trust import open_trusted, trust_of
 from jaxevo.environment.folders import cache_problem
 from jaxevo.execution.machine import describe_machine
 from jaxevo.execution.placement import lane_devices
 from jaxevo.search.evolution import evolution
-from jaxevo.search.space import Task
 from jaxevo.session.loop import SessionClock
 from jaxevo.session.progress import Watcher
 from jaxevo.session.session import Ended, Session
 from jaxevo.session.warm_start import copy_initial_weights, read_origin
 from jaxevo.settings import Execution, Limits, Settings
-from jaxevo.spaces import space_from
 from jaxevo.storage.durable import force
-from jaxevo.storage.history import History, initial_of_manifest
+from jaxevo.storage.history import History
 from jaxevo.storage.journal import JournalContent
 from jaxevo.storage.machine import Machine, differences
 from jaxevo.storage.run_data import beside, load_run_data
@@ -33,6 +33,7 @@ from jaxevo.storage.workdir import (
     locked,
     read_manifest,
     write_manifest,
+    write_sources,
 )
 
 
@@ -66,14 +67,15 @@ def start_run(
     check_execution(settings, execution)
     clock = SessionClock()
     workdir = Workdir(path)
+    opened = open_new(settings)
     # A run may be resumed from another folder, so the path of the data set must be absolute.
     settings = dataclasses.replace(settings, dataset=absolute_name(settings.dataset))
     dataset = load(settings.dataset, settings.image_size, watcher.notice)
     place = str(workdir.data.absolute()) if keep_data else settings.dataset
     settings = dataclasses.replace(settings, dataset=place)
-    origin, space = read_origin(from_run, from_genotype, settings, dataset), space_from(settings)
+    origin = read_origin(from_run, from_genotype, settings, dataset, opened.doors.space, trust_of(execution))
     # Check the budgets before anything is written.
-    evolution(settings, space, _task_of(dataset), initial_individuals(origin.warm_start, space))
+    evolution(settings, opened.doors, dataset.task, initial_individuals(origin.warm_start, opened.doors.space))
     machine = _machine(execution)
     with locked(path):
         check_new(path)
@@ -93,12 +95,14 @@ def start_run(
             dataset_beside=beside(workdir, place),
             label_values=dataset.values,
             pixel_factor=dataset.pixels.factor,
+            doors=opened.records,
         )
-        copy_initial_weights(origin.folder, origin.names, workdir, manifest)
+        write_sources(workdir, opened.files)
+        copy_initial_weights(origin.folder, origin.names, workdir, manifest, opened.doors.space)
         write_manifest(workdir, manifest)
         _say_what_was_read(dataset, watcher)
         _say_if_nothing_is_cached(watcher)
-        return Session(StoredRun(workdir, manifest), dataset, execution, watcher, clock).evolve(limits)
+        return Session(StoredRun(workdir, manifest, opened.doors), dataset, execution, watcher, clock).evolve(limits)
 
 
 def resume_run(
@@ -126,6 +130,7 @@ def resume_run(
     clock = SessionClock()
     workdir = Workdir(path)
     manifest = read_manifest(workdir)
+    doors = open_trusted(manifest.settings, manifest.doors, path, trust_of(execution))
     check_execution(manifest.settings, execution)
     dataset = load_run_data(workdir, manifest, dataset_place, watcher.notice)
     for difference in _before_resuming(manifest, execution):
@@ -134,7 +139,7 @@ def resume_run(
             "uninterrupted run"
         )
     with locked(path):
-        run = read_stored_run(workdir, manifest)
+        run = read_stored_run(workdir, manifest, doors)
         _check_skipped(skip, run.content)
         if skip:
             watcher.notice(
@@ -158,7 +163,7 @@ def replay_run(
     """
     clock = SessionClock()
     check_new(path)
-    history = History(Workdir(source))
+    history = History(Workdir(source), trust=trust_of(execution))
     told = tuple(history.lives)
     if not told:
         raise WorkdirError(f"the run in {source} has no finished individual yet: there is nothing to replay")
@@ -178,11 +183,14 @@ def replay_run(
         manifest = dataclasses.replace(
             history.manifest, limits=limits, machine=machine, order=told, dataset_beside=beside(workdir, place)
         )
-        names = [one.inherited.weights for one in initial_of_manifest(manifest) if one.inherited is not None]
-        copy_initial_weights(Workdir(source).weights, names, workdir, manifest)
+        space = history.doors.space
+        initial = initial_individuals(manifest.warm_start, space)
+        names = [one.inherited.weights for one in initial if one.inherited is not None]
+        write_sources(workdir, kept_sources(manifest.doors, source))
+        copy_initial_weights(Workdir(source).weights, names, workdir, manifest, space)
         write_manifest(workdir, manifest)
         _say_if_nothing_is_cached(watcher)
-        session = Session(StoredRun(workdir, manifest), dataset, execution, watcher, clock)
+        session = Session(StoredRun(workdir, manifest, history.doors), dataset, execution, watcher, clock)
         return session.evolve(limits, history.skipped)
 
 
@@ -197,11 +205,6 @@ def _limits_changed(run: StoredRun, changes: Limits) -> Limits:
     met = content.stopped.reason if content.stopped is not None else None
     lifted = {met: None} if given and met in dataclasses.asdict(limits) else {}
     return dataclasses.replace(limits, **{**lifted, **given})
-
-
-def _task_of(dataset: Dataset) -> Task:
-    """Returns the task of a data set, as `task_of_manifest` does for a manifest."""
-    return Task(dataset.image_shape, dataset.num_classes, len(dataset.validation.labels))
 
 
 def _copy_data(source: Path, workdir: Workdir) -> None:

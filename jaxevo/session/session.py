@@ -112,18 +112,20 @@ class Session:
         execution, manifest, dataset = self._execution, run.manifest, self._dataset
         attempts = Attempts(writer.journal, run.content, self._number, execution.max_deaths, writer.first_step)
         if execution.executor == "local":
-            return LocalExecutor(manifest.settings, dataset, run.workdir, execution, self._number, attempts)
+            return LocalExecutor(manifest.settings, run.doors, dataset, run.workdir, execution, self._number, attempts)
         from jaxevo.execution.ray.cluster import ClusterExecutor
 
         assignment = Assignment(
             settings=manifest.settings,
             workdir=run.workdir.path.absolute(),
             session=self._number,
+            task=manifest.task,
+            doors=manifest.doors,
             machine=manifest.machine,
             data_fingerprint=dataset.fingerprint,
             dataset_place=dataset.source,
         )
-        return ClusterExecutor(assignment, execution, attempts, self._watcher.notice)
+        return ClusterExecutor(assignment, run.doors.space, execution, attempts, self._watcher.notice)
 
     def _say_what_to_expect(self, executor: Executor) -> None:
         """Tells the user if lanes will wait, and what `fast` costs."""

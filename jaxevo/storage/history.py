@@ -6,14 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from jaxevo.search.births import Birth, Initial, spent_flops
+from jaxevo.doors.trust import NOTHING, Trust, open_trusted
+from jaxevo.search.births import Birth, spent_flops
+from jaxevo.search.doors import Doors
 from jaxevo.search.evolution import Evolution, EvolutionState, evolution
 from jaxevo.search.pareto import Point, fronts
 from jaxevo.search.population import Individual
 from jaxevo.search.selection import point_of
 from jaxevo.search.space import SearchSpace, Task
 from jaxevo.settings import Settings
-from jaxevo.spaces import space_from
 from jaxevo.storage.finish import Finish, read_finish
 from jaxevo.storage.integrity import DecisionCheck, check_manifest
 from jaxevo.storage.journal import Record, next_told, read_journal
@@ -55,6 +56,7 @@ class Row(NamedTuple):
     event: int
     parent_id: int | None
     mutation: str | None
+    fitness: float
     validation_accuracy: float
     test_accuracy: float | None
     failure: str | None
@@ -73,7 +75,13 @@ class Row(NamedTuple):
 class History:
     """The whole run up to its last event, computed without training."""
 
-    def __init__(self, workdir: Workdir, max_events: int | None = None, check_decisions: bool = True) -> None:
+    def __init__(
+        self,
+        workdir: Workdir,
+        max_events: int | None = None,
+        check_decisions: bool = True,
+        trust: Trust = NOTHING,
+    ) -> None:
         """Computes the history of a run, or of its first `max_events` events.
 
         Args:
@@ -81,12 +89,14 @@ class History:
             max_events: number of events; None for all.
             check_decisions: True to compare every birth and fingerprint with the journal. Only a caller that reports
                 each difference itself may pass False.
+            trust: whose code may run.
 
         Raises:
             ValueError: if the folder holds no run or is damaged, or its decisions differ from those computed.
         """
         self._workdir = workdir
         self.manifest = read_manifest(workdir)
+        self.doors = open_trusted(self.manifest.settings, self.manifest.doors, workdir.path, trust)
         self.lives: dict[int, Life] = {}
         self.journal = read_journal(workdir.journal)
         check_manifest(workdir, self.journal)
@@ -94,13 +104,18 @@ class History:
         last = max_events
         if last is None and self.journal.stopped is not None:
             last = self.journal.stopped.events
-        states = recompute_states(self.manifest, self.journal.records, self.lives, check)
+        states = recompute_states(self.manifest, self.doors, self.journal.records, self.lives, check)
         for state, asked in states:  # noqa: B007 - used below
             self.state = state
             if state.events == last:
                 break
         if check is not None and max_events is None:
             check.end(asked)
+
+    @property
+    def space(self) -> SearchSpace[Any]:
+        """The search space of the run."""
+        return self.doors.space
 
     @property
     def skipped(self) -> list[int]:
@@ -121,7 +136,7 @@ class History:
 
     @property
     def front(self) -> list[Individual]:
-        """The individuals ever told that no other one dominates in accuracy and `pareto_cost`, the cheapest first.
+        """The individuals ever told that no other one dominates in fitness and `pareto_cost`, the cheapest first.
 
         Of individuals that are equal in both, the one born first. Failed ones are left out.
         """
@@ -129,7 +144,7 @@ class History:
         told = sorted((life.individual for life in self.lives.values()), key=lambda one: one.id)
         first_born: dict[Point, Individual] = {}
         for individual in told:
-            if individual.weights is not None:
+            if individual.failure is None:
                 first_born.setdefault(point_of(individual, cost), individual)
         points = list(first_born)
         return [first_born[points[index]] for front in fronts(points)[:1] for index in front]
@@ -147,7 +162,7 @@ class History:
         """Returns a pandas DataFrame with one row per individual, by event: `Row` and the summary of the genotype."""
         import pandas
 
-        space, task = space_from(self.manifest.settings), task_of_manifest(self.manifest)
+        space, task = self.doors.space, self.manifest.task
         rows = [
             {
                 **_row(life, space, self.manifest.settings, task)._asdict(),
@@ -155,7 +170,8 @@ class History:
             }
             for life in self.lives.values()
         ]
-        columns = [*Row._fields, *space.summary(space.initial(), task)]
+        summarised = dict.fromkeys(name for row in rows for name in row if name not in Row._fields)
+        columns = [*Row._fields, *summarised]
         return pandas.DataFrame(rows, columns=columns).astype({"parent_id": "Int64", "death": "Int64"})
 
 
@@ -167,7 +183,8 @@ def _row(life: Life, space: SearchSpace[Any], settings: Settings, task: Task) ->
         event=life.event,
         parent_id=individual.parent_id,
         mutation=individual.mutation,
-        validation_accuracy=individual.fitness,
+        fitness=individual.fitness,
+        validation_accuracy=individual.accuracy,
         test_accuracy=record.test_accuracy,
         failure=record.outcome.failure,
         death=life.death,
@@ -183,29 +200,24 @@ def _row(life: Life, space: SearchSpace[Any], settings: Settings, task: Task) ->
     )
 
 
-def task_of_manifest(manifest: Manifest) -> Task:
-    """Returns the task of a run: its image shape, classes and validation images."""
-    return Task(manifest.image_shape, len(manifest.class_names), manifest.validation_images)
-
-
-def initial_of_manifest(manifest: Manifest) -> tuple[Initial, ...]:
-    """Returns the beginnings of a run's initial individuals; empty without a warm start."""
-    return initial_individuals(manifest.warm_start, space_from(manifest.settings))
-
-
-def evolution_of_manifest(manifest: Manifest) -> Evolution:
-    """Returns the evolution of a run."""
-    space, task = space_from(manifest.settings), task_of_manifest(manifest)
-    return evolution(manifest.settings, space, task, initial_of_manifest(manifest))
+def evolution_of_manifest(manifest: Manifest, doors: Doors) -> Evolution:
+    """Returns the evolution of a run with these doors."""
+    initial = initial_individuals(manifest.warm_start, doors.space)
+    return evolution(manifest.settings, doors, manifest.task, initial)
 
 
 def recompute_states(
-    manifest: Manifest, records: dict[int, Record], lives: dict[int, Life], check: DecisionCheck | None = None
+    manifest: Manifest,
+    doors: Doors,
+    records: dict[int, Record],
+    lives: dict[int, Life],
+    check: DecisionCheck | None = None,
 ) -> Iterator[tuple[EvolutionState, EvolutionState]]:
     """Recomputes the states of a run by telling its recorded outcomes to the evolution.
 
     Args:
         manifest: manifest of the run.
+        doors: its doors.
         records: records by individual, in the order in which they finished.
         lives: filled with the lives, in the order of events.
         check: compares every birth and state with the journal.
@@ -216,7 +228,7 @@ def recompute_states(
     Raises:
         JournalError: if `check` finds a difference.
     """
-    algorithm = evolution_of_manifest(manifest)
+    algorithm = evolution_of_manifest(manifest, doors)
     state = algorithm.init()
     pending = OrderedDict(records)  # A dict would search past all removed entries for its first one.
     while True:

@@ -77,7 +77,7 @@ class Record:
     """The record of a finished training. The evolution is told only the outcome.
 
     Attributes:
-        outcome: fitness and weights.
+        outcome: accuracy and weights.
         test_accuracy: test accuracy in [0, 1]; None if the training failed or a logit of a test image is not finite.
         compile_seconds: seconds spent compiling for this individual, 0 if its programs were known.
         train_seconds: seconds spent loading, training, evaluating and saving.
@@ -306,6 +306,8 @@ def _from_json(fields: dict[str, Any]) -> Entry:
     kind = fields.pop("kind")
     if kind == "record":
         outcome = fields["outcome"] | {"checks": tuple(fields["outcome"]["checks"])}
+        if outcome["confusion"] is not None:
+            outcome["confusion"] = tuple(map(tuple, outcome["confusion"]))
         return Record(**(fields | {"outcome": Outcome(**outcome)}))
     if kind == "start":
         return Start(**(fields | {"limits": Limits(**fields["limits"])}))

@@ -3,11 +3,10 @@
 import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Self
 
+from jaxevo.search.doors import Doors
 from jaxevo.search.evolution import EvolutionState
-from jaxevo.search.space import SearchSpace
-from jaxevo.spaces import space_from
 from jaxevo.storage.checkpoint import SnapshotStore, TrainingStore, load_latest_snapshot, remove_weights
 from jaxevo.storage.integrity import check_journal, check_manifest
 from jaxevo.storage.journal import Journal, JournalContent, Record, Snapshot, read_journal
@@ -22,22 +21,19 @@ class StoredRun:
     Attributes:
         workdir: the work folder.
         manifest: the manifest.
+        doors: the doors of the run, opened.
         content: content of the journal.
         state: state of the last snapshot, None if there is none.
     """
 
     workdir: Workdir
     manifest: Manifest
+    doors: Doors
     content: JournalContent = field(default_factory=JournalContent)
     state: EvolutionState | None = None
 
-    @property
-    def space(self) -> SearchSpace[Any]:
-        """The search space of the run."""
-        return space_from(self.manifest.settings)
 
-
-def read_stored_run(workdir: Workdir, manifest: Manifest) -> StoredRun:
+def read_stored_run(workdir: Workdir, manifest: Manifest, doors: Doors) -> StoredRun:
     """Reads a run to resume; changes nothing.
 
     Raises:
@@ -45,10 +41,10 @@ def read_stored_run(workdir: Workdir, manifest: Manifest) -> StoredRun:
         JournalError: if the journal is damaged.
     """
     content = read_journal(workdir.journal)
-    state = load_latest_snapshot(workdir.snapshots, manifest)
+    state = load_latest_snapshot(workdir.snapshots, manifest, doors.space)
     check_manifest(workdir, content)
     check_journal(workdir, content, state)
-    return StoredRun(workdir, manifest, content, state)
+    return StoredRun(workdir, manifest, doors, content, state)
 
 
 class RunWriter:
@@ -69,7 +65,7 @@ class RunWriter:
             events_a_snapshot: events between two snapshots.
         """
         self.journal = Journal(run.workdir.journal)
-        self._snapshots = SnapshotStore(run.workdir.snapshots, run.space)
+        self._snapshots = SnapshotStore(run.workdir.snapshots, run.doors.space)
         self._trainings = TrainingStore(run.workdir.training)
         attempted = {attempt.id for attempt in run.content.attempts}
         self._trainings.keep_only(lambda birth_id: birth_id in attempted and birth_id not in run.content.records)

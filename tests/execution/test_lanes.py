@@ -16,11 +16,13 @@ from helpers.genotypes import BN_RELU, convolution
 from helpers.numpy_network import forward
 
 from jaxevo.data import load
+from jaxevo.doors.opening import built_in
 from jaxevo.execution.lane import Lane
 from jaxevo.execution.local import LocalExecutor
-from jaxevo.networks import compilation, trainer
+from jaxevo.networks import trainer
 from jaxevo.search.births import Outcome
 from jaxevo.settings import Execution, Settings
+from jaxevo.spaces.large_scale import networks
 from jaxevo.spaces.large_scale.genotype import Genotype, genotype_from_json
 from jaxevo.spaces.large_scale.network import variable_shapes
 from jaxevo.storage.attempts import Attempts
@@ -58,7 +60,8 @@ def executors_in(path, digits):
 
     def make(lanes=1, **changes):
         attempts = Attempts(journal, read_journal(workdir.journal), SESSION, max_deaths=5)
-        executor = LocalExecutor(settings_of(**changes), digits, workdir, Execution(lanes), SESSION, attempts)
+        settings = settings_of(**changes)
+        executor = LocalExecutor(settings, built_in(settings), digits, workdir, Execution(lanes), SESSION, attempts)
         executors.append(executor)
         return executor
 
@@ -147,10 +150,10 @@ def share_correct(genotype, variables, digits, split):
 
 def test_fitness_and_test_accuracy_are_exact_shares_of_their_splits(one, digits, weights):
     variables = WeightStore(weights, SPACE).load(one.outcome.weights, one.outcome.weights_sha256, NETWORK)
-    assert one.outcome.fitness == share_correct(NETWORK, variables, digits, digits.validation)
+    assert one.outcome.accuracy == share_correct(NETWORK, variables, digits, digits.validation)
     assert one.test_accuracy == share_correct(NETWORK, variables, digits, digits.test)
     # It learned something, and it knows not everything.
-    assert 0.2 < one.outcome.fitness < 1
+    assert 0.2 < one.outcome.accuracy < 1
     assert 0.2 < one.test_accuracy < 1
 
 
@@ -183,7 +186,7 @@ def test_a_record_says_what_it_took(one):
 
 def test_the_same_birth_gives_the_same_whatever_is_trained_before_or_beside_it(executor_of, one, tmp_path):
     def result(record):
-        return record.outcome.fitness, record.outcome.weights_sha256, record.test_accuracy
+        return record.outcome.accuracy, record.outcome.weights_sha256, record.test_accuracy
 
     # On two lanes: after some births, beside others, of the same architecture and of another.
     crowd = [birth_of(number, NETWORK if number % 2 else PLAIN) for number in (1, 2, 3, 4, 6, 7, 8)]
@@ -262,12 +265,15 @@ def test_test_images_never_fail_a_training(executor_of, digits, one, monkeypatch
     record = finish(executor_of(), birth_of(5, NETWORK))[5]
     assert record.test_accuracy is None
     assert record.outcome.failure is None
-    assert (record.outcome.fitness, record.outcome.weights_sha256) == (one.outcome.fitness, one.outcome.weights_sha256)
+    assert (record.outcome.accuracy, record.outcome.weights_sha256) == (
+        one.outcome.accuracy,
+        one.outcome.weights_sha256,
+    )
 
 
 def test_a_lane_trains_on_after_a_failure(executor_of):
     records = finish(executor_of(), birth_of(1, DIVERGING), birth_of(2))
-    assert records[2].outcome.fitness > 0
+    assert records[2].outcome.accuracy > 0
 
 
 def altered(weights, outcome):
@@ -380,7 +386,7 @@ def test_spare_cores_compile_ahead_side_by_side_and_nothing_twice(executor_of, m
         together.wait()
         return variable_shapes(phenotype)
 
-    monkeypatch.setattr(compilation, "variable_shapes", meeting)
+    monkeypatch.setattr(networks, "variable_shapes", meeting)
     births = [birth_of(number, Genotype(0.1, (convolution(1, number + 2),))) for number in range(4)]
     records = finish(executor_of(lanes=1), *births)
     assert sorted(records) == [0, 1, 2, 3]

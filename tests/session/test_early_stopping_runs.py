@@ -20,7 +20,7 @@ from jaxevo.storage.workdir import Workdir
 EVENTS = 24
 # Nothing changes the architecture, so that next to nothing is compiled.
 KEPT = ("ALTER-LEARNING-RATE", "IDENTITY", "RESET-WEIGHTS")
-MUTATIONS_KEPT = "paper:" + ",".join(f"{mutation.name}=0" for mutation in MUTATIONS if mutation.name not in KEPT)
+MUTATIONS_KEPT = "paper," + ",".join(f"{mutation.name}=0" for mutation in MUTATIONS if mutation.name not in KEPT)
 FLAGS = {"early_stopping": 0.5, "mutations": MUTATIONS_KEPT}
 
 
