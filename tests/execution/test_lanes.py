@@ -160,12 +160,14 @@ def test_fitness_and_test_accuracy_are_exact_shares_of_their_splits(one, digits,
 def test_the_outcome_that_evolution_is_told_holds_no_test_accuracy(one):
     assert {field.name for field in dataclasses.fields(Outcome)} == {
         "id",
-        "fitness",
+        "accuracy",
         "weights",
         "weights_sha256",
         "failure",
         "checks",
         "stopped_at",
+        "confusion",
+        "loss",
     }
     assert one.test_accuracy not in dataclasses.astuple(one.outcome)
 
@@ -232,7 +234,7 @@ def test_an_absurd_learning_rate_ends_with_fitness_zero_and_a_reason(executor_of
 
 
 def test_validation_logits_that_are_not_finite_fail_the_training(executor_of, monkeypatch, tmp_path):
-    monkeypatch.setattr(trainer, "accuracy", lambda *_: None)
+    monkeypatch.setattr(trainer, "validate", lambda *_: None)
     record = finish(executor_of(), birth_of(1))[1]
     assert record.outcome == Outcome(1, 0.0, None, None, failure="a logit is not a finite number")
     assert record.test_accuracy is None
@@ -249,19 +251,19 @@ def test_batches_and_fresh_arrays_are_those_of_the_runs_seed_and_the_individual(
 
         return noted
 
-    for function in (trainer.plan_training, trainer.first_variables):
-        monkeypatch.setattr(trainer, function.__name__, noting(function))
+    for module, function in ((trainer, trainer.plan_training), (networks, networks.first_variables)):
+        monkeypatch.setattr(module, function.__name__, noting(function))
     finish(executor_of(seed=7), birth_of(3), birth_of(4))
     assert sorted(asked) == [(name, 7, number) for name in ("first_variables", "plan_training") for number in (3, 4)]
 
 
 def test_test_images_never_fail_a_training(executor_of, digits, one, monkeypatch):
-    measure = trainer.accuracy
+    validate = trainer.validate
 
-    def without_test(evaluate, variables, images, batches, count):
-        return None if count == len(digits.test.labels) else measure(evaluate, variables, images, batches, count)
+    def without_test(evaluate, variables, images, batches, split, *classes):
+        return None if split is digits.test else validate(evaluate, variables, images, batches, split, *classes)
 
-    monkeypatch.setattr(trainer, "accuracy", without_test)
+    monkeypatch.setattr(trainer, "validate", without_test)
     record = finish(executor_of(), birth_of(5, NETWORK))[5]
     assert record.test_accuracy is None
     assert record.outcome.failure is None
