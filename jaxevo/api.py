@@ -8,6 +8,8 @@ from typing import Any, Unpack
 
 from jaxevo.data import absolute_name
 from jaxevo.data.memory import Data
+from jaxevo.doors.source import door_text
+from jaxevo.doors.spec import KINDS
 from jaxevo.presets import PRESETS, PresetName
 from jaxevo.reports.arguments import EvolveArguments, split_arguments
 from jaxevo.reports.child import carry_out
@@ -40,14 +42,15 @@ def evolve(
             weights of a run. Their weights are fresh.
         **changes: fields of `Settings`, `Limits` and `Execution` that differ from the preset, such as
             `dataset="digits"`, `seed=0`, `max_individuals=100` or `lanes=1`. `dataset` may be a path, or arrays in
-            memory, `jaxevo.Data(...)`, which the run keeps in its work folder.
+            memory, `jaxevo.Data(...)`, which the run keeps in its work folder. `space`, `mutations`, `selection` and
+            `fitness` may be functions or classes of a module.
 
     Raises:
         ValueError: if a setting, data set or folder is not valid.
         RuntimeError: if a training could not be carried out.
         KeyboardInterrupt: if a signal stopped the run; `jaxevo.open(workdir).resume()` resumes it.
     """
-    given: Any = changes
+    given: Any = _named(dict(changes))
     data = given.get("dataset")
     with contextlib.ExitStack() as stack:
         if isinstance(data, Data):
@@ -127,6 +130,12 @@ def preset_with(preset: str, changes: Any) -> tuple[Settings, Limits, Execution]
         dataclasses.replace(limits, **of_limits),
         Execution(**of_execution),
     )
+
+
+def _named(changes: dict[str, Any]) -> dict[str, Any]:
+    """Returns keyword arguments with the doors among them as text."""
+    objects = {kind: changes[kind] for kind in KINDS if kind in changes and not isinstance(changes[kind], str)}
+    return changes | {kind: door_text(kind, one) for kind, one in objects.items()}
 
 
 def new_workdir(settings: Settings) -> Path:

@@ -96,6 +96,9 @@ class VerifyCommand:
     """Lineages to train again from the first ancestor: that of the best, or those of NUMBER random individuals."""
     dataset: DatasetArgument = None
     """Name or path of the data set, if it has moved without the work folder."""
+    trust_code: bool = False
+    """Run the code from outside that the run names: search space, mutations, selection, fitness. Only for folders whose
+    origin you know."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,9 @@ class ReportCommand:
     """File for the descent as CSV in the ALife data standard."""
     watch: bool = False
     """Write the page again every ten seconds while the run goes on; the open page reloads itself."""
+    trust_code: bool = False
+    """Run the code from outside that the run names: search space, mutations, selection, fitness. Only for folders whose
+    origin you know."""
 
 
 @dataclass(frozen=True)
@@ -143,6 +149,9 @@ class TestCommand:
     """Print all measures as JSON, and nothing else."""
     dataset: DatasetArgument = None
     """Name or path of the data set, if it has moved without the work folder."""
+    trust_code: bool = False
+    """Run the code from outside that the run names: search space, mutations, selection, fitness. Only for folders whose
+    origin you know."""
 
 
 @dataclass(frozen=True)
@@ -158,6 +167,9 @@ class PredictCommand:
     """Image files."""
     top: int = 1
     """Classes to print for each image, the most probable first."""
+    trust_code: bool = False
+    """Run the code from outside that the run names: search space, mutations, selection, fitness. Only for folders whose
+    origin you know."""
 
 
 @dataclass(frozen=True)
@@ -174,6 +186,9 @@ class ExportCommand:
     """Export the fittest individuals, and their majority vote."""
     ensemble_size: int = ENSEMBLE_SIZE
     """Members of the ensemble: this many of the fittest individuals."""
+    trust_code: bool = False
+    """Run the code from outside that the run names: search space, mutations, selection, fitness. Only for folders whose
+    origin you know."""
 
 
 @dataclass(frozen=True)

@@ -90,12 +90,12 @@ def _resume(command: ResumeCommand) -> int:
     path = check_path(command.workdir)
     place = absolute_name(command.dataset) if command.dataset is not None else None
     carry_out(Resume(path, command.execution, command.limits, command.skip_birth, place))
-    return _sum_up(Run(path))
+    return _sum_up(Run(path, trust_code=command.execution.trust_code, trust_doors=command.execution.trust_doors))
 
 
 def _finish(command: FinishCommand) -> int:
     path = check_path(command.workdir)
-    finish = Run(path).finish(command.share, command.execution)
+    finish = Run(path, trust_code=command.execution.trust_code).finish(command.share, command.execution)
     if finish.test_accuracy is None:
         print(f"The finish failed ({finish.failure}): the evolved weights stay.")
         return _FAILED_STATUS
@@ -118,7 +118,7 @@ def _replay(command: ReplayCommand) -> int:
 
 
 def _verify(command: VerifyCommand) -> int:
-    findings = verify(command.workdir, _retrain(command.retrain), command.dataset)
+    findings = verify(command.workdir, _retrain(command.retrain), command.dataset, trust_code=command.trust_code)
     for finding in findings:
         print(f"FAILED: {finding}")
     if not findings:
@@ -138,7 +138,8 @@ def _sum_up(run: Run) -> int:
     if result["best_id"] is None:
         print("No individual has been trained successfully; try another run with a lower --initial-learning-rate.")
     else:
-        print_majority(result)
+        if "majority_class" in result:
+            print_majority(result)
         print(f"See what evolved: {_command('show', path)}")
     more = "" if result["stop_reason"] == "max_seconds" else f" --max-individuals {2 * result['individuals']}"
     print(f"Extend the run:   {_command('resume', path)}{more}")
@@ -203,18 +204,22 @@ def _report(command: ReportCommand) -> int:
     if command.watch:
         file = Workdir(path).report if command.output is None else Path(command.output)
         watch_run(path, file, lambda events: print(f"{file}: {events} individuals", flush=True))
-    written = Run(path).report(command.output, images=not command.no_images, phylogeny=command.phylogeny)
+    written = Run(path, trust_code=command.trust_code).report(
+        command.output, images=not command.no_images, phylogeny=command.phylogeny
+    )
     print(f"wrote {written}")
     return 0
 
 
 def _individuals_table(run: Run, title: str, individuals: Sequence[Individual]) -> Table:
-    table = Table("individual", "mutation", "layers", "validation", "test", title=title, title_justify="left")
+    name = next(iter(run.summary(individuals[0].id)), "") if individuals else ""
+    columns = ("individual", "mutation", name.replace("_", " "), "validation", "test")
+    table = Table(*columns, title=title, title_justify="left")
     for one in individuals:
         table.add_row(
             str(one.id),
             Text(printable(one.mutation or "(initial)")),
-            str(len(one.genotype.layers)),
+            str(next(iter(run.summary(one.id).values()), "")),
             f"{one.accuracy:.1%}",
             _test_text(run, one),
         )
@@ -243,11 +248,13 @@ def _test_text(run: Run, individual: Individual) -> str:
     if individual.failure is not None:
         return "failed"
     accuracy = run.test_accuracy(individual.id)
+    if not run.manifest.trains:
+        return ""
     return "not finite" if accuracy is None else f"{accuracy:.1%}"
 
 
 def _test(command: TestCommand) -> int:
-    run = Run(command.workdir, dataset=command.dataset)
+    run = Run(command.workdir, dataset=command.dataset, trust_code=command.trust_code)
     scores = run.test(command.ensemble_size)
     weights = "finished" if run.best.finished else "evolved"
     if command.json:
@@ -267,7 +274,11 @@ def _predict(command: PredictCommand) -> int:
     if not command.images:
         raise ValueError("no image is given: give the paths of image files")
     found = predict_files(
-        command.source, command.images, command.top, lambda sentence: print(sentence, file=sys.stderr)
+        command.source,
+        command.images,
+        command.top,
+        lambda sentence: print(sentence, file=sys.stderr),
+        trust_code=command.trust_code,
     )
     for prediction in found:
         ranked = ", ".join(f"{name} {share:.1%}" for name, share in prediction.ranked)
@@ -276,7 +287,7 @@ def _predict(command: PredictCommand) -> int:
 
 
 def _export(command: ExportCommand) -> int:
-    run = Run(command.workdir)
+    run = Run(command.workdir, trust_code=command.trust_code)
     if command.ensemble:
         if command.individual is not None:
             raise ValueError("--individual and --ensemble are given: leave one out")

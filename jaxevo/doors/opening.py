@@ -1,6 +1,7 @@
 """Open the doors of a run: from settings for a new run, and as its manifest records them for one that has begun."""
 
 import functools
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,13 +138,16 @@ def check_named(records: tuple[Door, ...], named: tuple[str, ...]) -> None:
         DoorError: if a door is not named, or its source differs from that which the run began with.
     """
     given = {_without_folder(spec_from("space", text).name): spec_from("space", text) for text in named}
+    missing = [door for door in records if _without_folder(door.name) not in given]
+    if missing:
+        names = list(dict.fromkeys(door.name for door in records))
+        raise DoorError(
+            f"the run has code from outside ({', '.join(f'{door.kind} {door.name}' for door in missing)}), which does "
+            "not run unasked: give --trust-code if you know where the folder comes from, or --trust-doors "
+            f"{shlex.quote(' '.join(names))} to compare it with yours"
+        )
     for door in records:
-        spec = given.get(_without_folder(door.name))
-        if spec is None:
-            raise DoorError(
-                f"the run has code from outside, {door.kind} {door.name}, which does not run unasked: give "
-                f"--trust-code if you know where the folder comes from, or --trust-doors {door.name}"
-            )
+        spec = given[_without_folder(door.name)]
         source = read_file(door.kind, spec) if spec.is_file else source_of_module(door.kind, spec)
         _check_unchanged(door, sha256_of(source))
 

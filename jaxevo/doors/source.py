@@ -90,6 +90,22 @@ def object_in(kind: Kind, spec: Spec, module: types.ModuleType) -> object:
     return found
 
 
+def door_text(kind: Kind, given: object) -> str:
+    """Returns the text that names a function or class of a module, or of the program that runs.
+
+    Raises:
+        ValueError: if it is of neither, as in a notebook.
+    """
+    module, name = getattr(given, "__module__", ""), getattr(given, "__qualname__", "<locals>")
+    file = getattr(sys.modules.get(module), "__file__", None)
+    if not callable(given) or "<" in name or file is None:
+        raise ValueError(
+            f"{kind} is {given!r}, but must be a function or class at the top of a module or of a program's file, or "
+            "text such as my_door.py:object: other processes must find it"
+        )
+    return f"{file}:{name}" if module == "__main__" else f"{module}:{name}"
+
+
 def sha256_of(source: bytes) -> str:
     """Returns the hash of a source."""
     return hashlib.sha256(source).hexdigest()

@@ -1,6 +1,5 @@
 """The text that names a door: NAME, PACKAGE.MODULE:OBJECT or FILE.py:OBJECT, and parameters after commas."""
 
-import dataclasses
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -68,12 +67,6 @@ def outside(settings: Settings) -> dict[Kind, Spec]:
     """Returns the doors of a run that are not built in."""
     specs = {kind: spec_from(kind, getattr(settings, kind)) for kind in KINDS}
     return {kind: spec for kind, spec in specs.items() if spec.outside}
-
-
-def with_doors(settings: Settings, texts: dict[Kind, str]) -> Settings:
-    """Returns the settings with other doors."""
-    changes: dict[str, str] = {str(kind): text for kind, text in texts.items()}
-    return dataclasses.replace(settings, **changes)  # type: ignore[arg-type]
 
 
 def _value(text: str) -> Value:

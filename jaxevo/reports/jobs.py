@@ -83,7 +83,8 @@ class SessionJob(Job):
             if ended.stop_reason == INTERRUPTED:
                 raise self.stopped(ended.busy)
             share = ended.progress.limits.finish_share
-            if share and ended.progress.state.best_trained is not None:
+            trains = ended.progress.space.network is not None
+            if share and trains and ended.progress.state.best_trained is not None:
                 _finish(self, share, self.dataset_place, watcher, self._trust)
         write_result(self.path, earlier=earlier, dataset_place=self.dataset_place, trust=self._trust)
         if ended.busy:

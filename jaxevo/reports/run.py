@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Unpack
@@ -197,6 +198,10 @@ class Run:
         """Returns an individual's ancestors, oldest first, and itself; raises `ValueError` for an unknown id."""
         return self._history.lineage(self.individual(individual_id).id)
 
+    def summary(self, individual_id: int) -> Mapping[str, float | str]:
+        """Returns what the search space says of an individual, by name; raises `ValueError` for an unknown id."""
+        return self._history.space.summary(self.individual(individual_id).genotype, self.manifest.task)
+
     def test_accuracy(self, individual_id: int) -> float | None:
         """Returns an individual's test accuracy in [0, 1], which selection never saw; None if there is none."""
         return self._history.lives[self.individual(individual_id).id].record.test_accuracy
@@ -257,12 +262,19 @@ class Run:
         """Returns what the best network does with the test images, or None and the reason why that is not known."""
         from jaxevo.reports.page.winner import winner
 
+        if not self.manifest.class_names:
+            return None, "Nothing is trained in this search space."
         if self._history.state.best_trained is None:
             return None, "No individual has been trained successfully yet."
         try:
             dataset = load_run_data(self._workdir, self.manifest, self._dataset_place)
         except (ValueError, OSError):
             return None, "The data set of the run is not on the machine that wrote this page."
+        if not self._history.recomputed:
+            return (
+                None,
+                "The winner is code from outside, which did not run: see --trust-code.",
+            )
         try:
             return winner(self.best, dataset, self.result.get("linear_test_accuracy")), ""
         except (ValueError, OSError, RuntimeError):

@@ -18,16 +18,19 @@ from jaxevo.data import Dataset
 from jaxevo.doors.trust import NOTHING, Trust
 from jaxevo.environment.folders import cache_dir
 from jaxevo.execution.lane import Lane
+from jaxevo.execution.measuring import measured
 from jaxevo.execution.placement import lane_devices
 from jaxevo.networks.compilation import use_persistent_cache
 from jaxevo.networks.trainer import Trainer
 from jaxevo.reports.verify_finish import check_finish, retrain_finish
-from jaxevo.search.births import Birth, Inherited, Initial, Outcome, Threshold, birth_sha256
+from jaxevo.search.births import Birth, Inherited, Initial, Outcome, Threshold, birth_sha256, json_sha256
 from jaxevo.search.doors import Doors
 from jaxevo.search.evolution import EvolutionState
+from jaxevo.search.space import Task
 from jaxevo.session.run import machine_differences
 from jaxevo.settings import Execution, Settings
 from jaxevo.storage.checkpoint import CheckpointError, WeightStore, load_snapshots
+from jaxevo.storage.descriptions import describe
 from jaxevo.storage.history import History, Life, evolution_of_manifest, recompute_states
 from jaxevo.storage.journal import JournalContent, Record
 from jaxevo.storage.run_data import load_run_data
@@ -63,12 +66,15 @@ def verify_run(
     workdir = Workdir(path)
     history = History(workdir, check_decisions=False, trust=trust)
     manifest, content = history.manifest, history.journal
-    space = history.doors.space
+    space = history.space
     initial, store = initial_individuals(manifest.warm_start, space), WeightStore(workdir.weights, space)
+    if not history.recomputed:
+        return _recorded(history, initial, store, retrain, report)
     # After `ask`, because weights of individuals that die for the next births may already be removed.
     asked, _ = evolution_of_manifest(manifest, history.doors).ask(history.state)
     findings = [
         *_decisions(history, asked),
+        *_described(history, manifest.task),
         *_states(manifest, history.doors, content, workdir),
         *_weights(asked, content.records, initial, store),
         *([] if history.finish is None else check_finish(history, workdir, history.finish)),
@@ -82,12 +88,61 @@ def verify_run(
         report(f"the user skipped individuals {names}: the run is not reproducible from its seed alone")
     if manifest.settings.wall_clock:
         report("the run was told in wall-clock order: its journal reproduces it, its seed alone does not")
+    if not manifest.trains:
+        return findings if retrain is None else [*findings, *_measured_again(history, report)]
     try:
         dataset = load_run_data(workdir, manifest, dataset_place, report)
     except WorkdirError as error:
         return [*findings, str(error)]
     if retrain is not None:
         findings += _retrain(history, workdir, dataset, retrain, store, report)
+    return findings
+
+
+def _measured_again(history: History, report: Callable[[str], None]) -> list[str]:
+    """Measures all individuals again, of a search space in which nothing is trained."""
+    settings, task = history.manifest.settings, history.manifest.task
+    findings = []
+    for life in history.lives.values():
+        again = measured(history.space, life.birth, task, settings.seed)
+        if not life.record.skipped and again != life.individual.accuracy:
+            findings.append(
+                f"individual {life.individual.id}, measured again: its accuracy is {again}, but "
+                f"{life.individual.accuracy} is recorded"
+            )
+    report(f"measured {len(history.lives)} individuals again")
+    return findings
+
+
+def _recorded(
+    history: History,
+    initial: Sequence[Initial],
+    store: WeightStore,
+    retrain: Retrain | None,
+    report: Callable[[str], None],
+) -> list[str]:
+    """Returns the differences that can be found without running the code from outside that the run names."""
+    if retrain is not None:
+        history.doors  # noqa: B018 - raises the sentence that asks for trust.
+    report(
+        f"checked the hashes of {history.state.events} events up to fingerprint {history.state.fingerprint}; decisions "
+        "were not recomputed, since that runs code from outside: give --trust-code to do so"
+    )
+    return _weights(history.state, history.journal.records, initial, store)
+
+
+def _described(history: History, task: Task) -> list[str]:
+    """Compares the descriptions of births and events in the journal with what was recomputed."""
+    findings = []
+    for told in history.journal.told:
+        life = history.lives.get(told.id)
+        description = history.journal.descriptions.get(told.id)
+        if life is None or description is None:
+            findings.append(f"journal: event {told.event} is of individual {told.id}, which has no description")
+        elif (told.event, told.fitness) != (life.event, life.individual.fitness):
+            findings.append(f"journal: event {told.event} is not what the evolution decides")
+        elif json_sha256(vars(describe(life.birth, history.space, task))) != json_sha256(vars(description)):
+            findings.append(f"journal: individual {told.id} is not described as its search space does")
     return findings
 
 

@@ -160,7 +160,7 @@ def evolution(settings: Settings, doors: Doors, task: Task, warm_start: Sequence
         )
         return state._replace(births=state.births + 1, in_flight=state.in_flight.add(birth)), birth
 
-    return Evolution(_init, ask, lambda state, outcome: _tell(settings, fitness, task, state, outcome))
+    return Evolution(first_state, ask, lambda state, outcome: _tell(settings, fitness, task, state, outcome))
 
 
 def _drawn(settings: Settings, space: SearchSpace[Any], task: Task) -> list[Initial]:
@@ -232,7 +232,8 @@ def _budget(name: str, settings: Settings, birth_id: int) -> float | None:
     return float(budget * _FIRST_BUDGET ** (1 - birth_id / settings.budget_births))
 
 
-def _init() -> EvolutionState:
+def first_state() -> EvolutionState:
+    """Returns the state of a run before its first event."""
     return EvolutionState(0, 0, 0.0, Population(), InFlight(), None, 0, hashlib.sha256(b"").hexdigest())
 
 

@@ -78,6 +78,8 @@ def finish_run(
     workdir = Workdir(path)
     history = History(workdir, trust=trust)
     best = history.state.best_trained
+    if not history.manifest.trains:
+        raise WorkdirError(f"nothing is trained in the search space of the run in {path}: there is nothing to finish")
     if best is None:
         raise WorkdirError(f"the run in {path} has no trained individual yet: there is nothing to finish")
     if history.finish is not None and history.finish.share == share:

@@ -131,7 +131,9 @@ class HostLoop:
         self._take(births)
 
     def _tell(self, record: Record) -> None:
+        asked, before = self._state, self._told
         self._state = self._told = self._evolution.tell(self._state, record.outcome)
+        self._writer.note(asked, before, self._told, record.outcome.id)
         if self._state.best is not None and self._state.best.id == record.outcome.id:
             self._best_speed = self._speed(self._state.best, record)
 
@@ -145,6 +147,7 @@ class HostLoop:
         """Notes births to train; raises `JournalError` if a birth differs from the one in the journal."""
         births = tuple(births)
         self._check.births(births)
+        self._writer.decided(births)
         self._untrained += [birth for birth in births if birth.id not in self._records]
 
     def keep(self, records: list[Record]) -> None:

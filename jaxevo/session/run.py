@@ -7,12 +7,13 @@ from pathlib import Path
 
 from jaxevo.data import Dataset, absolute_name, load
 from jaxevo.data.embedded import EMBEDDED
-from jaxevo.doors.opening import kept_sources, open_new
+from jaxevo.doors.opening import Opened, kept_sources, open_new
 from jaxevo.doors.trust import open_trusted, trust_of
 from jaxevo.environment.folders import cache_problem
 from jaxevo.execution.machine import describe_machine
 from jaxevo.execution.placement import lane_devices
 from jaxevo.search.evolution import evolution
+from jaxevo.search.space import Task
 from jaxevo.session.loop import SessionClock
 from jaxevo.session.progress import Watcher
 from jaxevo.session.session import Ended, Session
@@ -35,6 +36,8 @@ from jaxevo.storage.workdir import (
     write_manifest,
     write_sources,
 )
+
+_NO_DATASET = "none"
 
 
 def start_run(
@@ -68,6 +71,8 @@ def start_run(
     clock = SessionClock()
     workdir = Workdir(path)
     opened = open_new(settings)
+    if opened.doors.space.network is None:
+        return _start_measuring(workdir, settings, limits, execution, watcher, opened, from_run or from_genotype)
     # A run may be resumed from another folder, so the path of the data set must be absolute.
     settings = dataclasses.replace(settings, dataset=absolute_name(settings.dataset))
     dataset = load(settings.dataset, settings.image_size, watcher.notice)
@@ -105,6 +110,30 @@ def start_run(
         return Session(StoredRun(workdir, manifest, opened.doors), dataset, execution, watcher, clock).evolve(limits)
 
 
+def _start_measuring(
+    workdir: Workdir,
+    settings: Settings,
+    limits: Limits,
+    execution: Execution,
+    watcher: Watcher,
+    opened: Opened,
+    source: Path | None,
+) -> Ended:
+    """Starts a run in whose search space nothing is trained, so that it has no data set."""
+    if source is not None:
+        raise ValueError(f"the run cannot begin from {source}: nothing is trained in its search space {settings.space}")
+    evolution(settings, opened.doors, Task())
+    settings = dataclasses.replace(settings, dataset=_NO_DATASET)
+    with locked(workdir.path):
+        check_new(workdir.path)
+        nothing: tuple[float, ...] = ()
+        machine = _machine(execution)
+        manifest = Manifest(settings, limits, "", (), (), nothing, nothing, 0, machine, doors=opened.records)
+        write_sources(workdir, opened.files)
+        write_manifest(workdir, manifest)
+        return Session(StoredRun(workdir, manifest, opened.doors), None, execution, watcher).evolve(limits)
+
+
 def resume_run(
     path: Path,
     changes: Limits,
@@ -132,7 +161,7 @@ def resume_run(
     manifest = read_manifest(workdir)
     doors = open_trusted(manifest.settings, manifest.doors, path, trust_of(execution))
     check_execution(manifest.settings, execution)
-    dataset = load_run_data(workdir, manifest, dataset_place, watcher.notice)
+    dataset = load_run_data(workdir, manifest, dataset_place, watcher.notice) if manifest.trains else None
     for difference in _before_resuming(manifest, execution):
         watcher.notice(
             f"{difference} when the run began: from here on results may differ in their last bits from those of an "
@@ -168,7 +197,8 @@ def replay_run(
     if not told:
         raise WorkdirError(f"the run in {source} has no finished individual yet: there is nothing to replay")
     check_execution(history.manifest.settings, execution)
-    dataset = load_run_data(Workdir(source), history.manifest, dataset_place, watcher.notice)
+    trains = history.manifest.trains
+    dataset = load_run_data(Workdir(source), history.manifest, dataset_place, watcher.notice) if trains else None
     machine = _machine(execution)
     for difference in differences(machine, history.manifest.machine):
         watcher.notice(f"{difference} when the replayed run began: the fingerprints may differ")
@@ -176,7 +206,7 @@ def replay_run(
     with locked(path):
         check_new(path)
         workdir = Workdir(path)
-        place = dataset.source
+        place = "" if dataset is None else dataset.source
         if Workdir(source).data.exists():
             _copy_data(Workdir(source).data, workdir)
             place = str(workdir.data.absolute())

@@ -12,6 +12,7 @@ from jaxevo.data import Dataset
 from jaxevo.environment.folders import cache_dir
 from jaxevo.execution.executor import Executor
 from jaxevo.execution.local import LocalExecutor
+from jaxevo.execution.measuring import MeasuringExecutor
 from jaxevo.execution.waiting import BIRTHS_A_LANE, expected_idle_share
 from jaxevo.execution.worker import Assignment
 from jaxevo.networks.compilation import use_persistent_cache
@@ -50,7 +51,7 @@ class Session:
     def __init__(
         self,
         run: StoredRun,
-        dataset: Dataset,
+        dataset: Dataset | None,
         execution: Execution,
         watcher: Watcher,
         clock: SessionClock | None = None,
@@ -59,7 +60,7 @@ class Session:
 
         Args:
             run: the run as earlier sessions left it.
-            dataset: data set of the run.
+            dataset: data set of the run, None if nothing is trained.
             execution: execution of the session.
             watcher: receives the progress.
             clock: clock of the session, for its limit on time; by default it begins now.
@@ -111,6 +112,8 @@ class Session:
         """Returns the executor of the session."""
         execution, manifest, dataset = self._execution, run.manifest, self._dataset
         attempts = Attempts(writer.journal, run.content, self._number, execution.max_deaths, writer.first_step)
+        if dataset is None:
+            return MeasuringExecutor(run.doors.space, manifest.task, manifest.settings.seed, self._number, attempts)
         if execution.executor == "local":
             return LocalExecutor(manifest.settings, run.doors, dataset, run.workdir, execution, self._number, attempts)
         from jaxevo.execution.ray.cluster import ClusterExecutor

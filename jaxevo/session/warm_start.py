@@ -80,7 +80,7 @@ def _of_run(path: Path, settings: Settings, dataset: Dataset, trust: Trust) -> O
     for name, fingerprint in trained_on:
         if fingerprint != dataset.fingerprint:
             _check_unseen(path, name, fingerprint, dataset)
-    space = history.doors.space
+    space = history.space
     warm_start = WarmStart(
         source=path.absolute().name,
         sha256=history.state.fingerprint,

@@ -6,18 +6,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from jaxevo.doors.trust import NOTHING, Trust, open_trusted
+from jaxevo.doors.opening import DoorError, check_named, kept_sources, open_recorded
+from jaxevo.doors.trust import NOTHING, Trust, allowed
 from jaxevo.search.births import Birth, spent_flops
 from jaxevo.search.doors import Doors
-from jaxevo.search.evolution import Evolution, EvolutionState, evolution
+from jaxevo.search.evolution import Evolution, EvolutionState, evolution, first_state
 from jaxevo.search.pareto import Point, fronts
 from jaxevo.search.population import Individual
 from jaxevo.search.selection import point_of
 from jaxevo.search.space import SearchSpace, Task
 from jaxevo.settings import Settings
+from jaxevo.storage.descriptions import RecordedSpace
 from jaxevo.storage.finish import Finish, read_finish
 from jaxevo.storage.integrity import DecisionCheck, check_manifest
 from jaxevo.storage.journal import Record, next_told, read_journal
+from jaxevo.storage.recorded import recorded_events
 from jaxevo.storage.warm_start import initial_individuals
 from jaxevo.storage.workdir import Manifest, Workdir, read_manifest
 
@@ -73,7 +76,15 @@ class Row(NamedTuple):
 
 
 class History:
-    """The whole run up to its last event, computed without training."""
+    """The whole run up to its last event, computed without training.
+
+    Attributes:
+        manifest: the manifest.
+        journal: content of the journal.
+        lives: all individuals by id, in the order of events.
+        state: state after the last event.
+        space: search space of the run. Without trust in one from outside, what the journal says of it.
+    """
 
     def __init__(
         self,
@@ -96,7 +107,6 @@ class History:
         """
         self._workdir = workdir
         self.manifest = read_manifest(workdir)
-        self.doors = open_trusted(self.manifest.settings, self.manifest.doors, workdir.path, trust)
         self.lives: dict[int, Life] = {}
         self.journal = read_journal(workdir.journal)
         check_manifest(workdir, self.journal)
@@ -104,7 +114,14 @@ class History:
         last = max_events
         if last is None and self.journal.stopped is not None:
             last = self.journal.stopped.events
-        states = recompute_states(self.manifest, self.doors, self.journal.records, self.lives, check)
+        self._doors: Doors | None = None
+        if not allowed(self.manifest.doors, trust):
+            self.space: SearchSpace[Any] = RecordedSpace(self.manifest.doors, self.journal.descriptions.values())
+            self._read_recorded(last)
+            return
+        self._doors = open_recorded(self.manifest.settings, self.manifest.doors, workdir.path)
+        self.space = self._doors.space
+        states = recompute_states(self.manifest, self._doors, self.journal.records, self.lives, check)
         for state, asked in states:  # noqa: B007 - used below
             self.state = state
             if state.events == last:
@@ -112,10 +129,32 @@ class History:
         if check is not None and max_events is None:
             check.end(asked)
 
+    def _read_recorded(self, last: int | None) -> None:
+        """Reads the run from what its journal says was decided: no code from outside runs."""
+        kept_sources(self.manifest.doors, self._workdir.path)
+        self.state = first_state()
+        for event in recorded_events(self._workdir.journal, self.journal):
+            if self.state.events == last:
+                break
+            for dead in event.dead:
+                self.lives[dead] = dataclasses.replace(self.lives[dead], death=self.state.events)
+            self.state = event.state
+            self.lives[event.individual.id] = Life(
+                event.individual, event.state.events, event.state.clock, event.record, None, event.birth
+            )
+
     @property
-    def space(self) -> SearchSpace[Any]:
-        """The search space of the run."""
-        return self.doors.space
+    def recomputed(self) -> bool:
+        """True if every decision was recomputed, False if the run was read without its code from outside."""
+        return self._doors is not None
+
+    @property
+    def doors(self) -> Doors:
+        """The doors of the run; raises `DoorError` if they are from outside and not trusted."""
+        if self._doors is None:
+            check_named(self.manifest.doors, ())
+            raise DoorError("the doors of the run were not opened")
+        return self._doors
 
     @property
     def skipped(self) -> list[int]:
@@ -162,7 +201,7 @@ class History:
         """Returns a pandas DataFrame with one row per individual, by event: `Row` and the summary of the genotype."""
         import pandas
 
-        space, task = self.doors.space, self.manifest.task
+        space, task = self.space, self.manifest.task
         rows = [
             {
                 **_row(life, space, self.manifest.settings, task)._asdict(),

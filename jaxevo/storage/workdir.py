@@ -104,7 +104,7 @@ class Manifest:
         settings: settings, which determine the result.
         limits: limits of the first session.
         data_fingerprint: sha256 of images, labels and class names.
-        image_shape: height, width, channels.
+        image_shape: height, width, channels; empty, as all that follows from the data, if nothing is trained.
         class_names: names of the classes, by label.
         mean: mean of the training pixels scaled to [0, 1], by channel, to normalise images.
         deviation: standard deviation of the same, by channel.
@@ -122,7 +122,7 @@ class Manifest:
     settings: Settings
     limits: Limits
     data_fingerprint: str
-    image_shape: tuple[int, int, int]
+    image_shape: tuple[int, ...]
     class_names: tuple[str, ...]
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
@@ -134,6 +134,11 @@ class Manifest:
     order: tuple[int, ...] = ()
     warm_start: WarmStart | None = None
     doors: tuple[Door, ...] = ()
+
+    @property
+    def trains(self) -> bool:
+        """False if nothing is trained in the run's search space; the run then has no data set."""
+        return bool(self.class_names)
 
     @property
     def task(self) -> Task:
