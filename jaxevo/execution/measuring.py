@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable
+from typing import Any
 
 from jaxevo.search.births import Birth, Outcome
 from jaxevo.search.in_flight import by_due
@@ -22,9 +23,7 @@ class MeasuringExecutor:
     lanes = 1
     busy = False
 
-    def __init__(
-        self, space: SearchSpace[object], task: Task, seed: int, session: int, attempts: AttemptKeeper
-    ) -> None:
+    def __init__(self, space: SearchSpace[Any], task: Task, seed: int, session: int, attempts: AttemptKeeper) -> None:
         """Makes the executor.
 
         Args:
@@ -64,7 +63,7 @@ class MeasuringExecutor:
         return Record(Outcome(birth.id, accuracy, None, None), None, 0.0, seconds, time.time(), self._session, attempt)
 
 
-def measured(space: SearchSpace[object], birth: Birth, task: Task, seed: int) -> float:
+def measured(space: SearchSpace[Any], birth: Birth, task: Task, seed: int) -> float:
     """Returns the validation accuracy of a birth, as the space measures it for the run's seed and the birth's id."""
     generator = keyed_generator(seed, birth.id, Purpose.MEASUREMENT)
     return float(space.measure(birth.genotype, generator, task))
