@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from jaxevo.doors.opening import DoorError, check_named, kept_sources, open_recorded
 from jaxevo.doors.trust import NOTHING, Trust, allowed
 from jaxevo.search.births import Birth, spent_flops
@@ -188,6 +190,14 @@ class History:
         points = list(first_born)
         return [first_born[points[index]] for front in fronts(points)[:1] for index in front]
 
+    def _summary_names(self) -> list[str]:
+        """Returns the columns of the space's summary, which may differ between individuals; all have a place."""
+        space, task = self.space, self.manifest.task
+        genotypes = [life.individual.genotype for life in self.lives.values()]
+        if not genotypes and self.recomputed:
+            genotypes = [space.initial(np.random.default_rng(0), task)]
+        return list(dict.fromkeys(name for genotype in genotypes for name in space.summary(genotype, task)))
+
     def lineage(self, individual_id: int) -> list[Individual]:
         """Returns an individual's ancestors, oldest first, and itself."""
         line: list[Individual] = []
@@ -209,8 +219,7 @@ class History:
             }
             for life in self.lives.values()
         ]
-        summarised = dict.fromkeys(name for row in rows for name in row if name not in Row._fields)
-        columns = [*Row._fields, *summarised]
+        columns = [*Row._fields, *(name for name in self._summary_names() if name not in Row._fields)]
         return pandas.DataFrame(rows, columns=columns).astype({"parent_id": "Int64", "death": "Int64"})
 
 

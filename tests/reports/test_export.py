@@ -419,7 +419,7 @@ def test_an_exported_ensemble_votes_as_jaxevo_does_where_it_cannot_be_imported(t
     image_shape = (8, 8, 1)
     genotypes = [INITIAL, *(random_genotype(seed, 6, image_shape) for seed in range(2))]
     members = [Member(place, one, variables_of(one, image_shape), {}) for place, one in enumerate(genotypes)]
-    export_ensemble(members, manifest_of(image_shape), tmp_path / "ensemble")
+    export_ensemble(SPACE, members, manifest_of(image_shape), tmp_path / "ensemble")
     done = subprocess.run(
         [sys.executable, "-c", ENSEMBLE_USER], cwd=tmp_path / "ensemble", capture_output=True, text=True, check=False
     )

@@ -348,6 +348,7 @@ def test_result_holds_what_scripts_rely_on(tmp_path):
         "stop_reason",
         "best_id",
         "best_validation_accuracy",
+        "best_fitness",
         "best_test_accuracy",
         "finished_test_accuracy",
         "ensemble_test_accuracy",
