@@ -15,6 +15,7 @@ from jaxevo.reports.arguments import EvolveArguments, split_arguments
 from jaxevo.reports.child import carry_out
 from jaxevo.reports.jobs import Begin
 from jaxevo.reports.run import Run
+from jaxevo.session.events import OnEvent
 from jaxevo.settings import Execution, Limits, Settings
 from jaxevo.storage.workdir import check_path
 
@@ -27,6 +28,7 @@ def evolve(
     preset: PresetName = "demo",
     from_run: str | Path | None = None,
     from_genotype: str | Path | None = None,
+    on_event: OnEvent | None = None,
     **changes: Unpack[EvolveArguments],
 ) -> Run:
     """Evolves image classifiers and returns the finished run.
@@ -40,6 +42,9 @@ def evolve(
             weights; image shape and classes must be the same.
         from_genotype: JSON file with the genotype of every initial individual, such as the `genotype.json` beside the
             weights of a run. Their weights are fresh.
+        on_event: called after every told event, in this process, with a record of it (`jaxevo.session.events.Event`);
+            may return "stop" to end the run there. An error in it ends the session cleanly and is raised; the run can
+            be resumed.
         **changes: fields of `Settings`, `Limits` and `Execution` that differ from the preset, such as
             `dataset="digits"`, `seed=0`, `max_individuals=100` or `lanes=1`. `dataset` may be a path, or arrays in
             memory, `jaxevo.Data(...)`, which the run keeps in its work folder. `space`, `mutations`, `selection` and
@@ -68,6 +73,7 @@ def evolve(
             from_run=_path(from_run),
             from_genotype=_path(from_genotype),
             keep_data=isinstance(data, Data),
+            on_event=on_event,
         )
 
 
@@ -80,13 +86,14 @@ def begin(
     from_run: Path | None = None,
     from_genotype: Path | None = None,
     keep_data: bool = False,
+    on_event: OnEvent | None = None,
 ) -> Run:
     """Begins a run in a new folder and returns it when it has finished; raises as `evolve` does.
 
     With `keep_data` the run keeps its data set, an `.npz` file, in its work folder.
     """
     settings = dataclasses.replace(settings, dataset=absolute_name(settings.dataset))
-    carry_out(Begin(path, execution, settings, limits, from_run, from_genotype, keep_data))
+    carry_out(Begin(path, execution, settings, limits, from_run, from_genotype, keep_data), on_event)
     return Run(path, trust_code=True)  # The user named its doors.
 
 

@@ -20,6 +20,7 @@ from jaxevo.settings import Execution, Limits, Settings
 from jaxevo.storage.workdir import shown
 
 if TYPE_CHECKING:
+    from jaxevo.session.events import OnEvent
     from jaxevo.session.progress import Watcher
     from jaxevo.session.session import Ended
 
@@ -50,8 +51,8 @@ class Job(ABC):
     execution: Execution
 
     @abstractmethod
-    def carry_out(self) -> Any:
-        """Carries out the job in this process and returns JSON values."""
+    def carry_out(self, on_event: "OnEvent | None" = None) -> Any:
+        """Carries out the job in this process and returns JSON values; `on_event` receives every told event."""
 
     def stopped(self, busy: bool = False) -> Stopped:
         """Returns the exception to raise after a signal."""
@@ -71,15 +72,16 @@ class SessionJob(Job):
     def _trust(self) -> Trust:
         return trust_of(self.execution)
 
-    def carry_out(self) -> None:
+    def carry_out(self, on_event: "OnEvent | None" = None) -> None:
         """Evolves until a limit is reached, finishes the best individual, shows the progress, and writes the result."""
         from jaxevo.reports.progress import watch
         from jaxevo.reports.result import earlier_result, write_result
+        from jaxevo.session.events import Telling
         from jaxevo.session.progress import INTERRUPTED
 
         earlier = earlier_result(self.path)
         with watch() as watcher:
-            ended = self.evolve(watcher)
+            ended = self.evolve(watcher if on_event is None else Telling(watcher, on_event))
             if ended.stop_reason == INTERRUPTED:
                 raise self.stopped(ended.busy)
             share = ended.progress.limits.finish_share
@@ -190,7 +192,7 @@ class Finish(Job):
     share: float
     dataset: str | None = None
 
-    def carry_out(self) -> None:
+    def carry_out(self, on_event: "OnEvent | None" = None) -> None:
         """Finishes the run, shows the progress, and writes the result."""
         from jaxevo.reports.progress import watch
         from jaxevo.reports.result import earlier_result, write_result
@@ -216,7 +218,7 @@ class Verify(Job):
     retrain: Literal["best"] | int | None = None
     dataset: str | None = None
 
-    def carry_out(self) -> list[str]:
+    def carry_out(self, on_event: "OnEvent | None" = None) -> list[str]:
         """Returns a sentence for each difference, and prints what was checked."""
         from jaxevo.reports.verify import verify_run
 

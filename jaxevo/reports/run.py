@@ -17,6 +17,7 @@ from jaxevo.reports.jobs import Replay, Resume, Verify
 from jaxevo.reports.metrics import Measures, measure, wilson_interval
 from jaxevo.reports.network import ENSEMBLE_SIZE, Ensemble, Network, best_network, ensemble_of, network_of
 from jaxevo.search.population import Individual, Population
+from jaxevo.session.events import OnEvent
 from jaxevo.settings import Execution, Limits, Settings
 from jaxevo.storage.finish import Finish
 from jaxevo.storage.history import History
@@ -312,6 +313,7 @@ class Run:
         *,
         skip_birth: tuple[int, ...] = (),
         dataset: str | Path | None = None,
+        on_event: OnEvent | None = None,
         **changes: Unpack[ResumeArguments],
     ) -> "Run":
         """Resumes the run from its last event, even if it was opened at an earlier one, and returns the new run.
@@ -319,6 +321,7 @@ class Run:
         Args:
             skip_birth: births in training to count as failed, because they keep killing the process.
             dataset: name or path of the data set, if it has moved without the work folder.
+            on_event: called after every told event; see `jaxevo.evolve`.
             **changes: fields of `Limits` and `Execution`, such as `max_individuals=200` or `lanes=1`. Other limits stay
                 as in the last session, but for the one that ended it.
 
@@ -330,7 +333,8 @@ class Run:
         limits, execution = split_arguments(changes, Limits, Execution)
         place = self._dataset_place if dataset is None else _place(dataset)
         trusted = self._trust | execution
-        carry_out(Resume(self.path, Execution(**trusted), Limits(**limits), tuple(skip_birth), place))
+        job = Resume(self.path, Execution(**trusted), Limits(**limits), tuple(skip_birth), place)
+        carry_out(job, on_event)
         return Run(self.path, dataset=place, **{name: trusted[name] for name in self._trust})
 
     def finish(self, share: float, execution: Execution | None = None) -> Finish:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from jaxevo.execution.executor import Executor
 from jaxevo.search.births import Birth, spent_flops
 from jaxevo.search.population import Individual
+from jaxevo.session.events import STOPPED
 from jaxevo.session.progress import INTERRUPTED, Progress, Watcher
 from jaxevo.settings import KeepName, Limits
 from jaxevo.storage.history import evolution_of_manifest
@@ -105,6 +106,9 @@ class HostLoop:
             self._tell(record)
             self._writer.told(self._state)
             self._watcher.progressed(self.progress())
+            individual = self._state.population.find(record.outcome.id)
+            if individual is not None and self._watcher.told(self._state, individual):
+                return STOPPED
         return reason
 
     def _catch_up(self) -> None:
