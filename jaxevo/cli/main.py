@@ -15,11 +15,14 @@ from rich.text import Text
 from jaxevo import __version__
 from jaxevo.api import begin, new_workdir
 from jaxevo.cli.commands import (
+    COMMANDS,
     BenchCommand,
     Command,
+    CompletionCommand,
     ExportCommand,
     FinishCommand,
     PredictCommand,
+    PrintCommand,
     ReplayCommand,
     ReportCommand,
     ResumeCommand,
@@ -27,9 +30,11 @@ from jaxevo.cli.commands import (
     ShowCommand,
     TestCommand,
     VerifyCommand,
-    parse,
 )
+from jaxevo.cli.help import completion
 from jaxevo.cli.measures import print_majority, print_measures, print_warning
+from jaxevo.cli.options import as_typed
+from jaxevo.cli.parse import command_options, parse
 from jaxevo.data import absolute_name
 from jaxevo.reports.child import carry_out
 from jaxevo.reports.jobs import Replay, Resume, Stopped
@@ -56,7 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (ValueError, OSError) as error:
-        print(f"jaxevo: error: {printable(str(error))}", file=sys.stderr)
+        options = command_options(arguments[0]) if arguments[0] in COMMANDS else ()
+        print(f"jaxevo: error: {printable(as_typed(str(error), options))}", file=sys.stderr)
         return 2
     except RuntimeError as error:
         print(f"jaxevo: error: {printable(str(error))}", file=sys.stderr)
@@ -195,8 +201,6 @@ def _report(command: ReportCommand) -> int:
     from jaxevo.reports.page.files import watch_run
 
     paths = [check_path(path) for path in command.workdir]
-    if not paths:
-        raise ValueError("workdir is missing: give the folder of a run, such as runs/digits-seed0")
     if len(paths) > 1:
         return _compare(command, paths)
     (path,) = paths
@@ -264,8 +268,6 @@ def _test(command: TestCommand) -> int:
 def _predict(command: PredictCommand) -> int:
     from jaxevo.reports.predict import predict_files
 
-    if not command.images:
-        raise ValueError("no image is given: give the paths of image files")
     found = predict_files(
         command.source, command.images, command.top, lambda sentence: print(sentence, file=sys.stderr)
     )
@@ -314,6 +316,16 @@ def _bench(command: BenchCommand) -> int:
     return _FAILED_STATUS if document["failed"] else 0
 
 
+def _completion(command: CompletionCommand) -> int:
+    print(completion(command.shell, {name: command_options(name) for name in COMMANDS}), end="")
+    return 0
+
+
+def _print(command: PrintCommand) -> int:
+    print(command.text)
+    return 0
+
+
 _ACTIONS: dict[type[Command], Callable[[Any], int]] = {
     RunCommand: _run,
     ResumeCommand: _resume,
@@ -326,4 +338,6 @@ _ACTIONS: dict[type[Command], Callable[[Any], int]] = {
     PredictCommand: _predict,
     ExportCommand: _export,
     BenchCommand: _bench,
+    CompletionCommand: _completion,
+    PrintCommand: _print,
 }
