@@ -105,7 +105,7 @@ class VerifyCommand:
 class ListCommand:
     """List the runs in a folder: data set, seed, individuals, best validation accuracy, state.
 
-    It reads without checking: jaxevo verify finds what was altered.
+    Damaged runs are listed with what is wrong. Decisions and weights are not checked: see jaxevo verify.
     """
 
     folder: Annotated[str, Shown("FOLDER", operand=True)] = "runs"

@@ -8,10 +8,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from jaxevo import __version__
 from jaxevo.api import begin, new_workdir
 from jaxevo.cli.commands import (
@@ -21,6 +17,7 @@ from jaxevo.cli.commands import (
     CompletionCommand,
     ExportCommand,
     FinishCommand,
+    ListCommand,
     PredictCommand,
     PrintCommand,
     ReplayCommand,
@@ -32,15 +29,16 @@ from jaxevo.cli.commands import (
     VerifyCommand,
 )
 from jaxevo.cli.help import completion
+from jaxevo.cli.listing import list_runs
 from jaxevo.cli.measures import print_majority, print_measures, print_warning
 from jaxevo.cli.options import as_typed
 from jaxevo.cli.parse import command_options, parse
+from jaxevo.cli.showing import show
 from jaxevo.data import absolute_name
 from jaxevo.reports.child import carry_out
 from jaxevo.reports.jobs import Replay, Resume, Stopped
 from jaxevo.reports.run import Run, verify
 from jaxevo.reports.terminal import printable
-from jaxevo.search.population import Individual
 from jaxevo.settings import Execution
 from jaxevo.signals import INTERRUPTED_STATUS
 from jaxevo.storage.workdir import Workdir, check_path, shown
@@ -164,27 +162,6 @@ def _text(name: str, value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _show(command: ShowCommand) -> int:
-    run = Run(command.workdir)
-    best = run.best
-    individual = best.individual if command.individual is None else run.individual(command.individual)
-    console = Console()
-    print(f"individual {individual.id}{' (the best)' if individual == best.individual else ''}")
-    if individual == best.individual and best.finished:
-        print(f"finished weights: test accuracy {best.test_accuracy:.1%}; the tables below are of evolved weights")
-    print(printable(run.network(individual).describe()))
-    console.print(_individuals_table(run, "lineage, the first ancestor first", run.lineage(individual.id)))
-    living = sorted(run.population, key=lambda one: (-one.fitness, one.id))
-    console.print(_individuals_table(run, f"population after {run.events} events", living))
-    console.print(_front_table(run))
-    print(f"fingerprint {run.fingerprint} after {run.events} events")
-    if run.manifest.warm_start is not None:
-        print(f"initial individuals: {run.manifest.warm_start}")
-    if run.skipped:
-        print(f"not reproducible from its seed alone: the user skipped births {', '.join(map(str, run.skipped))}")
-    return 0
-
-
 def _compare(command: ReportCommand, paths: Sequence[Path]) -> int:
     from jaxevo.reports.page.files import compare_runs
 
@@ -210,44 +187,6 @@ def _report(command: ReportCommand) -> int:
     written = Run(path).report(command.output, images=not command.no_images, phylogeny=command.phylogeny)
     print(f"wrote {written}")
     return 0
-
-
-def _individuals_table(run: Run, title: str, individuals: Sequence[Individual]) -> Table:
-    table = Table("individual", "mutation", "layers", "validation", "test", title=title, title_justify="left")
-    for one in individuals:
-        table.add_row(
-            str(one.id),
-            Text(printable(one.mutation or "(initial)")),
-            str(len(one.genotype.layers)),
-            f"{one.fitness:.1%}",
-            _test_text(run, one),
-        )
-    return table
-
-
-def _front_table(run: Run) -> Table:
-    cost = {"flops": "FLOPs per image", "parameters": "parameters"}[run.settings.pareto_cost]
-    columns = ("individual", "parameters", "FLOPs per image", "validation", "test", "weights")
-    title = f"front of validation accuracy and {cost}, of all individuals ever trained"
-    table = Table(*columns, title=title, title_justify="left")
-    for one in run.front:
-        kept = run.population.find(one.id) is not None or one == run.best.individual
-        table.add_row(
-            str(one.id),
-            f"{one.cost.parameters:,}",
-            f"{one.cost.forward_flops:,}",
-            f"{one.fitness:.1%}",
-            _test_text(run, one),
-            "kept" if kept else "removed",
-        )
-    return table
-
-
-def _test_text(run: Run, individual: Individual) -> str:
-    if individual.weights is None:
-        return "failed"
-    accuracy = run.test_accuracy(individual.id)
-    return "not finite" if accuracy is None else f"{accuracy:.1%}"
 
 
 def _test(command: TestCommand) -> int:
@@ -332,7 +271,8 @@ _ACTIONS: dict[type[Command], Callable[[Any], int]] = {
     FinishCommand: _finish,
     ReplayCommand: _replay,
     VerifyCommand: _verify,
-    ShowCommand: _show,
+    ListCommand: list_runs,
+    ShowCommand: show,
     ReportCommand: _report,
     TestCommand: _test,
     PredictCommand: _predict,

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from jaxevo.reports.overview import read_result
 from jaxevo.settings import Execution, Limits, Settings
 from jaxevo.storage.workdir import shown
 
@@ -69,10 +70,10 @@ class SessionJob(Job):
     def carry_out(self) -> None:
         """Evolves until a limit is reached, finishes the best individual, shows the progress, and writes the result."""
         from jaxevo.reports.progress import watch
-        from jaxevo.reports.result import earlier_result, write_result
+        from jaxevo.reports.result import write_result
         from jaxevo.session.progress import INTERRUPTED
 
-        earlier = earlier_result(self.path)
+        earlier = read_result(self.path)
         with watch() as watcher:
             ended = self.evolve(watcher)
             if ended.stop_reason == INTERRUPTED:
@@ -182,11 +183,11 @@ class Finish(Job):
     def carry_out(self) -> None:
         """Finishes the run, shows the progress, and writes the result."""
         from jaxevo.reports.progress import watch
-        from jaxevo.reports.result import earlier_result, write_result
+        from jaxevo.reports.result import write_result
 
         with watch() as watcher:
             _finish(self, self.share, self.dataset, watcher)
-        write_result(self.path, earlier=earlier_result(self.path), dataset_place=self.dataset)
+        write_result(self.path, earlier=read_result(self.path), dataset_place=self.dataset)
 
 
 def _finish(job: Job, share: float, dataset_place: str | None, watcher: "Watcher") -> None:

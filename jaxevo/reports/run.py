@@ -170,6 +170,10 @@ class Run:
             raise ValueError(f"individual is {individual_id}, but the run has {self.events} finished ones so far")
         return self._history.lives[individual_id].individual
 
+    def facts(self, individual_id: int) -> dict[str, Any]:
+        """Returns an individual's row of `history` as JSON values; raises `ValueError` for an unknown id."""
+        return self._history.row(self.individual(individual_id).id)
+
     def network(self, individual: Individual | int) -> Network:
         """Returns the network of an individual or an id, with evolved weights; of the dead only the best has any.
 

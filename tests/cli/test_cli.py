@@ -132,10 +132,45 @@ def test_show_prints_the_front_of_accuracy_and_cost(run_path, capsys):
 
 
 def test_show_of_one_individual_and_of_none(run_path, capsys):
-    assert main(["show", str(run_path), "0"]) == 0
-    assert "individual 0" in capsys.readouterr().out
+    run = package.open(run_path)
+    child = next(one for one in run.population if one.parent_id is not None)
+    assert main(["show", str(run_path), str(child.id)]) == 0
+    text = capsys.readouterr().out
+    assert f"individual {child.id}, child of {child.parent_id} by {child.mutation}, told at event {child.event}" in text
+    assert f"validation accuracy {child.fitness:.2%}, test accuracy {run.test_accuracy(child.id):.1%}" in text
+    assert run.network(child).describe() in text
+    assert "population" not in text
     assert main(["show", str(run_path), "999"]) == 2
     assert "individual is 999, but the run has 12 finished ones" in capsys.readouterr().err
+
+
+def test_show_prints_json_for_machines(run_path, capsys):
+    run = package.open(run_path)
+    assert main(["show", str(run_path), "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["individuals"], shown["fingerprint"]) == (12, run.fingerprint)
+    assert shown["settings"] == dataclasses.asdict(run.settings)
+    assert [one["id"] for one in shown["population"]] == [one.id for one in run.population]
+    assert shown["front"] == [one.id for one in run.front]
+    best = shown["best"]
+    assert (best["id"], best["validation_accuracy"]) == (run.best.individual.id, run.best.validation_accuracy)
+    assert best["lineage"] == [one.id for one in run.lineage(best["id"])]
+    assert main(["show", str(run_path), str(best["id"]), "--json"]) == 0
+    alone = json.loads(capsys.readouterr().out)
+    assert alone == best
+    assert [box["title"] for box in alone["network"]["boxes"]] == [box.title for box in run.best.drawing.boxes]
+
+
+def test_show_draws_a_network(run_path, tmp_path, capsys):
+    file = tmp_path / "network.svg"
+    assert main(["show", str(run_path), "0", "--svg", str(file)]) == 0
+    assert f"network drawn: {file}" in capsys.readouterr().out
+    assert file.read_text().startswith("<?xml")
+    assert "individual 0, validation " in file.read_text()
+    assert main(["show", str(run_path), "--json", "--svg", str(file)]) == 0
+    assert json.loads(capsys.readouterr().out)["individuals"] == 12
+    assert main(["show", str(run_path), "--svg", str(tmp_path / "nowhere" / "a.svg")]) == 2
+    assert "--svg is " in capsys.readouterr().err
 
 
 def test_what_nobody_reads_any_more_is_not_written(run_path):
