@@ -4,7 +4,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,14 +34,15 @@ from jaxevo.cli.measures import print_majority, print_measures, print_warning
 from jaxevo.cli.options import as_typed
 from jaxevo.cli.parse import command_options, parse
 from jaxevo.cli.showing import show
-from jaxevo.data import absolute_name
+from jaxevo.data import absolute_name, is_at_hand
 from jaxevo.reports.child import carry_out
 from jaxevo.reports.jobs import Replay, Resume, Stopped
+from jaxevo.reports.overview import limit_reached, read_result
 from jaxevo.reports.run import Run, verify
 from jaxevo.reports.terminal import printable
 from jaxevo.settings import Execution
 from jaxevo.signals import INTERRUPTED_STATUS
-from jaxevo.storage.workdir import Workdir, check_path, shown
+from jaxevo.storage.workdir import Workdir, check_new, check_path, read_manifest, shown
 
 _FAILED_STATUS = 1
 
@@ -77,14 +78,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(command: RunCommand) -> int:
     path = check_path(command.workdir) if command.workdir is not None else new_workdir(command.settings)
-    print(f"evolving {command.settings.dataset} with seed {command.settings.seed} in {shown(path)}", flush=True)
+    check_new(path)
+    _say_what_starts(command.settings.dataset)
     from_run, from_genotype = (
         None if given is None else Path(given) for given in (command.from_run, command.from_genotype)
     )
     run = begin(
         path, command.settings, command.limits, command.execution, from_run=from_run, from_genotype=from_genotype
     )
-    _sum_up(run)
+    _sum_up(path, run.result)
     if command.report:
         print(f"The run as a page:  {run.report()}")
     return 0
@@ -93,8 +95,13 @@ def _run(command: RunCommand) -> int:
 def _resume(command: ResumeCommand) -> int:
     path = check_path(command.workdir)
     place = absolute_name(command.dataset) if command.dataset is not None else None
+    reached = limit_reached(path, command.limits) if not command.skip_birth else None
+    if reached is not None:
+        print(f"{shown(path)} is finished: it reached {reached}, and nothing is left to train", flush=True)
+        return _sum_up(path, read_result(path))
+    _say_what_starts(place or read_manifest(Workdir(path)).settings.dataset)
     carry_out(Resume(path, command.execution, command.limits, command.skip_birth, place))
-    return _sum_up(Run(path))
+    return _sum_up(path, read_result(path))
 
 
 def _finish(command: FinishCommand) -> int:
@@ -113,7 +120,7 @@ def _replay(command: ReplayCommand) -> int:
     place = absolute_name(command.dataset) if command.dataset is not None else None
     carry_out(Replay(path, command.execution, source, place))
     original, replayed = Run(source), Run(path)
-    _sum_up(replayed)
+    _sum_up(path, replayed.result)
     if replayed.fingerprint == original.fingerprint:
         print(f"The replay has the fingerprint of {source}.")
         return 0
@@ -135,8 +142,13 @@ def _retrain(given: str | None) -> Literal["best"] | int | None:
     return int(given) if given is not None and given.isdecimal() else given  # type: ignore[return-value]
 
 
-def _sum_up(run: Run) -> int:
-    path, result = run.path, run.result
+def _say_what_starts(dataset: str) -> None:
+    """Says at once what takes a moment; that there is such a data set is not known yet unless it is at hand."""
+    begun = "reading" if is_at_hand(dataset) else "looking for the data set"
+    print(f"starting JAX, {begun} {printable(shown(Path(dataset)))}", flush=True)
+
+
+def _sum_up(path: Path, result: Mapping[str, Any]) -> int:
     for name, value in result.items():
         print(f"{name.replace('_', ' '):<26}{_text(name, value)}")
     if result["best_id"] is None:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from jaxevo.session.session import Ended
 
 
+_RESULT = "measuring the result: the best networks by vote, and a linear model"
+
+
 class Stopped(KeyboardInterrupt):
     """A signal stopped a job; the message says how to resume.
 
@@ -81,7 +84,8 @@ class SessionJob(Job):
             share = ended.progress.limits.finish_share
             if share and ended.progress.state.best_trained is not None:
                 _finish(self, share, self.dataset_place, watcher)
-        write_result(self.path, earlier=earlier, dataset_place=self.dataset_place)
+            watcher.announce(_RESULT)
+            write_result(self.path, earlier=earlier, dataset_place=self.dataset_place)
         if ended.busy:
             _leave_without_waiting()
 
@@ -187,7 +191,8 @@ class Finish(Job):
 
         with watch() as watcher:
             _finish(self, self.share, self.dataset, watcher)
-        write_result(self.path, earlier=read_result(self.path), dataset_place=self.dataset)
+            watcher.announce(_RESULT)
+            write_result(self.path, earlier=read_result(self.path), dataset_place=self.dataset)
 
 
 def _finish(job: Job, share: float, dataset_place: str | None, watcher: "Watcher") -> None:

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from jaxevo.session.limits import limits_changed
 from jaxevo.session.progress import FAILED, INTERRUPTED
+from jaxevo.settings import Limits
+from jaxevo.storage.finish import read_finish
 from jaxevo.storage.integrity import check_manifest
 from jaxevo.storage.journal import JournalContent, read_journal
 from jaxevo.storage.workdir import Workdir, is_locked, read_manifest
@@ -61,6 +64,32 @@ def read_result(path: Path) -> dict[str, Any]:
         return dict(json.loads(Workdir(path).result.read_text()))
     except (OSError, ValueError, TypeError):
         return {}
+
+
+def limit_reached(path: Path, changes: Limits) -> str | None:
+    """Returns the limit that a finished run has reached, None if it would go on if it were resumed.
+
+    Args:
+        path: the work folder.
+        changes: limits that differ from those of the last session.
+
+    Raises:
+        ValueError: as `read_overview`.
+    """
+    workdir, result = Workdir(path), read_result(path)
+    manifest = read_manifest(workdir)
+    content = read_journal(workdir.journal, {"start", "stop"})
+    check_manifest(workdir, content)
+    if content.stopped is None or result.get("fingerprint") != content.stopped.fingerprint:
+        return None
+    limits = limits_changed(manifest, content, changes)
+    finish = read_finish(workdir, content.stopped.fingerprint)
+    if limits.finish_share and result["best_id"] is not None and (finish and finish.share) != limits.finish_share:
+        return None
+    # The time of a session begins anew.
+    return limits.reached(
+        result["individuals"], result["total_flops"], seconds=0.0, accuracy=result["best_validation_accuracy"] or 0.0
+    )
 
 
 def run_folders(folder: Path) -> list[Path]:

@@ -110,7 +110,7 @@ class History:
     @property
     def finish(self) -> Finish | None:
         """The finish of the run at this event, None if there is none."""
-        return read_finish(self._workdir, self.state)
+        return read_finish(self._workdir, self.state.fingerprint)
 
     @property
     def best(self) -> Individual:

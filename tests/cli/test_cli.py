@@ -9,9 +9,11 @@ import pytest
 from helpers.tiny_runs import TINY, command, jaxevo, run_arguments, start
 
 import jaxevo as package
+from jaxevo import api
 from jaxevo.cli.main import main
 from jaxevo.cli.parse import parse
 from jaxevo.presets import PRESETS
+from jaxevo.reports.result import write_result
 from jaxevo.settings import Execution
 
 
@@ -246,6 +248,7 @@ def test_run_and_resume_print_plain_lines_and_a_summary(tmp_path):
     assert f"See what evolved: jaxevo show {path}\n" in ended.stdout
     assert f"Extend the run:   jaxevo resume {path} --max-individuals 12\n" in ended.stdout
     assert "/6 individuals, " in ended.stdout
+    assert ended.stdout.startswith(f"starting JAX, reading digits\nevolving digits with seed 3 in {path}\n")
     assert "layers 0, convolutions 0, skips 0, initial" in ended.stdout
     assert "\x1b" not in ended.stdout
     extended = jaxevo("resume", path, "--max-individuals", 9)
@@ -263,6 +266,42 @@ def test_a_run_without_a_folder_gets_a_new_one_each_time(tmp_path, monkeypatch, 
         f"digits-seed{TINY['seed']}-2",
     ]
     assert "runs/digits-seed3-2" in capsys.readouterr().out
+
+
+def test_resume_of_a_finished_run_says_so_without_jax(tmp_path):
+    path = tmp_path / "run"
+    start(path, 4)
+    write_result(path)
+    before = (path / "journal.jsonl").read_bytes()
+    script = (
+        "import sys; from jaxevo.cli.main import main; status = main(sys.argv[1:]); "
+        "assert 'jax' not in sys.modules; sys.exit(status)"
+    )
+    done = subprocess.run(
+        [command()[0], "-c", script, "resume", str(path)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    first, *rest = done.stdout.splitlines()
+    assert first == f"{path} is finished: it reached max_individuals, and nothing is left to train"
+    assert rest[-1] == f"Extend the run:   jaxevo resume {path} --max-individuals 8"
+    assert (path / "journal.jsonl").read_bytes() == before
+
+
+def test_the_first_line_comes_before_jax_and_announces_nothing_unchecked(tmp_path, monkeypatch, capsys):
+    lines = []
+
+    def carry_out(job):
+        lines.append(capsys.readouterr().out)
+        raise ValueError("enough")
+
+    monkeypatch.setattr(api, "carry_out", carry_out)
+    assert main([*run_arguments(tmp_path / "a", 3)]) == 2
+    assert main([*run_arguments(tmp_path / "a", 3, dataset="cifra10")]) == 2
+    assert lines == ["starting JAX, reading digits\n", "starting JAX, looking for the data set cifra10\n"]
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").touch()
+    assert main([*run_arguments(tmp_path / "full", 3)]) == 2
+    assert capsys.readouterr().out == ""
 
 
 @pytest.mark.slow
