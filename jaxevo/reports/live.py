@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 
 from rich.console import Console, Group, RenderableType
+from rich.constrain import Constrain
 from rich.live import Live
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn
 from rich.progress import Progress as Bar
@@ -74,7 +75,8 @@ class LiveView(Watcher):
         self._due = time.monotonic() + _SECONDS
         rows = self._rows()
         if rows:
-            self.live.update(Group(*rows), refresh=True)
+            # A terminal echoes Ctrl-C as two characters, which must not begin a new line.
+            self.live.update(Constrain(Group(*rows), max(1, self._console.width - 3)), refresh=True)
 
     def _now_and_then(self) -> None:
         if time.monotonic() >= self._due:

@@ -339,7 +339,7 @@ def test_a_file_that_cannot_be_written_is_refused_before_anything_is_measured(tm
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(Suite, "run", lambda self: pytest.fail("measured"))
     assert main(["bench", "--json", file]) == 2
-    assert capsys.readouterr().err.startswith(f"jaxevo: error: json is '{file}'")
+    assert capsys.readouterr().err.startswith(f"jaxevo: error: --json is '{file}'")
     assert list(tmp_path.iterdir()) == []
 
 
