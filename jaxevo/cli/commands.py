@@ -27,7 +27,7 @@ class RunCommand:
 
     preset: Annotated[PresetName, Shown(group=_WHAT)] = "demo"
     """Settings and limits to start from: demo (fashion_mini, five minutes on two cores), small (ten minutes), large (an
-    hour), paper (the numbers of Real et al. 2017)."""
+    hour), gpu (cifar10 on one GPU), paper (the numbers of Real et al. 2017)."""
     from_run: Annotated[str | None, Shown("FOLDER", group=_WHAT)] = None
     """Folder of an earlier run whose living population begins this one, with its weights. Image shape and classes must
     be the same."""

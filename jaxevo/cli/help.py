@@ -89,11 +89,16 @@ def completion(shell: ShellName, commands: Mapping[str, Sequence[Option]]) -> st
                 cases.append(f'    "{name} {option.flag}") words= ;;')
         cases.append(f'    "{name} "*) words="{" ".join([*(one.flag for one in named), "--help"])}" ;;')
     return _SCRIPT.format(
-        zsh="autoload -U +X bashcompinit && bashcompinit\n" if shell == "zsh" else "",
+        zsh=_ZSH if shell == "zsh" else "",
         commands=" ".join(commands),
         cases="\n".join(cases),
     )
 
+
+_ZSH = """\
+(( $+functions[compdef] )) || { autoload -Uz compinit && compinit; }
+autoload -Uz bashcompinit && bashcompinit
+"""
 
 # Words that begin with a dash are completed from the list, others also as file names.
 _SCRIPT = """\

@@ -74,7 +74,7 @@ def test_times_are_read_in_all_options_of_seconds(text, seconds):
         ("run --max-seconds 1h2h", "--max-seconds is '1h2h', but must be seconds"),
         ("run --weight-decay much", "--weight-decay is 'much', but must be a number, such as 0.5 or 4.5e12"),
         ("run --selection best", "--selection is 'best', but must be one of tournament, aging, pareto, random"),
-        ("run --preset tiny", "--preset is 'tiny', but must be one of demo, small, large, paper"),
+        ("run --preset tiny", f"--preset is 'tiny', but must be one of {', '.join(PRESETS)}"),
         ("run --fast=maybe", "--fast is 'maybe', but must be true or false"),
         ("run --max-indivduals 3", "--max-indivduals is no option of jaxevo run: did you mean --max-individuals?"),
         ("run runs/a", "'runs/a' is one word too many for jaxevo run, which takes options alone"),
