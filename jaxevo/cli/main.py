@@ -38,7 +38,7 @@ from jaxevo.data import absolute_name, is_at_hand
 from jaxevo.reports.child import carry_out
 from jaxevo.reports.jobs import Replay, Resume, Stopped
 from jaxevo.reports.overview import limit_reached, read_result
-from jaxevo.reports.run import Run, verify
+from jaxevo.reports.run import Run, check_share, verify
 from jaxevo.reports.terminal import printable
 from jaxevo.settings import Execution
 from jaxevo.signals import INTERRUPTED_STATUS
@@ -105,8 +105,10 @@ def _resume(command: ResumeCommand) -> int:
 
 
 def _finish(command: FinishCommand) -> int:
-    path = check_path(command.workdir)
-    finish = Run(path).finish(command.share, command.execution)
+    run = Run(command.workdir)
+    check_share(command.share)
+    _say_what_starts(run.settings.dataset)
+    finish = run.finish(command.share, command.execution)
     if finish.test_accuracy is None:
         print(f"The finish failed ({finish.failure}): the evolved weights stay.")
         return _FAILED_STATUS
@@ -118,8 +120,11 @@ def _finish(command: FinishCommand) -> int:
 def _replay(command: ReplayCommand) -> int:
     source, path = check_path(command.source), check_path(command.workdir)
     place = absolute_name(command.dataset) if command.dataset is not None else None
+    original = Run(source)
+    check_new(path)
+    _say_what_starts(place or original.settings.dataset)
     carry_out(Replay(path, command.execution, source, place))
-    original, replayed = Run(source), Run(path)
+    replayed = Run(path)
     _sum_up(path, replayed.result)
     if replayed.fingerprint == original.fingerprint:
         print(f"The replay has the fingerprint of {source}.")

@@ -18,6 +18,8 @@ from jaxevo.reports.svg import network_svg
 from jaxevo.reports.terminal import printable
 from jaxevo.search.population import Individual
 
+_FILE_WIDTH = 500
+
 
 def show(command: ShowCommand) -> int:
     """Prints a run, or one individual, as text or as JSON, and draws its network on demand. Returns 0."""
@@ -51,7 +53,7 @@ def _show_run(run: Run, best: Network) -> None:
     if best.finished:
         print(f"finished weights: test accuracy {best.test_accuracy:.1%}; the tables below are of evolved weights")
     print(printable(best.describe()))
-    console = Console()
+    console = _console()
     _print_lineage(run, best.individual, console)
     living = sorted(run.population, key=lambda one: (-one.fitness, one.id))
     console.print(_individuals_table(run, f"population after {run.events} events", living))
@@ -77,7 +79,7 @@ def _show_individual(run: Run, network: Network) -> None:
     print(f", after compiling for {facts['compile_seconds']:.1f} s")
     print(f"{one.cost.parameters:,} parameters, {one.cost.forward_flops:,} FLOPs per image")
     print(printable(network.describe()))
-    _print_lineage(run, one, Console())
+    _print_lineage(run, one, _console())
 
 
 def _run_fields(run: Run) -> dict[str, Any]:
@@ -112,6 +114,12 @@ def _fields(run: Run, individual_id: int) -> dict[str, Any]:
     return {
         name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in facts.items()
     }
+
+
+def _console() -> Console:
+    """Returns standard output; in a pipe or file, tables are as wide as they need."""
+    console = Console()
+    return console if console.is_terminal else Console(width=_FILE_WIDTH)
 
 
 def _print_lineage(run: Run, individual: Individual, console: Console) -> None:

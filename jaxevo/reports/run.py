@@ -320,8 +320,7 @@ class Run:
         Raises:
             ValueError, RuntimeError, KeyboardInterrupt: as for `resume`.
         """
-        if not 0 < share < float("inf"):
-            raise ValueError(f"share is {share!r}, but must be a finite number above 0")
+        check_share(share)
         carry_out(FinishJob(self.path, execution or Execution(), share, self._dataset_place))
         finish = Run(self.path)._history.finish
         if finish is None:
@@ -349,6 +348,12 @@ class Run:
     def verify(self, retrain: Literal["best"] | int | None = None) -> list[str]:
         """Returns a sentence for each difference; see `verify`."""
         return verify(self.path, retrain, self._dataset_place)
+
+
+def check_share(share: float) -> None:
+    """Raises `ValueError` unless a finish may cost this share of its run."""
+    if not 0 < share < float("inf"):
+        raise ValueError(f"share is {share!r}, but must be a finite number above 0")
 
 
 def verify(
