@@ -47,15 +47,15 @@ def command_options(name: str) -> list[Option]:
 
 def _command(name: str, options: Sequence[Option], typed: Mapping[str, Any]) -> Command:
     kind, file = COMMANDS[name], typed.get("config")
-    values = {**({} if file is None else from_table(read_table(file), file, name, options)), **typed}
+    about_files = {field.name for field in dataclasses.fields(ConfigOptions)}
+    own = [one for one in options if one.name not in about_files]
+    values = {**({} if file is None else from_table(read_table(file), file, name, own)), **typed}
     sections = _sections(values.get("preset", RunCommand.preset)) if kind is RunCommand else {}
     check_complete(values, name, options)
     command: Command = build(kind, values, sections)
     if not values.get("print_config"):
         return command
     defaults = {one.name: one.default for one in options} | _fields(sections)
-    about_files = {field.name for field in dataclasses.fields(ConfigOptions)}
-    own = [one for one in options if one.name not in about_files]
     return PrintCommand(table_text(own, defaults | values, defaults))
 
 

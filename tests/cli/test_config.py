@@ -49,6 +49,7 @@ def test_the_command_line_wins_over_the_file_and_the_file_over_the_preset(file):
         ("[training]\nseed = 3", "training in {} is no option of jaxevo run: did you mean train-steps?"),
         ("max-individuals = 2.5", "max-individuals in {} is 2.5, but must be a whole number, such as 100 or 1e6"),
         ("max-individuals = true", "max-individuals in {} is True, but must be a whole number"),
+        ('config = "other.toml"', "config in {} is no option of jaxevo run: did you mean "),
         ("dataset = 3", "dataset in {} is 3, but must be text"),
         ("seed = [1, 2]", "seed in {} is [1, 2], but must be a whole number"),
         ("selection = 1", "selection in {} is 1, but must be one of tournament"),
