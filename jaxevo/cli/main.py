@@ -134,7 +134,10 @@ def _replay(command: ReplayCommand) -> int:
 
 
 def _verify(command: VerifyCommand) -> int:
-    findings = verify(command.workdir, _retrain(command.retrain), command.dataset)
+    path = check_path(command.workdir)
+    read_manifest(Workdir(path))  # Refuses a folder without a run.
+    print(f"verifying {printable(shown(path))}", flush=True)
+    findings = verify(path, _retrain(command.retrain), command.dataset)
     for finding in findings:
         print(f"FAILED: {finding}")
     if not findings:

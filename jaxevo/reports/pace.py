@@ -5,16 +5,14 @@ import time
 
 from jaxevo.session.progress import Progress
 
-_SECONDS = 60.0
 _EVENTS = 5
+"""Fewest events to measure a rate by."""
+_SHARE = 0.03
+"""Share of a limit that must be spent before a rate is told: the first networks cost next to nothing."""
 
 
 class Pace:
-    """Estimates the time left of a run from its rate.
-
-    The rate is that of the last minute or the later half of the session, whichever is shorter, because networks grow,
-    but of five events at least, because large networks take hours.
-    """
+    """Estimates the time left of a run from its rate in the later half of the session, because networks grow."""
 
     def __init__(self) -> None:
         """Begins without an estimate."""
@@ -26,7 +24,7 @@ class Pace:
         told = (progress.session_seconds, progress.state.events, progress.state.total_flops)
         if not self._told or self._told[-1][1] != told[1]:
             self._told.append(told)
-        while len(self._told) > _EVENTS and told[0] - self._told[0][0] > min(_SECONDS, told[0] / 2):
+        while len(self._told) > _EVENTS and told[0] - self._told[0][0] > told[0] / 2:
             self._told.popleft()
 
     def seconds_left(self, progress: Progress) -> float | None:
@@ -37,7 +35,7 @@ class Pace:
         for limit, told, before in zip(
             (limits.max_individuals, limits.max_flops), (state.events, state.total_flops), first, strict=True
         ):
-            if limit is not None and told > before:
+            if limit is not None and told > before and told >= _SHARE * limit:
                 left.append(max(0.0, limit - told) * (now - began) / (told - before))
         if limits.max_seconds is not None:
             left.append(max(0.0, limits.max_seconds - now))

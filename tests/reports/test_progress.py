@@ -207,5 +207,15 @@ def test_the_time_left_follows_networks_that_grow(capsys):
     assert measured.seconds_left(progressed(16, 1800.0)) == pytest.approx(84 * 300.0)
 
 
+def test_the_first_networks_cost_too_little_to_tell_the_time_left():
+    limits, measured = Limits(max_flops=1e12), pace.Pace()
+    for events in range(1, 10):
+        measured.note(progressed(events, float(events), limits=limits, flops=events * 1_000_000))
+    assert measured.seconds_left(progressed(9, 9.0, limits=limits, flops=9_000_000)) is None
+    measured.note(progressed(10, 20.0, limits=limits, flops=10**11))
+    left = measured.seconds_left(progressed(10, 20.0, limits=limits, flops=10**11))
+    assert 60 < left < 180
+
+
 def plain(text: str) -> str:
     return re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", text)
