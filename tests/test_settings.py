@@ -357,8 +357,8 @@ def test_a_batch_that_devices_share_evenly_will_do(batch_size, devices):
 # Presets.
 
 
-def test_there_are_four_presets():
-    assert set(PRESETS) == {"demo", "small", "large", "paper"}
+def test_there_are_five_presets():
+    assert set(PRESETS) == {"demo", "small", "large", "gpu", "paper"}
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -385,8 +385,8 @@ def test_the_presets_that_grow_differ_in_their_length_alone():
     assert demo[1].finish_share == small[1].finish_share == large[1].finish_share
 
 
-def test_all_but_the_papers_preset_need_no_network():
-    assert {PRESETS[name][0].dataset for name in PRESETS if name != "paper"} <= {"digits", "fashion_mini"}
+def test_the_presets_for_a_cpu_need_no_network():
+    assert {PRESETS[name][0].dataset for name in ("demo", "small", "large")} <= {"digits", "fashion_mini"}
 
 
 def test_the_paper_preset_has_the_papers_numbers():

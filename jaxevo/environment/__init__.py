@@ -33,7 +33,11 @@ _CPU_FLAGS = (
 # Deterministic operations imply that no kernel is chosen by timing. The flag that turns autotuning off,
 # --xla_gpu_autotune_level=0, must not be set as well: cuDNN then convolves by its first algorithm, 17 times slower
 # for ResNet-20 on an H100.
-_GPU_FLAGS = ("--xla_gpu_deterministic_ops=true",)
+_GPU_FLAGS = (
+    "--xla_gpu_deterministic_ops=true",
+    # With deterministic operations XLA's Triton kernels fail to compile some small matrix products.
+    "--xla_gpu_enable_triton_gemm=false",
+)
 _FLAGS = (*_CPU_FLAGS, *_GPU_FLAGS)
 _FORCED_CPU_DEVICES = "--xla_force_host_platform_device_count"
 _THREADS = "/proc/self/task"

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from jaxevo.doors.trust import Trust, trust_of
+from jaxevo.reports.overview import read_result
 from jaxevo.settings import Execution, Limits, Settings
 from jaxevo.storage.workdir import shown
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from jaxevo.session.events import OnEvent
     from jaxevo.session.progress import Watcher
     from jaxevo.session.session import Ended
+
+
+_RESULT = "measuring the result: the best networks by vote, and a linear model"
 
 
 class Stopped(KeyboardInterrupt):
@@ -75,11 +79,11 @@ class SessionJob(Job):
     def carry_out(self, on_event: "OnEvent | None" = None) -> None:
         """Evolves until a limit is reached, finishes the best individual, shows the progress, and writes the result."""
         from jaxevo.reports.progress import watch
-        from jaxevo.reports.result import earlier_result, write_result
+        from jaxevo.reports.result import write_result
         from jaxevo.session.events import Telling
         from jaxevo.session.progress import INTERRUPTED
 
-        earlier = earlier_result(self.path)
+        earlier = read_result(self.path)
         with watch() as watcher:
             ended = self.evolve(watcher if on_event is None else Telling(watcher, on_event))
             if ended.stop_reason == INTERRUPTED:
@@ -88,7 +92,8 @@ class SessionJob(Job):
             trains = ended.progress.space.network is not None
             if share and trains and ended.progress.state.best_trained is not None:
                 _finish(self, share, self.dataset_place, watcher, self._trust)
-        write_result(self.path, earlier=earlier, dataset_place=self.dataset_place, trust=self._trust)
+            watcher.announce(_RESULT)
+            write_result(self.path, earlier=earlier, dataset_place=self.dataset_place, trust=self._trust)
         if ended.busy:
             _leave_without_waiting()
 
@@ -195,12 +200,13 @@ class Finish(Job):
     def carry_out(self, on_event: "OnEvent | None" = None) -> None:
         """Finishes the run, shows the progress, and writes the result."""
         from jaxevo.reports.progress import watch
-        from jaxevo.reports.result import earlier_result, write_result
+        from jaxevo.reports.result import write_result
 
         with watch() as watcher:
-            _finish(self, self.share, self.dataset, watcher, trust_of(self.execution))
-        trust = trust_of(self.execution)
-        write_result(self.path, earlier=earlier_result(self.path), dataset_place=self.dataset, trust=trust)
+            trust = trust_of(self.execution)
+            _finish(self, self.share, self.dataset, watcher, trust)
+            watcher.announce(_RESULT)
+            write_result(self.path, earlier=read_result(self.path), dataset_place=self.dataset, trust=trust)
 
 
 def _finish(job: Job, share: float, dataset_place: str | None, watcher: "Watcher", trust: Trust) -> None:

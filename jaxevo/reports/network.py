@@ -14,7 +14,7 @@ from jaxevo.environment import check_not_forked, prepare_process
 from jaxevo.reports.classifier import Classifier
 from jaxevo.reports.drawing import drawing_text
 from jaxevo.search.population import Individual
-from jaxevo.search.space import SearchSpace
+from jaxevo.search.space import Drawing, SearchSpace
 from jaxevo.storage.finish import Finish
 from jaxevo.storage.history import History
 from jaxevo.storage.workdir import Manifest, Workdir
@@ -154,9 +154,14 @@ class Network(Classifier):
         vars(network)["variables"] = parts["variables"]
         return network
 
+    @property
+    def drawing(self) -> Drawing:
+        """The network as boxes and edges."""
+        return self._space.drawing(self.genotype, self._manifest.task)
+
     def describe(self) -> str:
         """Returns the network as text, one line per layer with its shape."""
-        return drawing_text(self._space.drawing(self.genotype, self._manifest.task))
+        return drawing_text(self.drawing)
 
     def export(self, folder: str | Path, facts: Mapping[str, float | str] | None = None) -> Path:
         """Exports the network to a folder that works without jaxevo: Flax source, weights, StableHLO, and a README.

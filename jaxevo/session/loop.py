@@ -164,6 +164,9 @@ class HostLoop:
 
     def progress(self) -> Progress:
         """Returns the progress of the run."""
+        lanes = self._executor.lanes
+        # Lanes take whatever was submitted; only the rest of the births in flight is left to train.
+        unfinished = len(self._state.in_flight) - len(self._records)
         return Progress(
             state=self._told,
             limits=self._limits,
@@ -173,6 +176,8 @@ class HostLoop:
             train_seconds=self._train_seconds,
             space=self._space,
             task=self._task,
+            lanes=lanes,
+            busy_lanes=max(0, min(lanes, unfinished)),
         )
 
     def _reached(self, limits: Limits) -> str | None:
@@ -190,10 +195,14 @@ class HostLoop:
         return limit is not None and self._seconds(self._limits) >= limit
 
     def _seconds(self, limits: Limits) -> float:
-        """Returns the seconds so far, with those that the finish will take at the speed of the best one's training."""
+        """Returns the seconds so far, with those that the finish will take at the speed of the best one's training.
+
+        The finish has an accelerator to itself, which the best one's training shared with other lanes.
+        """
         if not limits.finish_share or self._best_speed is None:
             return self._clock.seconds
-        return self._clock.seconds + limits.finish_share * self._state.total_flops / self._best_speed
+        speed = self._best_speed * self._executor.lanes_per_accelerator
+        return self._clock.seconds + limits.finish_share * self._state.total_flops / speed
 
     def _next_record(self, stopped: Callable[[], bool]) -> Record | None:
         """Waits for the record that is told next and returns it, None once the session must stop."""

@@ -60,7 +60,7 @@ class Options:
 
 
 def row(space: Cells, search: Search, seeds: int, moments: Sequence[int] = MOMENTS) -> list[str]:
-    """Returns mean and standard error of the incumbent's mean accuracy in per cent, and days of virtual time."""
+    """Returns mean and standard error of the incumbent's mean accuracy in per cent, and the days that it took."""
     found = [search(space, seed, max(moments)) for seed in range(seeds)]
     texts = []
     for moment in moments:
@@ -97,7 +97,7 @@ def through_the_host_loop(name: str, evaluations: int = 300, workers: int = 4) -
 
 def main(options: Options) -> None:
     """Prints a table for each data set."""
-    columns = ["", *(f"{moment:,} evaluations" for moment in MOMENTS), "virtual days"]
+    columns = ["", *(f"{moment:,} evaluations" for moment in MOMENTS), "days"]
     for name in options.datasets:
         space = Cells(name)
         best = max(entry.mean for entry in space.table.values())

@@ -27,7 +27,7 @@ class Searched(NamedTuple):
 
     Attributes:
         means: after each evaluation, the mean accuracy of the cell whose noisy accuracy was the best so far.
-        seconds: virtual time of each evaluation's end.
+        seconds: time of each evaluation's end, by the training times of the table.
         fingerprint: of the engine; empty for the plain loops.
     """
 
@@ -78,7 +78,9 @@ def settings_of(seed: int, population: int, workers: int, wall_clock: bool = Fal
 
 def engine(space: Cells, seed: int, evaluations: int, population: int, workers: int) -> Searched:
     """Searches with jaxevo's evolution, with outcomes told in virtual order."""
-    return _evolved(space, settings_of(seed, population, workers), evaluations, lambda births: births[0])
+    return _evolved(
+        space, settings_of(seed, population, workers), evaluations, lambda births: (births[0], births[0].due)
+    )
 
 
 def engine_by_wall_clock(
@@ -90,7 +92,7 @@ def engine_by_wall_clock(
     ends: dict[int, float] = {}
     now = 0.0
 
-    def next_finished(births: Sequence[Birth]) -> Birth:
+    def next_finished(births: Sequence[Birth]) -> tuple[Birth, float]:
         nonlocal now
         for birth in births:
             if birth.id not in ends:
@@ -98,14 +100,15 @@ def engine_by_wall_clock(
                 ends[birth.id] = now + seconds * float(np.exp(sigma * noise.standard_normal()))
                 heapq.heappush(finishing, (ends[birth.id], birth.id))
         now, birth_id = heapq.heappop(finishing)
-        return next(birth for birth in births if birth.id == birth_id)
+        return next(birth for birth in births if birth.id == birth_id), now
 
     return _evolved(space, settings_of(seed, population, workers, wall_clock=True), evaluations, next_finished)
 
 
 def _evolved(
-    space: Cells, settings: Settings, evaluations: int, chosen: Callable[[Sequence[Birth]], Birth]
+    space: Cells, settings: Settings, evaluations: int, chosen: Callable[[Sequence[Birth]], tuple[Birth, float]]
 ) -> Searched:
+    """Searches with the evolution, which is told the births that `chosen` names, with the times of their ends."""
     doors = Doors(space, space.mutations["edges"](), aging(SAMPLE_SIZE), accuracy())
     algorithm: Evolution = evolution(settings, doors, _TASK)
     state: EvolutionState = algorithm.init()
@@ -113,11 +116,11 @@ def _evolved(
     seconds = []
     for _ in range(evaluations):
         state, _ = algorithm.ask(state)
-        birth = chosen(tuple(state.in_flight))
+        birth, end = chosen(tuple(state.in_flight))
         measure = measured(space, birth, _TASK, settings.seed)
         state = algorithm.tell(state, Outcome(birth.id, measure, None, None))
         seen.evaluate(birth.genotype, measure)
-        seconds.append(state.clock)
+        seconds.append(end)
     return Searched(tuple(seen.means), tuple(seconds), state.fingerprint)
 
 
