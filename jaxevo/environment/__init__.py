@@ -112,6 +112,14 @@ def prepare_process(execution: Execution | None = None) -> bool:
     return True
 
 
+def prepared_platform() -> str | None:
+    """Returns the platform of the devices that JAX is expected to use, None if this process is not prepared.
+
+    Unlike JAX's own answer, it starts no device.
+    """
+    return None if _prepared is None else _prepared.platform
+
+
 def check_not_forked() -> None:
     """Checks that JAX can compute in this process, so that it does not hang.
 
