@@ -164,6 +164,17 @@ def images_on(platform: str, dataset: Dataset) -> Images:
     return Images(pixels, *others)
 
 
+def bytes_held(settings: Settings, dataset: Dataset) -> int:
+    """Returns the bytes that a device holds for a lane beside its networks: the images of all splits, and a plan.
+
+    `max_memory` does not count them, since it decides mutations and must not depend on devices or data.
+    """
+    splits = (dataset.train, dataset.validation, dataset.test)
+    images = sum(split.images.nbytes + 4 * len(split.labels) for split in splits)
+    order, offsets, flips = 4, 8, 1
+    return images + settings.train_steps * settings.batch_size * (order + offsets + flips)
+
+
 def put_images(dataset: Dataset, where: jax.Device | jax.sharding.Sharding) -> Images:
     """Puts the training images on one or more devices, as uint8."""
     device = where if isinstance(where, jax.Device) else next(iter(where.device_set))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from jaxevo.data import Dataset, absolute_name, load
 from jaxevo.data.embedded import EMBEDDED
+from jaxevo.environment.fallback import fallback_problem
 from jaxevo.environment.folders import cache_problem
 from jaxevo.execution.machine import describe_machine
 from jaxevo.execution.placement import lane_devices
@@ -97,7 +98,7 @@ def start_run(
         copy_initial_weights(origin.folder, origin.names, workdir, manifest)
         write_manifest(workdir, manifest)
         _say_what_was_read(dataset, watcher)
-        _say_if_nothing_is_cached(watcher)
+        _say_what_is_missing(execution, watcher)
         return Session(StoredRun(workdir, manifest), dataset, execution, watcher, clock).evolve(limits)
 
 
@@ -142,7 +143,7 @@ def resume_run(
                 "its seed alone any longer"
             )
         limits = _limits_changed(run, changes)
-        _say_if_nothing_is_cached(watcher)
+        _say_what_is_missing(execution, watcher)
         return Session(run, dataset, execution, watcher, clock).evolve(limits, skip)
 
 
@@ -181,7 +182,7 @@ def replay_run(
         names = [one.inherited.weights for one in initial_of_manifest(manifest) if one.inherited is not None]
         copy_initial_weights(Workdir(source).weights, names, workdir, manifest)
         write_manifest(workdir, manifest)
-        _say_if_nothing_is_cached(watcher)
+        _say_what_is_missing(execution, watcher)
         session = Session(StoredRun(workdir, manifest), dataset, execution, watcher, clock)
         return session.evolve(limits, history.skipped)
 
@@ -223,10 +224,12 @@ def _say_what_was_read(dataset: Dataset, watcher: Watcher) -> None:
         watcher.notice(f"{dataset.name}: {sentence}")
 
 
-def _say_if_nothing_is_cached(watcher: Watcher) -> None:
-    problem = cache_problem()
-    if problem is not None:
-        watcher.notice(problem)
+def _say_what_is_missing(execution: Execution, watcher: Watcher) -> None:
+    """Tells the user if nothing can be cached, or if JAX did not find an accelerator."""
+    fallback = fallback_problem() if execution.executor == "local" else None
+    for problem in (cache_problem(), fallback):
+        if problem is not None:
+            watcher.notice(problem)
 
 
 def _check_skipped(skip: Sequence[int], content: JournalContent) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxevo.data.dataset import make_dataset
-from jaxevo.networks.batches import Images, Plan, draw_batch_on, images_on, plan_training, put_images
+from jaxevo.networks.batches import Images, Plan, bytes_held, draw_batch_on, images_on, plan_training, put_images
 from jaxevo.settings import Settings
 
 SHAPE = (6, 5, 2)
@@ -105,6 +105,14 @@ def test_the_device_holds_the_train_images_as_bytes():
     images = put_images(dataset, jax.local_devices()[0])
     chex.assert_type(list(images), [np.uint8, np.int32, np.float32, np.float32])
     chex.assert_trees_all_equal(images, Images(dataset.train.images, dataset.train.labels, dataset.mean, dataset.std))
+
+
+def test_what_a_device_holds_beside_networks_is_counted():
+    dataset, settings = dataset_of(), settings_of()
+    plan = plan_training(0, 1, settings, dataset)
+    splits = (dataset.train, dataset.validation, dataset.test)
+    held = sum(split.images.nbytes + 4 * len(split.labels) for split in splits) + sum(array.nbytes for array in plan)
+    assert bytes_held(settings, dataset) == held
 
 
 # Plans.
