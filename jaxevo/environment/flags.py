@@ -1,4 +1,8 @@
-"""XLA's flags, and why each is set. Every flag is tried before it is used, since XLA aborts at one it does not know."""
+"""XLA's flags, and why each is set.
+
+Every flag is tried before it is used, since XLA aborts at one it does not know. The options of TPUs are those of each
+compilation, which is repeated without them if the compiler does not know one.
+"""
 
 CPU_FLAGS = (
     # Networks of ten layers would hand their work to the one pool thread, and a second lane would gain nothing.
@@ -25,3 +29,10 @@ GPU_FLAGS_WITHOUT_DEVICE = (
     # and without a device it has no default for it: nothing compiles. With a device it has one, and needs no flag.
     "--xla_gpu_enable_triton_gemm=false",
 )
+
+TPU_OPTIONS = {
+    # Where a program's compilation spends most of its time, the search for the tiles of its convolutions, ends at tiles
+    # of 0.9 times the speed that the compiler aims at. Three convolutions compile in a third of the time, and a step
+    # takes 6 % more cycles by the compiler's estimate for a v5e (experiments/results/accelerators.md).
+    "xla_jf_convolution_performance_target": 0.9,
+}
