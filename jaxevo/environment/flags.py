@@ -30,9 +30,9 @@ GPU_FLAGS_WITHOUT_DEVICE = (
     "--xla_gpu_enable_triton_gemm=false",
 )
 
-TPU_OPTIONS = {
+TPU_OPTIONS: dict[str, str | bool] = {
     # Where a program's compilation spends most of its time, the search for the tiles of its convolutions, ends at tiles
     # of 0.9 times the speed that the compiler aims at. Three convolutions compile in a third of the time, and a step
     # takes 6 % more cycles by the compiler's estimate for a v5e (experiments/results/accelerators.md).
-    "xla_jf_convolution_performance_target": 0.9,
+    "xla_jf_convolution_performance_target": "0.9",
 }

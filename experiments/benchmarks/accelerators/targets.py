@@ -54,6 +54,9 @@ def set_environment(target: Target, flags: Sequence[str] = ()) -> None:
         # libtpu would ask the metadata server of a TPU VM what machine this is, and allow one process at a time.
         TPU_SKIP_MDS_QUERY="1",
         ALLOW_MULTIPLE_LIBTPU_LOAD="1",
+        # It complains if it does not find out these two, and does not use them.
+        TPU_ACCELERATOR_TYPE="v5litepod-4",
+        TPU_WORKER_HOSTNAMES="localhost",
         TF_CPP_MIN_LOG_LEVEL="3",
     )
 
