@@ -144,7 +144,8 @@ def test_four_chips_of_a_tpu_share_a_batch():
 @needs_libtpu
 def test_a_tpu_computes_in_bfloat16(on_v5e):
     [figures] = compiled(Case("v5e", "bfloat16"), "conv 1").values()
-    check_flops([figures])
+    # Conversions count too.
+    assert 1 < figures.flops_ratio < 1.3
     assert figures.cycles < 1.2 * on_v5e["conv 1"].cycles
 
 
