@@ -1,10 +1,11 @@
 """Presets: settings and limits that suit a purpose, to start from."""
 
+import dataclasses
 from typing import Literal
 
 from jaxevo.settings import Limits, Settings
 
-PresetName = Literal["demo", "small", "large", "paper"]
+PresetName = Literal["demo", "small", "large", "gpu", "paper"]
 
 # Real et al. 2017: population 1000 and a quarter of it as workers, 25,600 steps of batch 50. The virtual clock assumes
 # one accelerator per worker.
@@ -38,10 +39,29 @@ _GROWING = Settings(
     crop_padding=1,
 )
 
+# On a GPU launches bound a step, so that wide networks and large batches cost little: experiments/results/h100.md. The
+# virtual clock assumes that the workers share one GPU.
+_ON_GPU = dataclasses.replace(
+    _GROWING,
+    dataset="cifar10",
+    population_size=24,
+    num_workers=12,
+    sample_size=8,
+    mutations="growth:min_channels=32,max_channels=128",
+    max_flops_per_image=300_000_000,
+    budget_births=60,
+    virtual_rate=5e12,
+    train_steps=1000,
+    batch_size=128,
+    crop_padding=None,
+    compute_dtype="bfloat16",
+)
+
 # FLOPs, not seconds, so that a preset ends with the same network on every machine.
 PRESETS: dict[str, tuple[Settings, Limits]] = {
     "demo": (_GROWING, Limits(max_flops=4.5e12, finish_share=0.25)),
     "small": (_GROWING, Limits(max_flops=1e13, finish_share=0.25)),
     "large": (_GROWING, Limits(max_flops=6e13, finish_share=0.25)),
+    "gpu": (_ON_GPU, Limits(max_flops=1e16, finish_share=0.5)),
     "paper": (_PAPER, Limits(max_individuals=25_000)),
 }

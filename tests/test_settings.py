@@ -384,8 +384,8 @@ def test_the_presets_that_grow_differ_in_their_length_alone():
     assert demo[1].finish_share == small[1].finish_share == large[1].finish_share
 
 
-def test_all_but_the_papers_preset_need_no_network():
-    assert {PRESETS[name][0].dataset for name in PRESETS if name != "paper"} <= {"digits", "fashion_mini"}
+def test_the_presets_for_a_cpu_need_no_network():
+    assert {PRESETS[name][0].dataset for name in ("demo", "small", "large")} <= {"digits", "fashion_mini"}
 
 
 def test_the_paper_preset_has_the_papers_numbers():

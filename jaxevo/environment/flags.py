@@ -21,12 +21,8 @@ GPU_FLAGS = (
     # --xla_gpu_autotune_level=0, must not be set as well: cuDNN then convolves by its first algorithm, 17 times slower
     # for ResNet-20 on an H100.
     "--xla_gpu_deterministic_ops=true",
-)
-
-GPU_FLAGS_WITHOUT_DEVICE = (
-    *GPU_FLAGS,
-    # For a described GPU that is not there. With deterministic operations XLA may not choose a Triton kernel by timing,
-    # and without a device it has no default for it: nothing compiles. With a device it has one, and needs no flag.
+    # With deterministic operations XLA's Triton kernels fail to compile some small matrix products, and without a
+    # device (experiments.benchmarks.accelerators) all.
     "--xla_gpu_enable_triton_gemm=false",
 )
 

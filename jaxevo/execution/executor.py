@@ -15,6 +15,10 @@ class Executor(Protocol):
         """Number of lanes."""
 
     @property
+    def lanes_per_accelerator(self) -> int:
+        """Lanes that share an accelerator; 1 on CPU, where each has a core, and where it is unknown."""
+
+    @property
     def busy(self) -> bool:
         """True if a thread still compiles after `close`, which nothing can interrupt."""
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from jaxevo.data import Dataset
 from jaxevo.execution.lane import Lane
-from jaxevo.execution.placement import lane_devices, number_of_lanes, threads_ahead
+from jaxevo.execution.placement import lane_devices, lanes_per_accelerator, number_of_lanes, threads_ahead
 from jaxevo.execution.queue import BirthQueue
 from jaxevo.execution.training_loop import CancelledError
 from jaxevo.networks.batches import bytes_held
@@ -37,6 +37,7 @@ class LocalExecutor:
 
     Attributes:
         lanes: number of lanes.
+        lanes_per_accelerator: lanes that share an accelerator; 1 on CPU, where each has a core.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class LocalExecutor:
         groups = lane_devices(execution)
         self.lanes = number_of_lanes(execution, groups)
         used = groups[: self.lanes]
+        self.lanes_per_accelerator = lanes_per_accelerator(self.lanes, used)
         self._session = session
         self._attempts = attempts
         self._queue = BirthQueue(attempts)

@@ -41,6 +41,11 @@ def number_of_lanes(execution: Execution, groups: list[Devices]) -> int:
     return usable_cores() if shared else len(groups)
 
 
+def lanes_per_accelerator(lanes: int, groups: list[Devices]) -> int:
+    """Returns the lanes that share an accelerator; 1 on CPU, where each has a core."""
+    return 1 if groups[0].first.platform == "cpu" else -(-lanes // len(groups))
+
+
 def threads_ahead(lanes: int, groups: list[Devices]) -> int:
     """Returns the threads that compile ahead for each group of devices; on CPU they share the cores without a lane."""
     cores = usable_cores()

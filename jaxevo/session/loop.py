@@ -184,10 +184,14 @@ class HostLoop:
         return limit is not None and self._seconds(self._limits) >= limit
 
     def _seconds(self, limits: Limits) -> float:
-        """Returns the seconds so far, with those that the finish will take at the speed of the best one's training."""
+        """Returns the seconds so far, with those that the finish will take at the speed of the best one's training.
+
+        The finish has an accelerator to itself, which the best one's training shared with other lanes.
+        """
         if not limits.finish_share or self._best_speed is None:
             return self._clock.seconds
-        return self._clock.seconds + limits.finish_share * self._state.total_flops / self._best_speed
+        speed = self._best_speed * self._executor.lanes_per_accelerator
+        return self._clock.seconds + limits.finish_share * self._state.total_flops / speed
 
     def _next_record(self, stopped: Callable[[], bool]) -> Record | None:
         """Waits for the record that is told next and returns it, None once the session must stop."""

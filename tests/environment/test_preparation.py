@@ -82,10 +82,10 @@ def found_on(monkeypatch, platform):
 
 
 @pytest.mark.usefixtures("unflagged")
-def test_on_gpus_the_only_flag_makes_operations_deterministic_unless_fast(monkeypatch):
+def test_on_gpus_the_flags_make_operations_deterministic_unless_fast(monkeypatch):
     found_on(monkeypatch, "gpu")
     usual, fast = required_environment(), required_environment(fast=True)
-    assert usual["XLA_FLAGS"] == "--xla_gpu_deterministic_ops=true"
+    assert usual["XLA_FLAGS"] == "--xla_gpu_deterministic_ops=true --xla_gpu_enable_triton_gemm=false"
     assert fast["XLA_FLAGS"] == ""
     assert "NPROC" not in usual.keys() | fast.keys()
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jaxevo.environment.flags import GPU_FLAGS_WITHOUT_DEVICE
+from jaxevo.environment.flags import GPU_FLAGS
 
 if TYPE_CHECKING:
     import jax
@@ -46,7 +46,7 @@ def set_environment(target: Target, flags: Sequence[str] = ()) -> None:
         target: the target.
         flags: further flags for the target's XLA.
     """
-    gpu_flags = GPU_FLAGS_WITHOUT_DEVICE if target.platform == "cuda" else ()
+    gpu_flags = GPU_FLAGS if target.platform == "cuda" else ()
     os.environ.update(
         JAX_PLATFORMS="cpu",
         XLA_FLAGS=" ".join((*gpu_flags, *(flags if target.platform == "cuda" else ()))),

@@ -52,6 +52,7 @@ class SimulatedExecutor:
             begin: makes attempts durable, those of one call in one write.
         """
         self.lanes = lanes
+        self.lanes_per_accelerator = 1
         self.now = self.waited = self.spent = self.processor_spent = 0.0
         self.trained: dict[int, float] = {}
         self._durations = durations

@@ -115,6 +115,11 @@ class ClusterExecutor:
         self._report_seconds = min(_REPORT_SECONDS, self._execution.lease_seconds / 4)
 
     @property
+    def lanes_per_accelerator(self) -> int:
+        """Returns 1: the devices of the workers are not known here."""
+        return 1
+
+    @property
     def lanes(self) -> int:
         """Number of lanes of all workers that have joined."""
         return sum(worker.lanes for worker in self._workers)
