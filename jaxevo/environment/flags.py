@@ -21,8 +21,8 @@ GPU_FLAGS = (
     # --xla_gpu_autotune_level=0, must not be set as well: cuDNN then convolves by its first algorithm, 17 times slower
     # for ResNet-20 on an H100.
     "--xla_gpu_deterministic_ops=true",
-    # With deterministic operations XLA's Triton kernels fail to compile some small matrix products, and without a
-    # device (experiments.benchmarks.accelerators) all.
+    # With deterministic operations XLA's Triton kernels fail to compile some small matrix products (on an H100, JAX
+    # 0.11.2).
     "--xla_gpu_enable_triton_gemm=false",
 )
 
