@@ -18,6 +18,7 @@ from experiments.experiment import Experiment, load, names
 from jaxevo.api import begin
 from jaxevo.reports.child import carry_out
 from jaxevo.reports.jobs import Resume
+from jaxevo.reports.overview import limit_reached
 from jaxevo.settings import Execution, SelectionName
 
 _ACCURACIES = ("initial_test", "best_validation", "best_test", "finished_test", "ensemble_test", "linear_test")
@@ -56,7 +57,8 @@ def run_seed(experiment: Experiment, seed: int, path: Path, execution: Execution
     """Begins or resumes one seed; returns its result, with the initial individuals' median test accuracy."""
     print(f"seed {seed} in {path}", flush=True)
     if (path / "manifest.json").exists():
-        carry_out(Resume(path, execution, experiment.limits))
+        if limit_reached(path, experiment.limits) is None:
+            carry_out(Resume(path, execution, experiment.limits))
         run = jaxevo.open(path)
     else:
         run = begin(path, dataclasses.replace(experiment.settings, seed=seed), experiment.limits, execution)

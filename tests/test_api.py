@@ -120,7 +120,7 @@ def test_an_earlier_moment_is_a_number_of_events(run, max_events):
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"preset": "huge"}, "preset is 'huge', but must be one of demo, small, large, paper"),
+        ({"preset": "huge"}, "preset is 'huge', but must be one of demo, small, large, gpu, paper"),
         ({"population": 3}, "population: no such setting; there are"),
         ({"train_steps": "many"}, "train_steps is 'many', but must be a whole number"),
     ],

@@ -356,8 +356,8 @@ def test_a_batch_that_devices_share_evenly_will_do(batch_size, devices):
 # Presets.
 
 
-def test_there_are_four_presets():
-    assert set(PRESETS) == {"demo", "small", "large", "paper"}
+def test_there_are_five_presets():
+    assert set(PRESETS) == {"demo", "small", "large", "gpu", "paper"}
 
 
 @pytest.mark.parametrize("name", PRESETS)

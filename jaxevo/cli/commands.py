@@ -1,20 +1,23 @@
-"""The commands and their flags, which are the fields of the settings; see `jaxevo COMMAND --help`."""
+"""The commands and their options; see `jaxevo COMMAND --help`."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
 
-import tyro
-
-from jaxevo.presets import PRESETS, PresetName
+from jaxevo.cli.help import ShellName
+from jaxevo.cli.options import Shown
+from jaxevo.presets import PresetName
 from jaxevo.reports.network import ENSEMBLE_SIZE
 from jaxevo.settings import Execution, Limits, Settings
 
-DatasetArgument = Annotated[str | None, tyro.conf.arg(metavar="DATASET")]
-WorkdirArgument = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="WORKDIR")]
+_A_RUN = "the folder of a run, such as runs/digits-seed0"
+WorkdirArgument = Annotated[str, Shown("WORKDIR", operand=True, example=_A_RUN)]
+FileOption = Annotated[str | None, Shown("FILE")]
+DatasetOption = Annotated[str | None, Shown("DATASET")]
+IndividualOption = Annotated[int | None, Shown("ID")]
+_WHAT = "What to evolve"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RunCommand:
     """Start a run in a new folder.
 
@@ -22,21 +25,21 @@ class RunCommand:
     which may be deleted at any time.
     """
 
-    settings: Annotated[Settings, tyro.conf.arg(name="")]
-    limits: Annotated[Limits, tyro.conf.arg(name="")]
-    preset: PresetName = "demo"
-    """Default settings and limits: demo (fashion_mini, five minutes on two cores), small (ten minutes), large (an
-    hour), paper (the numbers of Real et al. 2017)."""
-    workdir: str | None = None
-    """Folder of the run. Default: a new folder under runs."""
-    from_run: str | None = None
+    preset: Annotated[PresetName, Shown(group=_WHAT)] = "demo"
+    """Settings and limits to start from: demo (fashion_mini, five minutes on two cores), small (ten minutes), large (an
+    hour), gpu (cifar10 on one GPU), paper (the numbers of Real et al. 2017)."""
+    from_run: Annotated[str | None, Shown("FOLDER", group=_WHAT)] = None
     """Folder of an earlier run whose living population begins this one, with its weights. Image shape and classes must
     be the same."""
-    from_genotype: str | None = None
+    from_genotype: Annotated[str | None, Shown("FILE", group=_WHAT)] = None
     """JSON file with the genotype of every initial individual, such as the genotype.json beside the weights of a
     run. Their weights are fresh."""
-    execution: Annotated[Execution, tyro.conf.arg(name="")] = field(default_factory=Execution)
-    report: bool = False
+    settings: Settings
+    limits: Limits
+    execution: Execution
+    workdir: Annotated[str | None, Shown("FOLDER", group="Files")] = None
+    """Folder of the run. Default: a new folder under runs."""
+    report: Annotated[bool, Shown(group="Files")] = False
     """Write the run as one HTML page at its end."""
 
 
@@ -50,13 +53,13 @@ class ResumeCommand:
 
     workdir: WorkdirArgument
     """The run's folder."""
-    limits: Annotated[Limits, tyro.conf.arg(name="")] = field(default_factory=Limits)
-    execution: Annotated[Execution, tyro.conf.arg(name="")] = field(default_factory=Execution)
-    dataset: DatasetArgument = None
+    dataset: DatasetOption = None
     """Name or path of the data set, if it has moved without the work folder."""
     skip_birth: tuple[int, ...] = ()
     """Births in training to count as failed, for one that keeps killing the process. The run is then not reproducible
     from its seed alone."""
+    limits: Limits = field(default_factory=Limits)
+    execution: Execution = field(default_factory=Execution)
 
 
 @dataclass(frozen=True)
@@ -68,9 +71,9 @@ class FinishCommand:
 
     workdir: WorkdirArgument
     """The run's folder."""
-    share: float
+    share: Annotated[float, Shown("X", example="--share 0.5")]
     """FLOPs of the finish over those that the run took."""
-    execution: Annotated[Execution, tyro.conf.arg(name="")] = field(default_factory=Execution)
+    execution: Execution = field(default_factory=Execution)
 
 
 @dataclass(frozen=True)
@@ -79,11 +82,11 @@ class ReplayCommand:
 
     source: WorkdirArgument
     """The folder of the run to replay."""
-    workdir: str
+    workdir: Annotated[str, Shown("FOLDER", example="a new folder")]
     """The new folder."""
-    dataset: DatasetArgument = None
+    dataset: DatasetOption = None
     """Name or path of the data set, if it has moved without the work folder."""
-    execution: Annotated[Execution, tyro.conf.arg(name="")] = field(default_factory=Execution)
+    execution: Execution = field(default_factory=Execution)
 
 
 @dataclass(frozen=True)
@@ -92,20 +95,38 @@ class VerifyCommand:
 
     workdir: WorkdirArgument
     """The run's folder."""
-    retrain: Annotated[str | None, tyro.conf.arg(metavar="best|NUMBER")] = None
-    """Lineages to train again from the first ancestor: that of the best, or those of NUMBER random individuals."""
-    dataset: DatasetArgument = None
+    retrain: Annotated[str | None, Shown("best|N")] = None
+    """Lineages to train again from the first ancestor: that of the best, or those of N random individuals."""
+    dataset: DatasetOption = None
     """Name or path of the data set, if it has moved without the work folder."""
 
 
 @dataclass(frozen=True)
+class ListCommand:
+    """List the runs in a folder: data set, seed, individuals, best validation accuracy, state.
+
+    Damaged runs are listed with what is wrong. Decisions and weights are not checked: see jaxevo verify.
+    """
+
+    folder: Annotated[str, Shown("FOLDER", operand=True)] = "runs"
+    """The folder that holds the runs."""
+
+
+@dataclass(frozen=True)
 class ShowCommand:
-    """Print the best network, its lineage and the population."""
+    """Print the best network of a run, its lineage and the population, or one individual.
+
+    For example: jaxevo show runs/digits-seed0 17 --svg network.svg
+    """
 
     workdir: WorkdirArgument
     """The run's folder."""
-    individual: int | None = None
-    """Show this individual instead of the best."""
+    individual: Annotated[int | None, Shown("ID", operand=True)] = None
+    """Show this individual instead: its network, its lineage, and what it cost."""
+    json: bool = False
+    """Print all of it as JSON, and nothing else."""
+    svg: FileOption = None
+    """SVG file to write with the network, of the best or of the individual."""
 
 
 @dataclass(frozen=True)
@@ -115,13 +136,13 @@ class ReportCommand:
     The page needs no network: open it, mail it, keep it. For example: jaxevo report runs/digits-seed0
     """
 
-    workdir: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="WORKDIR [WORKDIR ...]")]
+    workdir: Annotated[tuple[str, ...], Shown("WORKDIR ...", operand=True, example=_A_RUN)]
     """The folder of the run, or of each run to compare."""
-    output: Annotated[str | None, tyro.conf.arg(aliases=["-o"], metavar="FILE")] = None
+    output: Annotated[str | None, Shown("FILE", short="-o")] = None
     """The file to write. Default: report.html in the folder of the run, or comparison.html here."""
     no_images: bool = False
     """Leave out what the best network does with the test images."""
-    phylogeny: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
+    phylogeny: FileOption = None
     """File for the descent as CSV in the ALife data standard."""
     watch: bool = False
     """Write the page again every ten seconds while the run goes on; the open page reloads itself."""
@@ -141,7 +162,7 @@ class TestCommand:
     """Members of the ensemble: this many of the fittest individuals."""
     json: bool = False
     """Print all measures as JSON, and nothing else."""
-    dataset: DatasetArgument = None
+    dataset: DatasetOption = None
     """Name or path of the data set, if it has moved without the work folder."""
 
 
@@ -152,9 +173,9 @@ class PredictCommand:
     Files of any format that Pillow reads; those of another size are resized to that of the training images.
     """
 
-    source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN|EXPORT")]
+    source: Annotated[str, Shown("RUN|EXPORT", operand=True, example="the folder of a run or of an exported network")]
     """Work folder of a run, or folder of an exported network."""
-    images: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE...")]
+    images: Annotated[tuple[str, ...], Shown("IMAGE ...", operand=True, example="the paths of image files")]
     """Image files."""
     top: int = 1
     """Classes to print for each image, the most probable first."""
@@ -166,9 +187,9 @@ class ExportCommand:
 
     workdir: WorkdirArgument
     """The run's folder."""
-    folder: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
+    folder: Annotated[str, Shown("FOLDER", operand=True, example="a new folder")]
     """The new folder to write."""
-    individual: int | None = None
+    individual: IndividualOption = None
     """Export this individual, with its evolved weights, instead of the best; it must be alive."""
     ensemble: bool = False
     """Export the fittest individuals, and their majority vote."""
@@ -183,7 +204,7 @@ class BenchCommand:
     Tables are printed as they are measured. For example: jaxevo bench --json bench.json
     """
 
-    json: str | None = None
+    json: FileOption = None
     """File to write all figures to, with versions and flags."""
     quick: bool = False
     """Take about a minute: fewer networks, fewer samples."""
@@ -192,53 +213,58 @@ class BenchCommand:
     accelerators, twice as many."""
 
 
+@dataclass(frozen=True)
+class CompletionCommand:
+    """Print a script that completes commands and options in a shell.
+
+    For example, in ~/.bashrc: eval "$(jaxevo completion bash)"
+    """
+
+    shell: Annotated[ShellName, Shown("SHELL", operand=True, example="bash or zsh")]
+    """bash or zsh."""
+
+
+@dataclass(frozen=True)
+class PrintCommand:
+    """Print a text that was asked for: help, a configuration.
+
+    Attributes:
+        text: the text.
+    """
+
+    text: str
+
+
+COMMANDS: dict[str, type] = {
+    "run": RunCommand,
+    "resume": ResumeCommand,
+    "finish": FinishCommand,
+    "list": ListCommand,
+    "show": ShowCommand,
+    "report": ReportCommand,
+    "test": TestCommand,
+    "predict": PredictCommand,
+    "export": ExportCommand,
+    "verify": VerifyCommand,
+    "replay": ReplayCommand,
+    "bench": BenchCommand,
+    "completion": CompletionCommand,
+}
+"""The commands by name, in the order of the help."""
+
 Command = (
     RunCommand
     | ResumeCommand
     | FinishCommand
     | ReplayCommand
     | VerifyCommand
+    | ListCommand
     | ShowCommand
     | ReportCommand
     | TestCommand
     | PredictCommand
     | ExportCommand
     | BenchCommand
+    | CompletionCommand
+    | PrintCommand
 )
-
-
-def parse(arguments: Sequence[str]) -> Command:
-    """Returns the command that the arguments describe; the preset gives the defaults of `run`."""
-    preset = _preset(arguments)
-    settings, limits = PRESETS[preset]
-    commands = (
-        Annotated[RunCommand, tyro.conf.subcommand("run", default=RunCommand(settings, limits, preset))]
-        | Annotated[ResumeCommand, tyro.conf.subcommand("resume")]
-        | Annotated[FinishCommand, tyro.conf.subcommand("finish")]
-        | Annotated[ReplayCommand, tyro.conf.subcommand("replay")]
-        | Annotated[VerifyCommand, tyro.conf.subcommand("verify")]
-        | Annotated[ShowCommand, tyro.conf.subcommand("show")]
-        | Annotated[ReportCommand, tyro.conf.subcommand("report")]
-        | Annotated[TestCommand, tyro.conf.subcommand("test")]
-        | Annotated[PredictCommand, tyro.conf.subcommand("predict")]
-        | Annotated[ExportCommand, tyro.conf.subcommand("export")]
-        | Annotated[BenchCommand, tyro.conf.subcommand("bench")]
-    )
-    return tyro.cli(
-        commands,
-        prog="jaxevo",
-        description="Evolve image classifiers: the same run from the same seed.",
-        args=list(arguments),
-        config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
-    )
-
-
-def _preset(arguments: Sequence[str]) -> PresetName:
-    """Returns the preset that the arguments name, or demo if they name none or an unknown one, which tyro reports."""
-    for place, argument in enumerate(arguments):
-        value = argument.partition("=")[2] if argument.startswith("--preset=") else None
-        if argument == "--preset" and place + 1 < len(arguments):
-            value = arguments[place + 1]
-        if value in PRESETS:
-            return value  # type: ignore[return-value]
-    return "demo"

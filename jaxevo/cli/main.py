@@ -4,22 +4,22 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
-
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from jaxevo import __version__
 from jaxevo.api import begin, new_workdir
 from jaxevo.cli.commands import (
+    COMMANDS,
     BenchCommand,
     Command,
+    CompletionCommand,
     ExportCommand,
     FinishCommand,
+    ListCommand,
     PredictCommand,
+    PrintCommand,
     ReplayCommand,
     ReportCommand,
     ResumeCommand,
@@ -27,18 +27,22 @@ from jaxevo.cli.commands import (
     ShowCommand,
     TestCommand,
     VerifyCommand,
-    parse,
 )
+from jaxevo.cli.help import completion
+from jaxevo.cli.listing import list_runs
 from jaxevo.cli.measures import print_majority, print_measures, print_warning
-from jaxevo.data import absolute_name
+from jaxevo.cli.options import as_typed
+from jaxevo.cli.parse import command_options, parse
+from jaxevo.cli.showing import show
+from jaxevo.data import absolute_name, is_at_hand
 from jaxevo.reports.child import carry_out
 from jaxevo.reports.jobs import Replay, Resume, Stopped
-from jaxevo.reports.run import Run, verify
+from jaxevo.reports.overview import limit_reached, read_result
+from jaxevo.reports.run import Run, check_share, verify
 from jaxevo.reports.terminal import printable
-from jaxevo.search.population import Individual
 from jaxevo.settings import Execution
 from jaxevo.signals import INTERRUPTED_STATUS
-from jaxevo.storage.workdir import Workdir, check_path, shown
+from jaxevo.storage.workdir import Workdir, check_new, check_path, read_manifest, shown
 
 _FAILED_STATUS = 1
 
@@ -56,7 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (ValueError, OSError) as error:
-        print(f"jaxevo: error: {printable(str(error))}", file=sys.stderr)
+        options = command_options(arguments[0]) if arguments[0] in COMMANDS else ()
+        print(f"jaxevo: error: {printable(as_typed(str(error), options))}", file=sys.stderr)
         return 2
     except RuntimeError as error:
         print(f"jaxevo: error: {printable(str(error))}", file=sys.stderr)
@@ -73,14 +78,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(command: RunCommand) -> int:
     path = check_path(command.workdir) if command.workdir is not None else new_workdir(command.settings)
-    print(f"evolving {command.settings.dataset} with seed {command.settings.seed} in {shown(path)}", flush=True)
+    check_new(path)
+    _say_what_starts(command.settings.dataset)
     from_run, from_genotype = (
         None if given is None else Path(given) for given in (command.from_run, command.from_genotype)
     )
     run = begin(
         path, command.settings, command.limits, command.execution, from_run=from_run, from_genotype=from_genotype
     )
-    _sum_up(run)
+    _sum_up(path, run.result)
     if command.report:
         print(f"The run as a page:  {run.report()}")
     return 0
@@ -89,13 +95,20 @@ def _run(command: RunCommand) -> int:
 def _resume(command: ResumeCommand) -> int:
     path = check_path(command.workdir)
     place = absolute_name(command.dataset) if command.dataset is not None else None
+    reached = limit_reached(path, command.limits) if not command.skip_birth else None
+    if reached is not None:
+        print(f"{shown(path)} is finished: it reached {reached}, and nothing is left to train", flush=True)
+        return _sum_up(path, read_result(path))
+    _say_what_starts(place or read_manifest(Workdir(path)).settings.dataset)
     carry_out(Resume(path, command.execution, command.limits, command.skip_birth, place))
-    return _sum_up(Run(path))
+    return _sum_up(path, read_result(path))
 
 
 def _finish(command: FinishCommand) -> int:
-    path = check_path(command.workdir)
-    finish = Run(path).finish(command.share, command.execution)
+    run = Run(command.workdir)
+    check_share(command.share)
+    _say_what_starts(run.settings.dataset)
+    finish = run.finish(command.share, command.execution)
     if finish.test_accuracy is None:
         print(f"The finish failed ({finish.failure}): the evolved weights stay.")
         return _FAILED_STATUS
@@ -107,9 +120,12 @@ def _finish(command: FinishCommand) -> int:
 def _replay(command: ReplayCommand) -> int:
     source, path = check_path(command.source), check_path(command.workdir)
     place = absolute_name(command.dataset) if command.dataset is not None else None
+    original = Run(source)
+    check_new(path)
+    _say_what_starts(place or original.settings.dataset)
     carry_out(Replay(path, command.execution, source, place))
-    original, replayed = Run(source), Run(path)
-    _sum_up(replayed)
+    replayed = Run(path)
+    _sum_up(path, replayed.result)
     if replayed.fingerprint == original.fingerprint:
         print(f"The replay has the fingerprint of {source}.")
         return 0
@@ -118,7 +134,10 @@ def _replay(command: ReplayCommand) -> int:
 
 
 def _verify(command: VerifyCommand) -> int:
-    findings = verify(command.workdir, _retrain(command.retrain), command.dataset)
+    path = check_path(command.workdir)
+    read_manifest(Workdir(path))  # Refuses a folder without a run.
+    print(f"verifying {printable(shown(path))}", flush=True)
+    findings = verify(path, _retrain(command.retrain), command.dataset)
     for finding in findings:
         print(f"FAILED: {finding}")
     if not findings:
@@ -131,8 +150,13 @@ def _retrain(given: str | None) -> Literal["best"] | int | None:
     return int(given) if given is not None and given.isdecimal() else given  # type: ignore[return-value]
 
 
-def _sum_up(run: Run) -> int:
-    path, result = run.path, run.result
+def _say_what_starts(dataset: str) -> None:
+    """Says at once what takes a moment; that there is such a data set is not known yet unless it is at hand."""
+    begun = "reading" if is_at_hand(dataset) else "looking for the data set"
+    print(f"starting JAX, {begun} {printable(shown(Path(dataset)))}", flush=True)
+
+
+def _sum_up(path: Path, result: Mapping[str, Any]) -> int:
     for name, value in result.items():
         print(f"{name.replace('_', ' '):<26}{_text(name, value)}")
     if result["best_id"] is None:
@@ -158,27 +182,6 @@ def _text(name: str, value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _show(command: ShowCommand) -> int:
-    run = Run(command.workdir)
-    best = run.best
-    individual = best.individual if command.individual is None else run.individual(command.individual)
-    console = Console()
-    print(f"individual {individual.id}{' (the best)' if individual == best.individual else ''}")
-    if individual == best.individual and best.finished:
-        print(f"finished weights: test accuracy {best.test_accuracy:.1%}; the tables below are of evolved weights")
-    print(printable(run.network(individual).describe()))
-    console.print(_individuals_table(run, "lineage, the first ancestor first", run.lineage(individual.id)))
-    living = sorted(run.population, key=lambda one: (-one.fitness, one.id))
-    console.print(_individuals_table(run, f"population after {run.events} events", living))
-    console.print(_front_table(run))
-    print(f"fingerprint {run.fingerprint} after {run.events} events")
-    if run.manifest.warm_start is not None:
-        print(f"initial individuals: {run.manifest.warm_start}")
-    if run.skipped:
-        print(f"not reproducible from its seed alone: the user skipped births {', '.join(map(str, run.skipped))}")
-    return 0
-
-
 def _compare(command: ReportCommand, paths: Sequence[Path]) -> int:
     from jaxevo.reports.page.files import compare_runs
 
@@ -195,8 +198,6 @@ def _report(command: ReportCommand) -> int:
     from jaxevo.reports.page.files import watch_run
 
     paths = [check_path(path) for path in command.workdir]
-    if not paths:
-        raise ValueError("workdir is missing: give the folder of a run, such as runs/digits-seed0")
     if len(paths) > 1:
         return _compare(command, paths)
     (path,) = paths
@@ -206,44 +207,6 @@ def _report(command: ReportCommand) -> int:
     written = Run(path).report(command.output, images=not command.no_images, phylogeny=command.phylogeny)
     print(f"wrote {written}")
     return 0
-
-
-def _individuals_table(run: Run, title: str, individuals: Sequence[Individual]) -> Table:
-    table = Table("individual", "mutation", "layers", "validation", "test", title=title, title_justify="left")
-    for one in individuals:
-        table.add_row(
-            str(one.id),
-            Text(printable(one.mutation or "(initial)")),
-            str(len(one.genotype.layers)),
-            f"{one.fitness:.1%}",
-            _test_text(run, one),
-        )
-    return table
-
-
-def _front_table(run: Run) -> Table:
-    cost = {"flops": "FLOPs per image", "parameters": "parameters"}[run.settings.pareto_cost]
-    columns = ("individual", "parameters", "FLOPs per image", "validation", "test", "weights")
-    title = f"front of validation accuracy and {cost}, of all individuals ever trained"
-    table = Table(*columns, title=title, title_justify="left")
-    for one in run.front:
-        kept = run.population.find(one.id) is not None or one == run.best.individual
-        table.add_row(
-            str(one.id),
-            f"{one.cost.parameters:,}",
-            f"{one.cost.forward_flops:,}",
-            f"{one.fitness:.1%}",
-            _test_text(run, one),
-            "kept" if kept else "removed",
-        )
-    return table
-
-
-def _test_text(run: Run, individual: Individual) -> str:
-    if individual.weights is None:
-        return "failed"
-    accuracy = run.test_accuracy(individual.id)
-    return "not finite" if accuracy is None else f"{accuracy:.1%}"
 
 
 def _test(command: TestCommand) -> int:
@@ -264,8 +227,6 @@ def _test(command: TestCommand) -> int:
 def _predict(command: PredictCommand) -> int:
     from jaxevo.reports.predict import predict_files
 
-    if not command.images:
-        raise ValueError("no image is given: give the paths of image files")
     found = predict_files(
         command.source, command.images, command.top, lambda sentence: print(sentence, file=sys.stderr)
     )
@@ -314,16 +275,29 @@ def _bench(command: BenchCommand) -> int:
     return _FAILED_STATUS if document["failed"] else 0
 
 
+def _completion(command: CompletionCommand) -> int:
+    print(completion(command.shell, {name: command_options(name) for name in COMMANDS}), end="")
+    return 0
+
+
+def _print(command: PrintCommand) -> int:
+    print(command.text)
+    return 0
+
+
 _ACTIONS: dict[type[Command], Callable[[Any], int]] = {
     RunCommand: _run,
     ResumeCommand: _resume,
     FinishCommand: _finish,
     ReplayCommand: _replay,
     VerifyCommand: _verify,
-    ShowCommand: _show,
+    ListCommand: list_runs,
+    ShowCommand: show,
     ReportCommand: _report,
     TestCommand: _test,
     PredictCommand: _predict,
     ExportCommand: _export,
     BenchCommand: _bench,
+    CompletionCommand: _completion,
+    PrintCommand: _print,
 }

@@ -12,7 +12,7 @@ from jaxevo.data.augmentation import augmentation_for
 from jaxevo.data.dataset import Dataset, Split
 from jaxevo.data.embedded import EMBEDDED
 
-__all__ = ["Dataset", "Split", "absolute_name", "load"]
+__all__ = ["Dataset", "Split", "absolute_name", "is_at_hand", "load"]
 
 
 def load(
@@ -66,6 +66,18 @@ def _load(text: str, size: tuple[int, int] | None, tell: Callable[[str], None]) 
     if dataset is None:
         raise ValueError(_unknown(text, [*EMBEDDED, *known_names()]))
     return dataset
+
+
+def is_at_hand(name_or_path: str) -> bool:
+    """Returns True for an embedded set, a file or folder that exists, or a prepared set, without reading it."""
+    if name_or_path in EMBEDDED:
+        return True
+    path = _path(name_or_path)
+    if path is not None:
+        return path.exists()
+    from jaxevo.data.builders import prepared_folder
+
+    return prepared_folder(name_or_path).is_dir()
 
 
 def absolute_name(name_or_path: str | os.PathLike[str]) -> str:

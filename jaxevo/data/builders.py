@@ -44,8 +44,13 @@ def known_names() -> tuple[str, ...]:
 
 def is_known(name: str) -> bool:
     """Returns True if TFDS has a builder of this name or a set of this name was prepared, with any config."""
-    base_name = re.split("[/:]", name)[0]
-    return base_name in known_names() or (base_name.isidentifier() and (data_dir() / base_name).is_dir())
+    folder = prepared_folder(name)
+    return folder.name in known_names() or (folder.name.isidentifier() and folder.is_dir())
+
+
+def prepared_folder(name: str) -> Path:
+    """Returns the folder of the prepared sets of a name, with any config and version, whether it exists or not."""
+    return data_dir() / re.split("[/:]", name)[0]
 
 
 def open_builder(name: str, folder: Path, **options: Any) -> DatasetBuilder:

@@ -15,12 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from jaxevo.reports.overview import read_result
 from jaxevo.settings import Execution, Limits, Settings
 from jaxevo.storage.workdir import shown
 
 if TYPE_CHECKING:
     from jaxevo.session.progress import Watcher
     from jaxevo.session.session import Ended
+
+
+_RESULT = "measuring the result: the best networks by vote, and a linear model"
 
 
 class Stopped(KeyboardInterrupt):
@@ -72,10 +76,10 @@ class SessionJob(Job):
     def carry_out(self) -> None:
         """Evolves until a limit is reached, finishes the best individual, shows the progress, and writes the result."""
         from jaxevo.reports.progress import watch
-        from jaxevo.reports.result import earlier_result, write_result
+        from jaxevo.reports.result import write_result
         from jaxevo.session.progress import INTERRUPTED
 
-        earlier = earlier_result(self.path)
+        earlier = read_result(self.path)
         with watch() as watcher:
             ended = self.evolve(watcher)
             if ended.stop_reason == INTERRUPTED:
@@ -83,7 +87,8 @@ class SessionJob(Job):
             share = ended.progress.limits.finish_share
             if share and ended.progress.state.best_trained is not None:
                 _finish(self, share, self.dataset_place, watcher)
-        write_result(self.path, earlier=earlier, dataset_place=self.dataset_place)
+            watcher.announce(_RESULT)
+            write_result(self.path, earlier=earlier, dataset_place=self.dataset_place)
         if ended.busy:
             _leave_without_waiting()
 
@@ -185,11 +190,12 @@ class Finish(Job):
     def carry_out(self) -> None:
         """Finishes the run, shows the progress, and writes the result."""
         from jaxevo.reports.progress import watch
-        from jaxevo.reports.result import earlier_result, write_result
+        from jaxevo.reports.result import write_result
 
         with watch() as watcher:
             _finish(self, self.share, self.dataset, watcher)
-        write_result(self.path, earlier=earlier_result(self.path), dataset_place=self.dataset)
+            watcher.announce(_RESULT)
+            write_result(self.path, earlier=read_result(self.path), dataset_place=self.dataset)
 
 
 def _finish(job: Job, share: float, dataset_place: str | None, watcher: "Watcher") -> None:

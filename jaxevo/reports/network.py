@@ -13,6 +13,7 @@ from jaxevo.environment import check_not_forked, prepare_process
 from jaxevo.reports.classifier import Classifier
 from jaxevo.reports.drawing import drawing_text
 from jaxevo.search.population import Individual
+from jaxevo.search.space import Drawing
 from jaxevo.spaces import space_from
 from jaxevo.spaces.large_scale.architecture import architecture
 from jaxevo.spaces.large_scale.genotype import Genotype
@@ -144,10 +145,14 @@ class Network(Classifier):
         vars(network)["variables"] = parts["variables"]
         return network
 
+    @property
+    def drawing(self) -> Drawing:
+        """The network as boxes and edges."""
+        return space_from(self._manifest.settings).drawing(self.genotype, task_of_manifest(self._manifest))
+
     def describe(self) -> str:
         """Returns the network as text, one line per layer with its shape."""
-        space = space_from(self._manifest.settings)
-        return drawing_text(space.drawing(self.genotype, task_of_manifest(self._manifest)))
+        return drawing_text(self.drawing)
 
     def export(self, folder: str | Path, facts: Mapping[str, float | str] | None = None) -> Path:
         """Exports the network to a folder that works without jaxevo: Flax source, weights, StableHLO, and a README.

@@ -1,6 +1,5 @@
 """The result of a run, as written to result.json."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -81,14 +80,6 @@ def _baselines(dataset: Dataset, run_flops: float, earlier: Mapping[str, Any]) -
         "linear_test_accuracy": linear,
         "linear_flops": flops,
     }
-
-
-def earlier_result(path: Path) -> dict[str, Any]:
-    """Returns the content of `result.json`, which a new session deletes; empty if it is missing or damaged."""
-    try:
-        return dict(json.loads(Workdir(path).result.read_text()))
-    except (OSError, ValueError, TypeError):
-        return {}
 
 
 def write_result(

@@ -170,6 +170,10 @@ class Run:
             raise ValueError(f"individual is {individual_id}, but the run has {self.events} finished ones so far")
         return self._history.lives[individual_id].individual
 
+    def facts(self, individual_id: int) -> dict[str, Any]:
+        """Returns an individual's row of `history` as JSON values; raises `ValueError` for an unknown id."""
+        return self._history.row(self.individual(individual_id).id)
+
     def network(self, individual: Individual | int) -> Network:
         """Returns the network of an individual or an id, with evolved weights; of the dead only the best has any.
 
@@ -316,8 +320,7 @@ class Run:
         Raises:
             ValueError, RuntimeError, KeyboardInterrupt: as for `resume`.
         """
-        if not 0 < share < float("inf"):
-            raise ValueError(f"share is {share!r}, but must be a finite number above 0")
+        check_share(share)
         carry_out(FinishJob(self.path, execution or Execution(), share, self._dataset_place))
         finish = Run(self.path)._history.finish
         if finish is None:
@@ -345,6 +348,12 @@ class Run:
     def verify(self, retrain: Literal["best"] | int | None = None) -> list[str]:
         """Returns a sentence for each difference; see `verify`."""
         return verify(self.path, retrain, self._dataset_place)
+
+
+def check_share(share: float) -> None:
+    """Raises `ValueError` unless a finish may cost this share of its run."""
+    if not 0 < share < float("inf"):
+        raise ValueError(f"share is {share!r}, but must be a finite number above 0")
 
 
 def verify(

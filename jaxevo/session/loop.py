@@ -157,6 +157,9 @@ class HostLoop:
 
     def progress(self) -> Progress:
         """Returns the progress of the run."""
+        lanes = self._executor.lanes
+        # Lanes take whatever was submitted; only the rest of the births in flight is left to train.
+        unfinished = len(self._state.in_flight) - len(self._records)
         return Progress(
             state=self._told,
             limits=self._limits,
@@ -166,6 +169,8 @@ class HostLoop:
             train_seconds=self._train_seconds,
             space=self._space,
             task=self._task,
+            lanes=lanes,
+            busy_lanes=max(0, min(lanes, unfinished)),
         )
 
     def _reached(self, limits: Limits) -> str | None:

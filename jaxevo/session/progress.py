@@ -26,6 +26,8 @@ class Progress:
         train_seconds: seconds of all lanes spent training in the session.
         space: search space of the run.
         task: task of the run.
+        lanes: number of lanes.
+        busy_lanes: number of lanes that have an individual to train.
     """
 
     state: EvolutionState
@@ -36,6 +38,8 @@ class Progress:
     train_seconds: float
     space: SearchSpace[Any]
     task: Task
+    lanes: int
+    busy_lanes: int
 
     @property
     def individuals_per_hour(self) -> float:
@@ -53,6 +57,9 @@ class Watcher:
 
     def notice(self, text: str) -> None:
         """Receives a sentence for the user."""
+
+    def announce(self, text: str) -> None:
+        """Receives a sentence about what begins now, after everything was checked."""
 
     def progressed(self, progress: Progress) -> None:
         """Receives the progress, after every event and several times a second."""

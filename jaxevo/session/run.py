@@ -13,6 +13,7 @@ from jaxevo.execution.machine import describe_machine
 from jaxevo.execution.placement import lane_devices
 from jaxevo.search.evolution import evolution
 from jaxevo.search.space import Task
+from jaxevo.session.limits import limits_changed
 from jaxevo.session.loop import SessionClock
 from jaxevo.session.progress import Watcher
 from jaxevo.session.session import Ended, Session
@@ -33,6 +34,7 @@ from jaxevo.storage.workdir import (
     check_new,
     locked,
     read_manifest,
+    shown,
     write_manifest,
 )
 
@@ -97,6 +99,7 @@ def start_run(
         )
         copy_initial_weights(origin.folder, origin.names, workdir, manifest)
         write_manifest(workdir, manifest)
+        watcher.announce(f"evolving {dataset.name} with seed {settings.seed} in {shown(path)}")
         _say_what_was_read(dataset, watcher)
         _say_what_is_missing(execution, watcher)
         return Session(StoredRun(workdir, manifest), dataset, execution, watcher, clock).evolve(limits)
@@ -142,7 +145,8 @@ def resume_run(
                 f"counting as failed, without training: {', '.join(map(str, skip))}. The run is not reproducible from "
                 "its seed alone any longer"
             )
-        limits = _limits_changed(run, changes)
+        limits = limits_changed(manifest, run.content, changes)
+        watcher.announce(f"evolving on from {len(run.content.records):,} trained individuals in {shown(path)}")
         _say_what_is_missing(execution, watcher)
         return Session(run, dataset, execution, watcher, clock).evolve(limits, skip)
 
@@ -183,21 +187,9 @@ def replay_run(
         copy_initial_weights(Workdir(source).weights, names, workdir, manifest)
         write_manifest(workdir, manifest)
         _say_what_is_missing(execution, watcher)
+        watcher.announce(f"training {len(told):,} individuals again in {shown(path)}")
         session = Session(StoredRun(workdir, manifest), dataset, execution, watcher, clock)
         return session.evolve(limits, history.skipped)
-
-
-def _limits_changed(run: StoredRun, changes: Limits) -> Limits:
-    """Returns the limits of the last session with the given changes.
-
-    The limit that ended that session is dropped if another one is given: otherwise the run would stop at once.
-    """
-    content = run.content
-    limits = content.sessions[-1].limits if content.sessions else run.manifest.limits
-    given = {name: value for name, value in dataclasses.asdict(changes).items() if value is not None}
-    met = content.stopped.reason if content.stopped is not None else None
-    lifted = {met: None} if given and met in dataclasses.asdict(limits) else {}
-    return dataclasses.replace(limits, **{**lifted, **given})
 
 
 def _task_of(dataset: Dataset) -> Task:

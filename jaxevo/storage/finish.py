@@ -9,7 +9,6 @@ import json
 import shutil
 from dataclasses import dataclass
 
-from jaxevo.search.evolution import EvolutionState
 from jaxevo.storage.workdir import Workdir, WorkdirError, write_json
 
 
@@ -49,8 +48,8 @@ def write_finish(workdir: Workdir, finish: Finish) -> None:
     write_json(workdir.finish / "finish.json", dataclasses.asdict(finish))
 
 
-def read_finish(workdir: Workdir, state: EvolutionState) -> Finish | None:
-    """Returns the finish of a run in this state, None if there is none.
+def read_finish(workdir: Workdir, fingerprint: str) -> Finish | None:
+    """Returns the finish of a run that has this fingerprint, None if there is none.
 
     Raises:
         WorkdirError: if it is damaged.
@@ -65,7 +64,7 @@ def read_finish(workdir: Workdir, state: EvolutionState) -> Finish | None:
             f"{path} is damaged ({error}): delete the folder {workdir.finish} and finish the run again. Nothing was "
             "changed"
         ) from error
-    return finish if finish.fingerprint == state.fingerprint else None
+    return finish if finish.fingerprint == fingerprint else None
 
 
 def remove_finish(workdir: Workdir) -> None:

@@ -110,7 +110,7 @@ class History:
     @property
     def finish(self) -> Finish | None:
         """The finish of the run at this event, None if there is none."""
-        return read_finish(self._workdir, self.state)
+        return read_finish(self._workdir, self.state.fingerprint)
 
     @property
     def best(self) -> Individual:
@@ -143,18 +143,18 @@ class History:
             current = line[-1].parent_id
         return line[::-1]
 
+    def row(self, individual_id: int) -> dict[str, Any]:
+        """Returns the columns of `frame` of an individual, by name, as JSON values."""
+        settings, life = self.manifest.settings, self.lives[individual_id]
+        space, task = space_from(settings), task_of_manifest(self.manifest)
+        return {**_row(life, space, settings, task)._asdict(), **space.summary(life.individual.genotype, task)}
+
     def frame(self) -> "pandas.DataFrame":
         """Returns a pandas DataFrame with one row per individual, by event: `Row` and the summary of the genotype."""
         import pandas
 
         space, task = space_from(self.manifest.settings), task_of_manifest(self.manifest)
-        rows = [
-            {
-                **_row(life, space, self.manifest.settings, task)._asdict(),
-                **space.summary(life.individual.genotype, task),
-            }
-            for life in self.lives.values()
-        ]
+        rows = [self.row(individual_id) for individual_id in self.lives]
         columns = [*Row._fields, *space.summary(space.initial(), task)]
         return pandas.DataFrame(rows, columns=columns).astype({"parent_id": "Int64", "death": "Int64"})
 

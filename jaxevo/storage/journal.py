@@ -9,7 +9,7 @@ import json
 import os
 import threading
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -216,15 +216,20 @@ class Journal:
         self.close()
 
 
-def read_journal(path: Path) -> JournalContent:
+def read_journal(path: Path, kinds: Container[str] | None = None) -> JournalContent:
     """Returns the content of a journal, empty if there is no file.
 
     An incomplete last line, as a running session or a crash may leave it, is ignored.
 
+    Args:
+        path: the journal.
+        kinds: kinds of entries to return, such as "start" and "stop"; None for all. The lines of others are only
+            checked, which takes a tenth of the time.
+
     Raises:
         JournalError: if another line differs from what was written, or an individual has two records.
     """
-    entries, _ = _read(path) if path.exists() else ([], 0)
+    entries, _ = _read(path, kinds) if path.exists() else ([], 0)
     records: dict[int, Record] = {}
     for entry in entries:
         if isinstance(entry, Record):
@@ -265,19 +270,26 @@ def next_told(
     return due if due in records else None
 
 
-def _read(path: Path) -> tuple[list[Entry], int]:
-    """Returns the entries, and the number of bytes up to the end of the last complete line."""
+def _read(path: Path, kinds: Container[str] | None = None) -> tuple[list[Entry], int]:
+    """Returns the entries of some kinds, and the number of bytes up to the end of the last complete line."""
     data = path.read_bytes()
     intact = data.rfind(b"\n") + 1
     entries = []
     for number, line in enumerate(data[:intact].splitlines(), start=1):
         try:
-            entries.append(_from_json(_checked(line)))
+            text = _checked(line)
+            if kinds is None or _kind(text) in kinds:
+                entries.append(_from_json(json.loads(text)))
         except (ValueError, KeyError, TypeError) as error:
             raise JournalError(
                 f"{path}, line {number}, is damaged ({error}); restore the file from a copy. Nothing was changed"
             ) from error
     return entries, intact
+
+
+def _kind(text: bytes) -> str:
+    """Returns the kind of an entry, which comes first in its line."""
+    return text[len(b'{"kind": "') : text.index(b'"', len(b'{"kind": "'))].decode()
 
 
 _CHECKSUM = b', "checksum": '
@@ -293,13 +305,12 @@ def _line(entry: Entry) -> bytes:
     return b"%b%b%d}\n" % (text[:-1], _CHECKSUM, zlib.crc32(text))
 
 
-def _checked(line: bytes) -> dict[str, Any]:
-    """Returns the fields of a line without the checksum; raises `ValueError` if it does not match."""
+def _checked(line: bytes) -> bytes:
+    """Returns the JSON of a line without the checksum; raises `ValueError` if it does not match."""
     text, _, checksum = line.rpartition(_CHECKSUM)
     if checksum != b"%d}" % zlib.crc32(text + b"}"):
         raise ValueError("its checksum does not match")
-    fields: dict[str, Any] = json.loads(text + b"}")
-    return fields
+    return text + b"}"
 
 
 def _from_json(fields: dict[str, Any]) -> Entry:

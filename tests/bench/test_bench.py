@@ -22,8 +22,8 @@ from jaxevo.bench.report import print_sections
 from jaxevo.bench.scaling import DEVICES_BATCH, powers_of_two
 from jaxevo.bench.suite import SCHEMA_VERSION, Suite
 from jaxevo.bench.timing import rates, seconds_each, spread
-from jaxevo.cli.commands import parse
 from jaxevo.cli.main import main
+from jaxevo.cli.parse import parse
 from jaxevo.environment.folders import cache_dir
 from jaxevo.networks.compilation import Compiler, use_persistent_cache
 from jaxevo.networks.devices import Devices
@@ -339,7 +339,7 @@ def test_a_file_that_cannot_be_written_is_refused_before_anything_is_measured(tm
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(Suite, "run", lambda self: pytest.fail("measured"))
     assert main(["bench", "--json", file]) == 2
-    assert capsys.readouterr().err.startswith(f"jaxevo: error: json is '{file}'")
+    assert capsys.readouterr().err.startswith(f"jaxevo: error: --json is '{file}'")
     assert list(tmp_path.iterdir()) == []
 
 

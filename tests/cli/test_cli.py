@@ -9,9 +9,11 @@ import pytest
 from helpers.tiny_runs import TINY, command, jaxevo, run_arguments, start
 
 import jaxevo as package
-from jaxevo.cli.commands import parse
+from jaxevo import api
 from jaxevo.cli.main import main
+from jaxevo.cli.parse import parse
 from jaxevo.presets import PRESETS
+from jaxevo.reports.result import write_result
 from jaxevo.settings import Execution
 
 
@@ -63,33 +65,19 @@ def test_a_preset_gives_the_defaults(preset, form):
     assert (given.settings, given.limits) == PRESETS[preset]
 
 
-def test_every_setting_and_limit_is_a_flag_with_help_and_default(capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")
-    with pytest.raises(SystemExit):
-        parse(["run", "--help"])
-    text = "\n".join(line.strip("│ ") for line in capsys.readouterr().out.splitlines())
-    flags = {part.split()[0]: part for part in text.split("\n--")[1:]}
-    settings, limits = PRESETS["demo"]
-    for given in (settings, limits, Execution()):
-        for field in dataclasses.fields(given):
-            about = " ".join(flags[field.name.replace("_", "-")].split("╰")[0].split())
-            assert len(about.split()) > 6, about
-            assert about.endswith(f"(default: {getattr(given, field.name)})")
-
-
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["run", "--population-size", "1"], "population_size is 1, but must be 2 or more"),
+        (["run", "--population-size", "1"], "--population-size is 1, but must be 2 or more"),
         (["run", "--dataset", "cifra10"], "Did you mean 'cifar10'"),
         (["run", "--workdir", "gs://bucket/run"], "must be a folder of a POSIX file system"),
-        (["run", "--max-individuals", "0"], "max_individuals is 0, but must be"),
-        (["run", "--population-size", "6", "--num-workers", "4"], "num_workers is 4, but must be 1 to 3, half the"),
+        (["run", "--max-individuals", "0"], "--max-individuals is 0, but must be"),
+        (["run", "--population-size", "6", "--num-workers", "4"], "--num-workers is 4, but must be 1 to 3, half the"),
         (["run", "--dataset", "~nobody-here/images.npz"], "begins with the home of an unknown user"),
         (["run", "--dataset", __file__], "is not an .npz file"),
         (["run", "--from-run", "nowhere"], "holds no run"),
-        (["run", "--from-genotype", "nowhere"], "from_genotype is nowhere, which cannot be read"),
-        (["run", "--from-run", "a", "--from-genotype", "b"], "from_genotype is b, but must be left out beside"),
+        (["run", "--from-genotype", "nowhere"], "--from-genotype is nowhere, which cannot be read"),
+        (["run", "--from-run", "a", "--from-genotype", "b"], "--from-genotype is b, but must be left out beside"),
         (["resume", "nowhere"], "holds no run"),
         (["show", "nowhere"], "holds no run"),
         (["test", "nowhere"], "holds no run"),
@@ -146,10 +134,45 @@ def test_show_prints_the_front_of_accuracy_and_cost(run_path, capsys):
 
 
 def test_show_of_one_individual_and_of_none(run_path, capsys):
-    assert main(["show", str(run_path), "--individual", "0"]) == 0
-    assert "individual 0" in capsys.readouterr().out
-    assert main(["show", str(run_path), "--individual", "999"]) == 2
+    run = package.open(run_path)
+    child = next(one for one in run.population if one.parent_id is not None)
+    assert main(["show", str(run_path), str(child.id)]) == 0
+    text = capsys.readouterr().out
+    assert f"individual {child.id}, child of {child.parent_id} by {child.mutation}, told at event {child.event}" in text
+    assert f"validation accuracy {child.fitness:.2%}, test accuracy {run.test_accuracy(child.id):.1%}" in text
+    assert run.network(child).describe() in text
+    assert "population" not in text
+    assert main(["show", str(run_path), "999"]) == 2
     assert "individual is 999, but the run has 12 finished ones" in capsys.readouterr().err
+
+
+def test_show_prints_json_for_machines(run_path, capsys):
+    run = package.open(run_path)
+    assert main(["show", str(run_path), "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["individuals"], shown["fingerprint"]) == (12, run.fingerprint)
+    assert shown["settings"] == dataclasses.asdict(run.settings)
+    assert [one["id"] for one in shown["population"]] == [one.id for one in run.population]
+    assert shown["front"] == [one.id for one in run.front]
+    best = shown["best"]
+    assert (best["id"], best["validation_accuracy"]) == (run.best.individual.id, run.best.validation_accuracy)
+    assert best["lineage"] == [one.id for one in run.lineage(best["id"])]
+    assert main(["show", str(run_path), str(best["id"]), "--json"]) == 0
+    alone = json.loads(capsys.readouterr().out)
+    assert alone == best
+    assert [box["title"] for box in alone["network"]["boxes"]] == [box.title for box in run.best.drawing.boxes]
+
+
+def test_show_draws_a_network(run_path, tmp_path, capsys):
+    file = tmp_path / "network.svg"
+    assert main(["show", str(run_path), "0", "--svg", str(file)]) == 0
+    assert f"network drawn: {file}" in capsys.readouterr().out
+    assert file.read_text().startswith("<?xml")
+    assert "individual 0, validation " in file.read_text()
+    assert main(["show", str(run_path), "--json", "--svg", str(file)]) == 0
+    assert json.loads(capsys.readouterr().out)["individuals"] == 12
+    assert main(["show", str(run_path), "--svg", str(tmp_path / "nowhere" / "a.svg")]) == 2
+    assert "--svg is " in capsys.readouterr().err
 
 
 def test_what_nobody_reads_any_more_is_not_written(run_path):
@@ -225,6 +248,7 @@ def test_run_and_resume_print_plain_lines_and_a_summary(tmp_path):
     assert f"See what evolved: jaxevo show {path}\n" in ended.stdout
     assert f"Extend the run:   jaxevo resume {path} --max-individuals 12\n" in ended.stdout
     assert "/6 individuals, " in ended.stdout
+    assert ended.stdout.startswith(f"starting JAX, reading digits\nevolving digits with seed 3 in {path}\n")
     assert "layers 0, convolutions 0, skips 0, initial" in ended.stdout
     assert "\x1b" not in ended.stdout
     extended = jaxevo("resume", path, "--max-individuals", 9)
@@ -242,6 +266,42 @@ def test_a_run_without_a_folder_gets_a_new_one_each_time(tmp_path, monkeypatch, 
         f"digits-seed{TINY['seed']}-2",
     ]
     assert "runs/digits-seed3-2" in capsys.readouterr().out
+
+
+def test_resume_of_a_finished_run_says_so_without_jax(tmp_path):
+    path = tmp_path / "run"
+    start(path, 4)
+    write_result(path)
+    before = (path / "journal.jsonl").read_bytes()
+    script = (
+        "import sys; from jaxevo.cli.main import main; status = main(sys.argv[1:]); "
+        "assert 'jax' not in sys.modules; sys.exit(status)"
+    )
+    done = subprocess.run(
+        [command()[0], "-c", script, "resume", str(path)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    first, *rest = done.stdout.splitlines()
+    assert first == f"{path} is finished: it reached max_individuals, and nothing is left to train"
+    assert rest[-1] == f"Extend the run:   jaxevo resume {path} --max-individuals 8"
+    assert (path / "journal.jsonl").read_bytes() == before
+
+
+def test_the_first_line_comes_before_jax_and_announces_nothing_unchecked(tmp_path, monkeypatch, capsys):
+    lines = []
+
+    def carry_out(job):
+        lines.append(capsys.readouterr().out)
+        raise ValueError("enough")
+
+    monkeypatch.setattr(api, "carry_out", carry_out)
+    assert main([*run_arguments(tmp_path / "a", 3)]) == 2
+    assert main([*run_arguments(tmp_path / "a", 3, dataset="cifra10")]) == 2
+    assert lines == ["starting JAX, reading digits\n", "starting JAX, looking for the data set cifra10\n"]
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").touch()
+    assert main([*run_arguments(tmp_path / "full", 3)]) == 2
+    assert capsys.readouterr().out == ""
 
 
 @pytest.mark.slow
@@ -267,7 +327,7 @@ def test_report_writes_a_page_and_names_it(run_path, tmp_path, capsys):
 
 def test_report_refuses_what_it_cannot_compare(run_path, tmp_path, capsys):
     assert main(["report"]) == 2
-    assert "workdir is missing: give the folder of a run" in capsys.readouterr().err
+    assert "WORKDIR is missing for jaxevo report: give the folder of a run" in capsys.readouterr().err
     assert main(["report", str(run_path), str(run_path), "-o", str(tmp_path / "page.html")]) == 2
     assert "1 runs are given, but a comparison needs two or more" in capsys.readouterr().err
     assert main(["report", str(run_path), str(tmp_path), "--watch"]) == 2

@@ -109,7 +109,7 @@ def test_the_flag_beside_lanes_is_refused(tmp_path):
     flags = {**TINY, "workdir": tmp_path / "run", "lanes_per_device": 3, "lanes": 2}
     ended = jaxevo("run", *flag_texts(flags))
     assert ended.returncode != 0
-    assert "lanes_per_device is 3, but must be left out beside lanes 2" in " ".join(ended.stderr.split())
+    assert "--lanes-per-device is 3, but must be left out beside lanes 2" in " ".join(ended.stderr.split())
     assert not (tmp_path / "run").exists()
 
 

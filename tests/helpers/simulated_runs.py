@@ -43,7 +43,9 @@ class _Lanes(Simulated):
         return dataclasses.replace(record, outcome=failed, test_accuracy=None)
 
 
-def simulated_run(path: Path, events: int = 60, stopped: bool = True, **changes: object) -> Path:
+def simulated_run(
+    path: Path, events: int = 60, stopped: bool = True, watcher: Watcher | None = None, **changes: object
+) -> Path:
     """Writes a run of simulated trainings on two lanes and returns its folder."""
     path.mkdir(parents=True)
     workdir, limits = Workdir(path), Limits(max_individuals=events)
@@ -53,7 +55,7 @@ def simulated_run(path: Path, events: int = 60, stopped: bool = True, **changes:
     with RunWriter(run, 50) as writer:
         writer.journal.append([Start(1, 1000.0, limits, manifest_sha256(workdir))])
         lanes = _Lanes(2, Attempts(writer.journal, run.content, 1, max_deaths=5).begin)
-        loop = HostLoop(run, limits, writer, lanes, Watcher())
+        loop = HostLoop(run, limits, writer, lanes, watcher or Watcher())
         reason = loop.until_stopped(lambda: False)
         state = loop.progress().state
         if stopped:

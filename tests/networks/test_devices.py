@@ -124,7 +124,7 @@ def test_from_python_several_devices_get_a_process_of_their_own(tmp_path, run):
 def test_a_batch_that_the_devices_cannot_share_is_refused_with_sizes_that_would_do(tmp_path):
     ended = jaxevo(*run_arguments(tmp_path / "run", EVENTS, lanes=1, devices_per_lane=4, batch_size=50))
     assert ended.returncode == 2
-    assert "batch_size is 50, but must be divisible by devices_per_lane 4: 48 or 52 would do" in ended.stderr
+    assert "--batch-size is 50, but must be divisible by --devices-per-lane 4: 48 or 52 would do" in ended.stderr
     assert not (tmp_path / "run").exists()
 
 
@@ -144,7 +144,7 @@ def test_too_few_devices_are_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=5")
     ended = jaxevo(*run_arguments(tmp_path / "run", EVENTS, lanes=3, devices_per_lane=2, batch_size=48))
     assert ended.returncode == 2
-    assert "lanes is 3, but must be at most 2: this machine has no more groups of devices_per_lane 2" in ended.stderr
+    assert "lanes is 3, but must be at most 2: this machine has no more groups of --devices-per-lane 2" in ended.stderr
     assert not (tmp_path / "run").exists()
 
 

@@ -3,9 +3,8 @@
 import io
 
 from rich.console import Console
-from rich.live import Live
 
-from jaxevo.reports.progress import _Terminal
+from jaxevo.reports.live import LiveView
 from jaxevo.reports.terminal import printable
 
 
@@ -15,6 +14,7 @@ def test_control_characters_become_escapes():
 
 def test_a_notice_is_no_markup():
     stream = io.StringIO()
-    with Live(console=Console(file=stream, width=120)) as live:
-        _Terminal(live).notice("class [/] and [bold]cat[/bold] \x1b[2J")
+    view = LiveView(Console(file=stream, width=120))
+    with view.live:
+        view.notice("class [/] and [bold]cat[/bold] \x1b[2J")
     assert "class [/] and [bold]cat[/bold] \\x1b[2J" in stream.getvalue()

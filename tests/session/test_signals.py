@@ -124,7 +124,7 @@ def test_a_signal_during_the_first_imports_ends_without_a_traceback():
 
         class Signalling:
             def find_spec(self, name, path=None, target=None):
-                if name == "tyro":
+                if name == "rich":
                     os.kill(os.getpid(), signal.SIGINT)
 
         sys.meta_path.insert(0, Signalling())

@@ -125,7 +125,7 @@ def test_only_a_birth_in_training_can_be_skipped(tmp_path):
     before = (path / "journal.jsonl").read_bytes()
     told = jaxevo("resume", path, "--skip-birth", 2)
     assert told.returncode == 2
-    assert "skip_birth is 2, but must be an individual that was in training" in told.stderr
+    assert "--skip-birth is 2, but must be an individual that was in training" in told.stderr
     assert (path / "journal.jsonl").read_bytes() == before
 
 

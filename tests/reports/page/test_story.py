@@ -8,7 +8,7 @@ import socket
 import pytest
 from helpers.simulated_runs import FAILURE, simulated_run
 
-from jaxevo.cli.commands import parse
+from jaxevo.cli.parse import parse
 from jaxevo.reports.page.assemble import assemble
 from jaxevo.reports.page.repeat import repeat
 from jaxevo.reports.page.story import SCRIPTS, page, story

@@ -186,5 +186,5 @@ def test_the_command_refuses_mutations_before_it_makes_a_folder(tmp_path, capsys
     path = tmp_path / "run"
     arguments = ["run", "--workdir", str(path), "--dataset", TINY["dataset"], "--max-individuals", "1"]
     assert main([*arguments, "--mutations", "growth:GROW=1"]) == 2
-    assert "jaxevo: error: mutations is 'growth:GROW=1', but GROW is unknown" in capsys.readouterr().err
+    assert "jaxevo: error: --mutations is 'growth:GROW=1', but GROW is unknown" in capsys.readouterr().err
     assert not path.exists()
