@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jaxevo.environment import prepare_process
-from jaxevo.environment.topology import single_host_topology
 from jaxevo.search.births import Birth
 from jaxevo.settings import Execution, Settings
 from jaxevo.storage.journal import Record
@@ -81,7 +80,7 @@ class Worker:
     """A worker: trains births from the host on the devices of this process. Its methods may run concurrently."""
 
     def __init__(self, execution: Execution) -> None:
-        """Sets JAX up; a TPU host of a slice uses its own chips only.
+        """Sets JAX up.
 
         Args:
             execution: number of lanes, devices per lane, and seconds between checkpoints.
@@ -89,7 +88,6 @@ class Worker:
         Raises:
             RuntimeError: if JAX was loaded before.
         """
-        os.environ.update(single_host_topology())
         if not prepare_process(execution):
             raise RuntimeError("JAX was loaded before jaxevo could set it up")
         self._execution = execution

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from jaxevo.networks.training import Evaluation, EvaluationBatches, Images
+from jaxevo.networks.batches import Images
+from jaxevo.networks.training import Evaluation, EvaluationBatches
 from jaxevo.search.population import Individual
 
 

@@ -31,7 +31,7 @@ def carry_out(job: Job) -> Any:
         Stopped: if a signal stopped the job.
     """
     try:
-        if prepare_process(job.execution):
+        if prepare_process(job.execution, job.beside_others):
             return job.carry_out()
         return _in_child(job)
     except Stopped:

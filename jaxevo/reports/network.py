@@ -327,7 +327,7 @@ def _compiled(module: "Phenotype") -> Callable[..., Any]:
     """
     import jax
 
-    from jaxevo.networks.training import normalise
+    from jaxevo.networks.batches import normalise
 
     normalised = jax.jit(normalise)
     apply = jax.jit(functools.partial(module.apply, train=False))

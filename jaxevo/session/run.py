@@ -7,6 +7,7 @@ from pathlib import Path
 
 from jaxevo.data import Dataset, absolute_name, load
 from jaxevo.data.embedded import EMBEDDED
+from jaxevo.environment.fallback import fallback_problem
 from jaxevo.environment.folders import cache_problem
 from jaxevo.execution.machine import describe_machine
 from jaxevo.execution.placement import lane_devices
@@ -100,7 +101,7 @@ def start_run(
         write_manifest(workdir, manifest)
         watcher.announce(f"evolving {dataset.name} with seed {settings.seed} in {shown(path)}")
         _say_what_was_read(dataset, watcher)
-        _say_if_nothing_is_cached(watcher)
+        _say_what_is_missing(execution, watcher)
         return Session(StoredRun(workdir, manifest), dataset, execution, watcher, clock).evolve(limits)
 
 
@@ -146,7 +147,7 @@ def resume_run(
             )
         limits = limits_changed(manifest, run.content, changes)
         watcher.announce(f"evolving on from {len(run.content.records):,} trained individuals in {shown(path)}")
-        _say_if_nothing_is_cached(watcher)
+        _say_what_is_missing(execution, watcher)
         return Session(run, dataset, execution, watcher, clock).evolve(limits, skip)
 
 
@@ -185,7 +186,7 @@ def replay_run(
         names = [one.inherited.weights for one in initial_of_manifest(manifest) if one.inherited is not None]
         copy_initial_weights(Workdir(source).weights, names, workdir, manifest)
         write_manifest(workdir, manifest)
-        _say_if_nothing_is_cached(watcher)
+        _say_what_is_missing(execution, watcher)
         watcher.announce(f"training {len(told):,} individuals again in {shown(path)}")
         session = Session(StoredRun(workdir, manifest), dataset, execution, watcher, clock)
         return session.evolve(limits, history.skipped)
@@ -215,10 +216,12 @@ def _say_what_was_read(dataset: Dataset, watcher: Watcher) -> None:
         watcher.notice(f"{dataset.name}: {sentence}")
 
 
-def _say_if_nothing_is_cached(watcher: Watcher) -> None:
-    problem = cache_problem()
-    if problem is not None:
-        watcher.notice(problem)
+def _say_what_is_missing(execution: Execution, watcher: Watcher) -> None:
+    """Tells the user if nothing can be cached, or if JAX did not find an accelerator."""
+    fallback = fallback_problem() if execution.executor == "local" else None
+    for problem in (cache_problem(), fallback):
+        if problem is not None:
+            watcher.notice(problem)
 
 
 def _check_skipped(skip: Sequence[int], content: JournalContent) -> None:
