@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from jaxevo.execution.training_loop import Checks, DivergedError, check_finite, run_to_end
-from jaxevo.networks.compilation import Programs
+from jaxevo.networks.programs import Programs
 from jaxevo.networks.trainer import Trainer
 from jaxevo.search.births import Birth, Outcome
 from jaxevo.spaces.network_space import Variables

@@ -15,6 +15,7 @@ from jaxevo.execution.lane import Lane
 from jaxevo.execution.placement import lane_devices, lanes_per_accelerator, number_of_lanes, threads_ahead
 from jaxevo.execution.queue import BirthQueue
 from jaxevo.execution.training_loop import CancelledError
+from jaxevo.networks.batches import bytes_held
 from jaxevo.networks.compilation import Compiler
 from jaxevo.networks.trainer import Trainer
 from jaxevo.search.births import Birth
@@ -73,6 +74,7 @@ class LocalExecutor:
         self._queue = BirthQueue(attempts)
         self._finished: queue.SimpleQueue[Record | Exception] = queue.SimpleQueue()
         self._error: Exception | None = None
+        self._bytes_held = bytes_held(settings, dataset)
         trainers = [Trainer(settings, dataset, devices, execution.programs_in_memory, doors) for devices in used]
         self._compilers = [trainer.compiler for trainer in trainers]
         self._threads = [
@@ -157,7 +159,7 @@ class LocalExecutor:
             raise
         except Exception as error:
             self._attempts.lost(birth.id, number, str(error))
-            raise _explained(error, birth) from error
+            raise self._explained(error, birth) from error
 
     def _compile_ahead(self, compiler: Compiler) -> None:
         while (unknown := self._queue.take_unknown(self._compilers)) is not None:
@@ -165,13 +167,15 @@ class LocalExecutor:
             try:
                 compiler.programs(compiled)
             except Exception as error:
-                self._finished.put(_explained(error, birth))
+                self._finished.put(self._explained(error, birth))
                 return
             finally:
                 self._queue.compiled(compiled)
 
-
-def _explained(error: Exception, birth: Birth) -> LaneError:
-    """Returns an error that names the individual, and says what to do if memory ran out."""
-    advice = "set --max-memory below what the device has" if "RESOURCE_EXHAUSTED" in str(error) else "see the cause"
-    return LaneError(f"training individual {birth.id} failed ({error}): {advice}. Finished individuals are kept")
+    def _explained(self, error: Exception, birth: Birth) -> LaneError:
+        """Returns an error that names the individual, and says what to do if memory ran out."""
+        advice = "see the cause"
+        if "RESOURCE_EXHAUSTED" in str(error):
+            held = f"{self._bytes_held / 1e6:,.0f} MB of images and plan"
+            advice = f"set --max-memory below what the device has for each lane, less the {held}"
+        return LaneError(f"training individual {birth.id} failed ({error}): {advice}. Finished individuals are kept")

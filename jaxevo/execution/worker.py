@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from jaxevo.doors.opening import Door, open_recorded
 from jaxevo.environment import prepare_process
-from jaxevo.environment.topology import single_host_topology
 from jaxevo.search.births import Birth
 from jaxevo.search.space import Task
 from jaxevo.search.state_json import birth_from_json
@@ -88,7 +87,7 @@ class Worker:
     """A worker: trains births from the host on the devices of this process. Its methods may run concurrently."""
 
     def __init__(self, execution: Execution) -> None:
-        """Sets JAX up; a TPU host of a slice uses its own chips only.
+        """Sets JAX up.
 
         Args:
             execution: number of lanes, devices per lane, and seconds between checkpoints.
@@ -96,7 +95,6 @@ class Worker:
         Raises:
             RuntimeError: if JAX was loaded before.
         """
-        os.environ.update(single_host_topology())
         if not prepare_process(execution):
             raise RuntimeError("JAX was loaded before jaxevo could set it up")
         self._execution = execution

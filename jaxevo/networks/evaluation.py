@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxevo.data.dataset import Split
-from jaxevo.networks.training import Evaluation, EvaluationBatches, Images
+from jaxevo.networks.batches import Images
+from jaxevo.networks.training import Evaluation, EvaluationBatches
 from jaxevo.search.population import Individual
 
 

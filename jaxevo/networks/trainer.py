@@ -12,19 +12,17 @@ import numpy as np
 
 from jaxevo.data import Dataset, Split
 from jaxevo.doors.opening import built_in
-from jaxevo.networks.compilation import Compiler, Programs
+from jaxevo.networks.batches import PLAN_AXIS, Images, plan_training, put_images
+from jaxevo.networks.compilation import Compiler
 from jaxevo.networks.devices import Devices
 from jaxevo.networks.evaluation import Validation, validate
+from jaxevo.networks.programs import Programs
 from jaxevo.networks.schedules import learning_rates
 from jaxevo.networks.training import (
-    PLAN_AXIS,
     Carry,
     EvaluationBatches,
-    Images,
     evaluation_batch_size,
-    plan_training,
     put_evaluation_batches,
-    put_images,
     start,
 )
 from jaxevo.search.doors import Doors

@@ -1,9 +1,4 @@
-"""Training and evaluation of one individual, as functions to compile.
-
-All that is random in a training (the order of the images, their crops and flips) is drawn on the host for the whole
-training at once: its plan. So no compiled program contains a random generator, which would take a third of the
-compilation on CPU, and one plan serves any number of devices.
-"""
+"""Training and evaluation of one individual, as functions to compile."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -16,47 +11,11 @@ import numpy as np
 import optax
 
 from jaxevo.data import Dataset, Split
-from jaxevo.search.randomness import Purpose, keyed_generator
+from jaxevo.networks.batches import Batch, DrawBatch, Images, Plan
 from jaxevo.settings import Settings
 from jaxevo.spaces.network_space import Path, is_filter
 
-
-class Images(NamedTuple):
-    """Training images on the device.
-
-    Attributes:
-        pixels: uint8 [images, height, width, channels].
-        labels: int32 [images].
-        mean: float32 [channels], mean of the pixels scaled to [0, 1].
-        deviation: float32 [channels], standard deviation of the same.
-    """
-
-    pixels: jax.Array
-    labels: jax.Array
-    mean: jax.Array
-    deviation: jax.Array
-
-
-class Plan(NamedTuple):
-    """The plan of a training: its images in order, with their crops and flips.
-
-    Attributes:
-        order: int32 [steps, batch], indices of images.
-        offsets: int32 [steps, batch, 2], rows and columns by which the crop is moved.
-        flips: bool [steps, batch], True to flip the image left to right.
-    """
-
-    order: Any
-    offsets: Any
-    flips: Any
-
-
-BATCHES_DRAWN = 8
-"""Batches drawn per call if each step is a call of its own. Drawing one per call takes half as long as a step of the
-smallest network; more than these fall out of the processor's cache before they are used."""
 _MOST_STEPS_A_CHUNK = 64
-PLAN_AXIS = 1
-"""The axis of a plan's arrays that is split over devices."""
 
 
 class Carry(NamedTuple):
@@ -80,56 +39,9 @@ class Carry(NamedTuple):
         return {"params": self.params, "batch_stats": self.batch_stats}
 
 
-Batch = tuple[jax.Array, jax.Array]
-"""Normalised images, float32 [batch, height, width, channels], and labels, int32 [batch]."""
 TrainStep = Callable[[Carry, Batch, jax.Array], Carry]
 EvaluationBatches = list[Batch]
 """uint8 images [batch, height, width, channels] and int32 labels [batch]; the last batch is padded with label -1."""
-
-
-def plan_training(seed: int, individual_id: int, settings: Settings, dataset: Dataset) -> Plan:
-    """Returns an individual's plan as NumPy arrays. Each epoch is a shuffle of all training images."""
-    steps, size, count = settings.train_steps, settings.batch_size, len(dataset.train.labels)
-    epochs = -(-steps * size // count)
-    shuffles = [
-        keyed_generator(seed, individual_id, Purpose.BATCH_ORDER, epoch).permutation(count) for epoch in range(epochs)
-    ]
-    order = np.concatenate(shuffles)[: steps * size].reshape(steps, size).astype(np.int32)
-    generator = keyed_generator(seed, individual_id, Purpose.AUGMENTATION)
-    padding, flip = augmentation(settings, dataset)
-    offsets = generator.integers(-padding, padding + 1, (steps, size, 2), np.int32)
-    flips = generator.integers(2, size=(steps, size)).astype(bool) & flip
-    return Plan(order, offsets, flips)
-
-
-def augmentation(settings: Settings, dataset: Dataset) -> tuple[int, bool]:
-    """Returns the padding of the random crop in pixels, and True to flip; the data set gives the defaults."""
-    padding = dataset.crop_padding if settings.crop_padding is None else settings.crop_padding
-    return padding, dataset.flip if settings.flip is None else settings.flip
-
-
-def draw_batch(images: Images, plan: Plan, step: jax.Array) -> Batch:
-    """Returns the batch of a step, cropped and flipped in one gather, then normalised."""
-    height, width = images.pixels.shape[1:3]
-    order, offsets = plan.order[step], plan.offsets[step]
-    rows = jnp.arange(height) + offsets[:, 0, None]
-    columns = jnp.arange(width) + offsets[:, 1, None]
-    columns = jnp.where(plan.flips[step][:, None], columns[:, ::-1], columns)
-    inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None, :]
-    pixels = images.pixels[
-        order[:, None, None],
-        jnp.clip(rows, 0, height - 1)[:, :, None],
-        jnp.clip(columns, 0, width - 1)[:, None, :],
-    ]
-    # Pad with black before normalisation, as if the images themselves were padded.
-    pixels = jnp.where(inside[..., None], pixels, 0)
-    return normalise(pixels, images.mean, images.deviation), images.labels[order]
-
-
-def draw_batches(images: Images, plan: Plan, first: jax.Array) -> list[Batch]:
-    """Returns the batches of `BATCHES_DRAWN` steps from `first` on; those past the plan's end are meaningless."""
-    pixels, labels = jax.vmap(lambda step: draw_batch(images, plan, step))(first + jnp.arange(BATCHES_DRAWN))
-    return [(pixels[number], labels[number]) for number in range(BATCHES_DRAWN)]
 
 
 Decays = Callable[[Path], bool]
@@ -226,7 +138,7 @@ def steps_a_chunk(settings: Settings) -> int:
     return -(-settings.train_steps // chunks)
 
 
-def make_train_chunk(train_step: TrainStep, length: int) -> Callable[..., Carry]:
+def make_train_chunk(train_step: TrainStep, draw_batch: DrawBatch, length: int) -> Callable[..., Carry]:
     """Returns `length` steps as one function, `(carry, images, plan, rates, first, end) -> carry`.
 
     It is meant for accelerators: on CPU, XLA runs the gradients of convolutions 10 to 20 times slower inside a loop.
@@ -281,16 +193,6 @@ def make_evaluate(phenotype: nn.Module, with_loss: bool = False) -> Callable[...
         return Evaluation(predictions, correct, jnp.where(labels < 0, 0, losses).sum())
 
     return evaluate
-
-
-def normalise(pixels: jax.Array, mean: jax.Array, deviation: jax.Array) -> jax.Array:
-    """Returns uint8 pixels as normalised float32; mean and deviation are of pixels scaled to [0, 1]."""
-    return (pixels.astype(jnp.float32) / 255.0 - mean) / deviation
-
-
-def put_images(dataset: Dataset, where: jax.Device | jax.sharding.Sharding) -> Images:
-    """Puts the training images on one or more devices, as uint8."""
-    return Images(*jax.device_put((dataset.train.images, dataset.train.labels, dataset.mean, dataset.std), where))
 
 
 def put_evaluation_batches(split: Split, batch_size: int, device: jax.Device) -> EvaluationBatches:

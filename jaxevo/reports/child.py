@@ -42,7 +42,7 @@ def carry_out(job: Job, on_event: "OnEvent | None" = None) -> Any:
         Stopped: if a signal stopped the job.
     """
     try:
-        if prepare_process(job.execution):
+        if prepare_process(job.execution, job.beside_others):
             return job.carry_out(on_event)
         return _in_child(job, on_event)
     except Stopped:

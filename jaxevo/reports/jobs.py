@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from jaxevo.doors.trust import Trust, trust_of
 from jaxevo.reports.overview import read_result
@@ -49,7 +49,10 @@ class Job(ABC):
     Attributes:
         path: the work folder.
         execution: the execution settings.
+        beside_others: True for a job that may share its GPU with a run.
     """
+
+    beside_others: ClassVar[bool] = False
 
     path: Path
     execution: Execution
@@ -220,6 +223,8 @@ def _finish(job: Job, share: float, dataset_place: str | None, watcher: "Watcher
 @dataclass(frozen=True)
 class Verify(Job):
     """A job that verifies a run: recomputes its decisions, hashes its weights, and retrains lineages."""
+
+    beside_others = True
 
     retrain: Literal["best"] | int | None = None
     dataset: str | None = None

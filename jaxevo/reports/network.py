@@ -341,7 +341,7 @@ def _compiled(module: "linen.Module") -> Callable[..., Any]:
     """
     import jax
 
-    from jaxevo.networks.training import normalise
+    from jaxevo.networks.batches import normalise
 
     normalised = jax.jit(normalise)
     apply = jax.jit(functools.partial(module.apply, train=False))

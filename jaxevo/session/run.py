@@ -9,6 +9,7 @@ from jaxevo.data import Dataset, absolute_name, load
 from jaxevo.data.embedded import EMBEDDED
 from jaxevo.doors.opening import Opened, kept_sources, open_new
 from jaxevo.doors.trust import open_trusted, trust_of
+from jaxevo.environment.fallback import fallback_problem
 from jaxevo.environment.folders import cache_problem
 from jaxevo.execution.machine import describe_machine
 from jaxevo.execution.placement import lane_devices
@@ -109,7 +110,7 @@ def start_run(
         write_manifest(workdir, manifest)
         watcher.announce(f"evolving {dataset.name} with seed {settings.seed} in {shown(path)}")
         _say_what_was_read(dataset, watcher)
-        _say_if_nothing_is_cached(watcher)
+        _say_what_is_missing(execution, watcher)
         return Session(StoredRun(workdir, manifest, opened.doors), dataset, execution, watcher, clock).evolve(limits)
 
 
@@ -180,7 +181,7 @@ def resume_run(
             )
         limits = limits_changed(manifest, run.content, changes)
         watcher.announce(f"evolving on from {len(run.content.records):,} trained individuals in {shown(path)}")
-        _say_if_nothing_is_cached(watcher)
+        _say_what_is_missing(execution, watcher)
         return Session(run, dataset, execution, watcher, clock).evolve(limits, skip)
 
 
@@ -223,7 +224,7 @@ def replay_run(
         write_sources(workdir, kept_sources(manifest.doors, source))
         copy_initial_weights(Workdir(source).weights, names, workdir, manifest, space)
         write_manifest(workdir, manifest)
-        _say_if_nothing_is_cached(watcher)
+        _say_what_is_missing(execution, watcher)
         watcher.announce(f"training {len(told):,} individuals again in {shown(path)}")
         session = Session(StoredRun(workdir, manifest, history.doors), dataset, execution, watcher, clock)
         return session.evolve(limits, history.skipped)
@@ -248,10 +249,12 @@ def _say_what_was_read(dataset: Dataset, watcher: Watcher) -> None:
         watcher.notice(f"{dataset.name}: {sentence}")
 
 
-def _say_if_nothing_is_cached(watcher: Watcher) -> None:
-    problem = cache_problem()
-    if problem is not None:
-        watcher.notice(problem)
+def _say_what_is_missing(execution: Execution, watcher: Watcher) -> None:
+    """Tells the user if nothing can be cached, or if JAX did not find an accelerator."""
+    fallback = fallback_problem() if execution.executor == "local" else None
+    for problem in (cache_problem(), fallback):
+        if problem is not None:
+            watcher.notice(problem)
 
 
 def _check_skipped(skip: Sequence[int], content: JournalContent) -> None:

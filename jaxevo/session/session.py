@@ -15,6 +15,7 @@ from jaxevo.execution.local import LocalExecutor
 from jaxevo.execution.measuring import MeasuringExecutor
 from jaxevo.execution.waiting import BIRTHS_A_LANE, expected_idle_share
 from jaxevo.execution.worker import Assignment
+from jaxevo.networks.batches import bytes_held
 from jaxevo.networks.compilation import use_persistent_cache
 from jaxevo.search.births import Outcome
 from jaxevo.session.loop import HostLoop, SessionClock
@@ -144,6 +145,16 @@ class Session:
             )
         if self._execution.fast:
             self._watcher.notice(_what_fast_costs(self._execution))
+        if (
+            self._dataset is not None
+            and self._execution.executor == "local"
+            and jax.local_devices()[0].platform != "cpu"
+        ):
+            held, most = bytes_held(settings, self._dataset), settings.max_memory
+            each = "no max_memory bounds each" if most is None else f"each up to max_memory, {most / 1e6:,.0f} MB"
+            self._watcher.notice(
+                f"a device holds {held / 1e6:,.0f} MB of images and plan, beside the networks in training ({each})"
+            )
 
     def _stop(self, reason: str, loop: HostLoop, executor: Executor, writer: RunWriter) -> Progress:
         """Stops the lanes and records the end of the session, even if a second signal interrupts it."""

@@ -114,11 +114,10 @@ def test_mean_and_variance_are_taken_in_float32():
     np.testing.assert_allclose(statistics["var"], images.var(axis=(0, 1, 2), dtype=np.float64), rtol=1e-2)
 
 
-def test_a_chunk_for_accelerators_agrees_with_step_by_step(monkeypatch):
-    monkeypatch.setattr("jaxevo.networks.training.draw_batch", lambda images, plan, step: images)
+def test_a_chunk_for_accelerators_agrees_with_step_by_step():
     network, batch, rate = network_of(SKIPPING), batch_of(), np.float32(0.01)
     step = make_train_step(network, Settings())
-    chunked = jax.jit(make_train_chunk(step, 4))(
+    chunked = jax.jit(make_train_chunk(step, lambda images, plan, step: images, 4))(
         carry_of(network), batch, None, np.full(3, rate), np.int32(0), np.int32(3)
     )
     stepped = carry_of(network)
