@@ -18,7 +18,7 @@ from helpers.numpy_network import forward
 from jaxevo.data import load
 from jaxevo.execution.lane import Lane
 from jaxevo.execution.local import LocalExecutor
-from jaxevo.networks import compilation, trainer
+from jaxevo.networks import programs, trainer
 from jaxevo.search.births import Outcome
 from jaxevo.settings import Execution, Settings
 from jaxevo.spaces.large_scale.genotype import Genotype, genotype_from_json
@@ -380,7 +380,7 @@ def test_spare_cores_compile_ahead_side_by_side_and_nothing_twice(executor_of, m
         together.wait()
         return variable_shapes(phenotype)
 
-    monkeypatch.setattr(compilation, "variable_shapes", meeting)
+    monkeypatch.setattr(programs, "variable_shapes", meeting)
     births = [birth_of(number, Genotype(0.1, (convolution(1, number + 2),))) for number in range(4)]
     records = finish(executor_of(lanes=1), *births)
     assert sorted(records) == [0, 1, 2, 3]
