@@ -19,6 +19,7 @@ from jaxevo.networks.batches import bytes_held
 from jaxevo.networks.compilation import Compiler
 from jaxevo.networks.trainer import Trainer
 from jaxevo.search.births import Birth
+from jaxevo.search.doors import Doors
 from jaxevo.settings import Execution, Settings
 from jaxevo.storage.attempts import AttemptKeeper
 from jaxevo.storage.journal import Record
@@ -43,6 +44,7 @@ class LocalExecutor:
     def __init__(
         self,
         settings: Settings,
+        doors: Doors,
         dataset: Dataset,
         workdir: Workdir,
         execution: Execution,
@@ -53,6 +55,7 @@ class LocalExecutor:
 
         Args:
             settings: settings of the run.
+            doors: doors of the run.
             dataset: data set of the run.
             workdir: work folder for weights and training checkpoints.
             execution: number of lanes, devices per lane, and seconds between checkpoints.
@@ -72,7 +75,7 @@ class LocalExecutor:
         self._finished: queue.SimpleQueue[Record | Exception] = queue.SimpleQueue()
         self._error: Exception | None = None
         self._bytes_held = bytes_held(settings, dataset)
-        trainers = [Trainer(settings, dataset, devices, execution.programs_in_memory) for devices in used]
+        trainers = [Trainer(settings, dataset, devices, execution.programs_in_memory, doors) for devices in used]
         self._compilers = [trainer.compiler for trainer in trainers]
         self._threads = [
             threading.Thread(target=self._compile_ahead, args=(compiler,), name="compiler", daemon=True)

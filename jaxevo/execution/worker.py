@@ -8,13 +8,16 @@ import os
 import platform
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from jaxevo.doors.opening import Door, open_recorded
 from jaxevo.environment import prepare_process
 from jaxevo.search.births import Birth
+from jaxevo.search.space import Task
+from jaxevo.search.state_json import birth_from_json
 from jaxevo.settings import Execution, Settings
 from jaxevo.storage.journal import Record
 from jaxevo.storage.machine import Machine, differences
@@ -35,6 +38,8 @@ class Assignment:
         settings: settings of the run.
         workdir: work folder, at the same path on every node.
         session: number of the session.
+        task: task of the run.
+        doors: doors from outside, whose files are in the work folder. The host was allowed to open them.
         machine: machine that began the run; the worker's must equal it.
         data_fingerprint: fingerprint of the run's data set; the worker's must equal it.
         dataset_place: name or path by which the host loaded the data set; empty for that of the settings.
@@ -43,6 +48,8 @@ class Assignment:
     settings: Settings
     workdir: Path
     session: int
+    task: Task
+    doors: tuple[Door, ...]
     machine: Machine
     data_fingerprint: str
     dataset_place: str = ""
@@ -92,6 +99,7 @@ class Worker:
             raise RuntimeError("JAX was loaded before jaxevo could set it up")
         self._execution = execution
         self._executor: LocalExecutor | None = None
+        self._birth: Callable[[dict[str, Any]], Birth]
         self._attempts = GivenAttempts()
         self._closing = False
 
@@ -119,8 +127,11 @@ class Worker:
         if dataset.fingerprint != assignment.data_fingerprint:
             return Joined(name, 0, f"its data set {settings.dataset!r} is not the run's")
         use_persistent_cache(cache_dir() / "executables")
+        doors = open_recorded(settings, assignment.doors, assignment.workdir)
+        self._birth = lambda fields: birth_from_json(fields, settings, doors.space, assignment.task)
         self._executor = LocalExecutor(
-            assignment.settings,
+            settings,
+            doors,
             dataset,
             Workdir(assignment.workdir),
             self._execution,
@@ -129,10 +140,12 @@ class Worker:
         )
         return Joined(name, self._executor.lanes)
 
-    def submit(self, births: Sequence[tuple[Birth, int]]) -> None:
-        """Queues births with the numbers of their attempts, which the host has made durable."""
-        self._attempts.add(births)
-        self._lanes().submit([birth for birth, _ in births])
+    def submit(self, births: Sequence[tuple[dict[str, Any], int]]) -> None:
+        """Queues births, as JSON values, with the numbers of their attempts, which the host has made durable."""
+        executor = self._lanes()
+        read = [(self._birth(fields), number) for fields, number in births]
+        self._attempts.add(read)
+        executor.submit([birth for birth, _ in read])
 
     def report(self, timeout: float) -> Report:
         """Returns a report as soon as a training has finished, or after `timeout` seconds as a sign of life.

@@ -7,16 +7,18 @@ import gc
 import os
 import threading
 import warnings
+from collections.abc import Hashable
 from pathlib import Path
 
 import jax
 
 from jaxevo.data import Dataset
+from jaxevo.doors.opening import built_in
 from jaxevo.environment import prepared_platform
 from jaxevo.networks.devices import Devices
 from jaxevo.networks.programs import ProgramMaker, Programs
+from jaxevo.search.doors import Doors
 from jaxevo.settings import Execution, Settings
-from jaxevo.spaces.large_scale.architecture import Architecture
 
 # Programs of a TPU take 0.5 to 10 MiB on disk and 3 to 40 in its memory, and minutes to compile; on CPUs and GPUs they
 # take less than 0.5 MiB on disk.
@@ -38,19 +40,24 @@ class Compiler:
         dataset: Dataset,
         devices: Devices,
         capacity: int = Execution.programs_in_memory,
+        doors: Doors | None = None,
         step_by_step: bool | None = None,
     ) -> None:
-        """Compiles the programs that all architectures share; for `step_by_step` see `ProgramMaker`."""
-        self._maker = ProgramMaker(settings, dataset, devices, step_by_step)
+        """Compiles the programs that all architectures share; `doors` are the built-in ones by default.
+
+        For `step_by_step` see `ProgramMaker`.
+        """
+        doors = built_in(settings) if doors is None else doors
+        self._maker = ProgramMaker(settings, doors, dataset, devices, step_by_step)
         self._capacity = capacity
         self._dropped = 0
-        self._known: collections.OrderedDict[Architecture, concurrent.futures.Future[Programs]]
+        self._known: collections.OrderedDict[Hashable, concurrent.futures.Future[Programs]]
         self._known = collections.OrderedDict()
-        self._code_bytes: dict[Architecture, int] = {}
-        self._unbilled: dict[Architecture, float] = {}
+        self._code_bytes: dict[Hashable, int] = {}
+        self._unbilled: dict[Hashable, float] = {}
         self._lock = threading.Lock()
 
-    def programs(self, architecture: Architecture) -> Programs:
+    def programs(self, architecture: Hashable) -> Programs:
         """Returns an architecture's programs, compiling them if needed."""
         future, mine = self._entry(architecture)
         if not mine:
@@ -73,23 +80,23 @@ class Compiler:
             _give_back_memory()
         return programs
 
-    def bill(self, architecture: Architecture) -> float:
+    def bill(self, architecture: Hashable) -> float:
         """Returns the seconds that compiling took on the first call, then 0, so that they are counted once."""
         with self._lock:
             return self._unbilled.pop(architecture, 0.0)
 
-    def knows(self, architecture: Architecture) -> bool:
+    def knows(self, architecture: Hashable) -> bool:
         """Returns True if the architecture is compiled or being compiled."""
         with self._lock:
             return architecture in self._known
 
-    def has(self, architecture: Architecture) -> bool:
+    def has(self, architecture: Hashable) -> bool:
         """Returns True if the architecture is compiled, so that `programs` returns at once."""
         with self._lock:
             future = self._known.get(architecture)
             return future is not None and future.done()
 
-    def _entry(self, architecture: Architecture) -> tuple[concurrent.futures.Future[Programs], bool]:
+    def _entry(self, architecture: Hashable) -> tuple[concurrent.futures.Future[Programs], bool]:
         """Returns a future of the architecture's programs, and True if the caller must compile them."""
         with self._lock:
             known = self._known.get(architecture)
@@ -99,7 +106,7 @@ class Compiler:
             mine = self._known[architecture] = concurrent.futures.Future()
             return mine, True
 
-    def _drop(self, newest: Architecture) -> bool:
+    def _drop(self, newest: Hashable) -> bool:
         """Drops the least recently used programs beyond the bounds, never those of `newest`.
 
         Returns:

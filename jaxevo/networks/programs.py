@@ -6,7 +6,7 @@ architectures.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,9 +40,9 @@ from jaxevo.networks.training import (
     make_train_step,
     steps_a_chunk,
 )
+from jaxevo.search.doors import Doors
 from jaxevo.settings import Settings
-from jaxevo.spaces.large_scale.architecture import Architecture
-from jaxevo.spaces.large_scale.network import make_phenotype, variable_shapes
+from jaxevo.spaces.network_space import Kernels, networks_of
 
 
 @dataclass(frozen=True)
@@ -79,17 +79,24 @@ class ProgramMaker:
     """Compiles the programs of any architecture for the devices of a lane."""
 
     def __init__(
-        self, settings: Settings, dataset: Dataset, devices: Devices, step_by_step: bool | None = None
+        self,
+        settings: Settings,
+        doors: Doors,
+        dataset: Dataset,
+        devices: Devices,
+        step_by_step: bool | None = None,
     ) -> None:
         """Compiles the programs that all architectures share.
 
         Args:
             settings: of the run.
+            doors: of the run, whose space has networks.
             dataset: of the run.
             devices: of the lane.
             step_by_step: True for one call a step, False for one call a chunk of steps. None: the faster way on the
                 devices.
         """
+        self._networks, self._with_loss = networks_of(doors.space), doors.fitness.loss
         self._settings = settings
         self._dataset = dataset
         self._devices = devices
@@ -99,17 +106,20 @@ class ProgramMaker:
         by_step = self._platform == "cpu" if step_by_step is None else step_by_step
         self._make_train = self._by_step() if by_step else self._by_chunk()
 
-    def make(self, architecture: Architecture) -> Programs:
+    def make(self, architecture: Hashable) -> Programs:
         """Compiles the programs of an architecture."""
         began = time.perf_counter()
-        classes = len(self._dataset.class_names)
-        phenotype = make_phenotype(architecture, classes, self._settings, self._devices.axis_name)
-        shapes = carry_shapes(variable_shapes(phenotype), self._settings)
+        networks, settings = self._networks, self._settings
+        task, axis_name = self._dataset.task, self._devices.axis_name
+        shapes = carry_shapes(networks.shapes(architecture, task, settings), settings)
         # Only training uses the custom operations: they compile longer, and evaluation is too short to make up for it.
-        trained = phenotype.clone(convolve=convolve_on(self._platform, self._settings), batch_norm=BatchNorm)
-        compiled_training, train, steps_a_call = self._make_train(make_train_step(trained, self._settings), shapes)
+        kernels = Kernels(convolve_on(self._platform, settings), BatchNorm)
+        trained = networks.module(architecture, task, settings, axis_name, kernels)
+        train_step = make_train_step(trained, settings, networks.decays, axis_name)
+        compiled_training, train, steps_a_call = self._make_train(train_step, shapes)
+        evaluate_batch = make_evaluate(networks.module(architecture, task, settings), self._with_loss)
         arguments = shapes.variables, *self._batch(self._evaluated), np.int32(0)
-        compiled_evaluation = self._devices.compile_on_first(make_evaluate(phenotype), arguments)
+        compiled_evaluation = self._devices.compile_on_first(evaluate_batch, arguments)
         evaluate = self._normalising(compiled_evaluation)
         seconds = time.perf_counter() - began
         return Programs(shapes, train, steps_a_call, evaluate, seconds, (compiled_training, compiled_evaluation))

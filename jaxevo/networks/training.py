@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import chex
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,7 +13,7 @@ import optax
 from jaxevo.data import Dataset, Split
 from jaxevo.networks.batches import Batch, DrawBatch, Images, Plan
 from jaxevo.settings import Settings
-from jaxevo.spaces.large_scale.network import Phenotype
+from jaxevo.spaces.network_space import Path, is_filter
 
 _MOST_STEPS_A_CHUNK = 64
 
@@ -43,13 +44,18 @@ EvaluationBatches = list[Batch]
 """uint8 images [batch, height, width, channels] and int32 labels [batch]; the last batch is padded with label -1."""
 
 
-def optimiser(settings: Settings) -> optax.GradientTransformation:
-    """Returns SGD with momentum, without a learning rate, which is an argument of the compiled step.
+Decays = Callable[[Path], bool]
+"""A function of an array's path in `params` that returns True if weight decay applies to it."""
 
-    Weight decay applies to filters only.
-    """
+
+def optimiser(settings: Settings, decays: Decays = is_filter) -> optax.GradientTransformation:
+    """Returns SGD with momentum, without a learning rate, which is an argument of the compiled step."""
+
+    def mask(params: Any) -> Any:
+        return jax.tree_util.tree_map_with_path(lambda path, _: decays(tuple(part.key for part in path)), params)
+
     return optax.chain(
-        optax.add_decayed_weights(settings.weight_decay, mask=_is_filter),
+        optax.add_decayed_weights(settings.weight_decay, mask=mask),
         optax.trace(decay=settings.momentum),
     )
 
@@ -69,13 +75,15 @@ def start(variables: Any, shapes: Carry) -> Carry:
     return Carry(variables["params"], variables["batch_stats"], zeros, np.asarray(True))
 
 
-def make_train_step(phenotype: Phenotype, settings: Settings) -> TrainStep:
+def make_train_step(
+    phenotype: nn.Module, settings: Settings, decays: Decays = is_filter, axis_name: str | None = None
+) -> TrainStep:
     """Returns one step of SGD on the mean cross-entropy of a batch, to be compiled.
 
-    The step is a function `(carry, batch, learning_rate) -> carry`. If the phenotype has an axis name, the batch is one
-    device's part, gradients are averaged over all devices, and every device returns the same carry.
+    The step is a function `(carry, batch, learning_rate) -> carry`. With an axis name, the batch is one device's part,
+    gradients are averaged over all devices, and every device returns the same carry.
     """
-    transformation = optimiser(settings)
+    transformation = optimiser(settings, decays)
 
     def train_step(carry: Carry, batch: Batch, learning_rate: jax.Array) -> Carry:
         images, labels = batch
@@ -89,8 +97,8 @@ def make_train_step(phenotype: Phenotype, settings: Settings) -> TrainStep:
         logits, pull_back, batch_stats = jax.vjp(apply, carry.params, has_aux=True)
         of_logits, as_finite = cross_entropy_gradient(logits, labels, settings.label_smoothing)
         (gradients,) = pull_back(of_logits)
-        if phenotype.axis_name is not None:
-            gradients, as_finite = jax.lax.pmean((gradients, as_finite), phenotype.axis_name)
+        if axis_name is not None:
+            gradients, as_finite = jax.lax.pmean((gradients, as_finite), axis_name)
         steps, state = transformation.update(gradients, carry.optimiser, carry.params)
         params = jax.tree.map(lambda value, step: value - learning_rate * step, carry.params, steps)
         return Carry(params, batch_stats, state, carry.finite & jnp.isfinite(as_finite))
@@ -158,14 +166,16 @@ class Evaluation(NamedTuple):
         predictions: int32 [batch], predicted classes.
         correct: int32 [], number of correct predictions in this batch and those before; -1 once a logit was not finite.
             So a split transfers a single number, however many batches it has.
+        loss: float32 [], summed cross-entropy of the batch; None if it is not computed.
     """
 
     predictions: jax.Array
     correct: jax.Array
+    loss: jax.Array | None = None
 
 
-def make_evaluate(phenotype: Phenotype) -> Callable[..., Evaluation]:
-    """Returns the evaluation of a batch, to be compiled.
+def make_evaluate(phenotype: nn.Module, with_loss: bool = False) -> Callable[..., Evaluation]:
+    """Returns the evaluation of a batch, to be compiled; `with_loss` to compute the loss too.
 
     It is a function `(variables, images, labels, correct_before) -> evaluation`. The images are normalised;
     `correct_before` is `Evaluation.correct` of the previous batch, 0 for the first.
@@ -176,7 +186,11 @@ def make_evaluate(phenotype: Phenotype) -> Callable[..., Evaluation]:
         finite = jnp.isfinite(jnp.abs(logits).max(axis=-1)) | (labels < 0)
         predictions = logits.argmax(axis=-1).astype(jnp.int32)
         correct = correct_before + (predictions == labels).sum(dtype=jnp.int32)
-        return Evaluation(predictions, jnp.where(finite.all() & (correct_before >= 0), correct, -1))
+        correct = jnp.where(finite.all() & (correct_before >= 0), correct, -1)
+        if not with_loss:
+            return Evaluation(predictions, correct)
+        losses = optax.softmax_cross_entropy_with_integer_labels(logits, jnp.maximum(labels, 0))
+        return Evaluation(predictions, correct, jnp.where(labels < 0, 0, losses).sum())
 
     return evaluate
 
@@ -196,10 +210,3 @@ def put_evaluation_batches(split: Split, batch_size: int, device: jax.Device) ->
 def evaluation_batch_size(settings: Settings, dataset: Dataset) -> int:
     """Returns the batch size of validation and test, at most the size of the larger split."""
     return min(settings.evaluation_batch_size, max(len(dataset.validation.labels), len(dataset.test.labels)))
-
-
-def _is_filter(params: Any) -> Any:
-    return {
-        module: {name: name == "kernel" and module != "classifier" for name in arrays}
-        for module, arrays in params.items()
-    }

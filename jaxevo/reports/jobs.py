@@ -15,11 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from jaxevo.doors.trust import Trust, trust_of
 from jaxevo.reports.overview import read_result
 from jaxevo.settings import Execution, Limits, Settings
 from jaxevo.storage.workdir import shown
 
 if TYPE_CHECKING:
+    from jaxevo.session.events import OnEvent
     from jaxevo.session.progress import Watcher
     from jaxevo.session.session import Ended
 
@@ -56,8 +58,8 @@ class Job(ABC):
     execution: Execution
 
     @abstractmethod
-    def carry_out(self) -> Any:
-        """Carries out the job in this process and returns JSON values."""
+    def carry_out(self, on_event: "OnEvent | None" = None) -> Any:
+        """Carries out the job in this process and returns JSON values; `on_event` receives every told event."""
 
     def stopped(self, busy: bool = False) -> Stopped:
         """Returns the exception to raise after a signal."""
@@ -73,22 +75,28 @@ class SessionJob(Job):
         """Name or path of the data set, None for where it was."""
         return None
 
-    def carry_out(self) -> None:
+    @property
+    def _trust(self) -> Trust:
+        return trust_of(self.execution)
+
+    def carry_out(self, on_event: "OnEvent | None" = None) -> None:
         """Evolves until a limit is reached, finishes the best individual, shows the progress, and writes the result."""
         from jaxevo.reports.progress import watch
         from jaxevo.reports.result import write_result
+        from jaxevo.session.events import Telling
         from jaxevo.session.progress import INTERRUPTED
 
         earlier = read_result(self.path)
         with watch() as watcher:
-            ended = self.evolve(watcher)
+            ended = self.evolve(watcher if on_event is None else Telling(watcher, on_event))
             if ended.stop_reason == INTERRUPTED:
                 raise self.stopped(ended.busy)
             share = ended.progress.limits.finish_share
-            if share and ended.progress.state.best_trained is not None:
-                _finish(self, share, self.dataset_place, watcher)
+            trains = ended.progress.space.network is not None
+            if share and trains and ended.progress.state.best_trained is not None:
+                _finish(self, share, self.dataset_place, watcher, self._trust)
             watcher.announce(_RESULT)
-            write_result(self.path, earlier=earlier, dataset_place=self.dataset_place)
+            write_result(self.path, earlier=earlier, dataset_place=self.dataset_place, trust=self._trust)
         if ended.busy:
             _leave_without_waiting()
 
@@ -140,6 +148,11 @@ class Begin(SessionJob):
             keep_data=self.keep_data,
         )
 
+    @property
+    def _trust(self) -> Trust:
+        """The user named the doors of the run that this job begins."""
+        return Trust(code=True)
+
 
 @dataclass(frozen=True)
 class Resume(SessionJob):
@@ -187,21 +200,22 @@ class Finish(Job):
     share: float
     dataset: str | None = None
 
-    def carry_out(self) -> None:
+    def carry_out(self, on_event: "OnEvent | None" = None) -> None:
         """Finishes the run, shows the progress, and writes the result."""
         from jaxevo.reports.progress import watch
         from jaxevo.reports.result import write_result
 
         with watch() as watcher:
-            _finish(self, self.share, self.dataset, watcher)
+            trust = trust_of(self.execution)
+            _finish(self, self.share, self.dataset, watcher, trust)
             watcher.announce(_RESULT)
-            write_result(self.path, earlier=read_result(self.path), dataset_place=self.dataset)
+            write_result(self.path, earlier=read_result(self.path), dataset_place=self.dataset, trust=trust)
 
 
-def _finish(job: Job, share: float, dataset_place: str | None, watcher: "Watcher") -> None:
+def _finish(job: Job, share: float, dataset_place: str | None, watcher: "Watcher", trust: Trust) -> None:
     from jaxevo.session.finish import finish_run
 
-    if finish_run(job.path, share, job.execution, watcher, dataset_place) is None:
+    if finish_run(job.path, share, job.execution, watcher, dataset_place, trust) is None:
         again = f"jaxevo finish {shlex.quote(str(job.path))} --share {share:g}"
         raise Stopped(f"Stopped; the run is complete, and its finish has a checkpoint. To go on: {again}")
 
@@ -215,11 +229,12 @@ class Verify(Job):
     retrain: Literal["best"] | int | None = None
     dataset: str | None = None
 
-    def carry_out(self) -> list[str]:
+    def carry_out(self, on_event: "OnEvent | None" = None) -> list[str]:
         """Returns a sentence for each difference, and prints what was checked."""
         from jaxevo.reports.verify import verify_run
 
-        return verify_run(self.path, self.retrain, lambda sentence: print(sentence, flush=True), self.dataset)
+        trust = trust_of(self.execution)
+        return verify_run(self.path, self.retrain, lambda text: print(text, flush=True), self.dataset, trust)
 
 
 _KINDS: dict[str, type[Job]] = {kind.__name__: kind for kind in (Begin, Resume, Replay, Finish, Verify)}

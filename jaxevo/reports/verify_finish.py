@@ -9,7 +9,6 @@ from jaxevo.execution.placement import lane_devices
 from jaxevo.execution.training_loop import DivergedError
 from jaxevo.session.finish import finish_settings, finish_steps, train_on
 from jaxevo.settings import Execution
-from jaxevo.spaces import space_from
 from jaxevo.storage.checkpoint import TrainingStore, WeightStore, variables_sha256
 from jaxevo.storage.finish import Finish
 from jaxevo.storage.history import History
@@ -25,7 +24,7 @@ def check_finish(history: History, workdir: Workdir, finish: Finish) -> list[str
     elif finish.steps != (steps := finish_steps(history, life, finish.share)):
         findings.append(f"finish: it has {finish.steps} steps, but its share {finish.share:g} gives {steps}")
     elif finish.weights is not None and finish.weights_sha256 is not None:
-        store = WeightStore(workdir.finish / "weights", space_from(history.manifest.settings))
+        store = WeightStore(workdir.finish / "weights", history.doors.space)
         findings += store.damage(finish.weights, finish.weights_sha256, life.individual.genotype)
     return findings
 
@@ -56,10 +55,11 @@ def retrain_finish(
         try:
             again = train_on(
                 settings,
+                history.doors,
                 dataset,
                 lane_devices(execution)[0],
                 life,
-                WeightStore(workdir.weights, space_from(settings)),
+                WeightStore(workdir.weights, history.doors.space),
                 TrainingStore(Path(folder)),
                 execution.checkpoint_seconds,
                 lambda training: False,

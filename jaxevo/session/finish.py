@@ -13,18 +13,19 @@ from typing import Any, NamedTuple
 import jax
 
 from jaxevo.data import Dataset
+from jaxevo.doors.trust import NOTHING, Trust
 from jaxevo.environment.folders import cache_dir
 from jaxevo.execution.placement import lane_devices
 from jaxevo.execution.training_loop import CancelledError, DivergedError, check_finite, run_to_end
 from jaxevo.networks.compilation import use_persistent_cache
 from jaxevo.networks.devices import Devices
 from jaxevo.networks.trainer import Trainer, Training
+from jaxevo.search.doors import Doors
 from jaxevo.session.progress import Watcher
 from jaxevo.session.run import check_execution
 from jaxevo.settings import Execution, Settings
 from jaxevo.signals import wish_to_stop
-from jaxevo.spaces import space_from
-from jaxevo.spaces.large_scale.inheritance import Variables
+from jaxevo.spaces.network_space import Variables
 from jaxevo.storage.checkpoint import TrainingStore, WeightStore
 from jaxevo.storage.finish import Finish, remove_finish, write_finish
 from jaxevo.storage.history import History, Life
@@ -51,7 +52,12 @@ class Finished(NamedTuple):
 
 
 def finish_run(
-    path: Path, share: float, execution: Execution, watcher: Watcher, dataset_place: str | None = None
+    path: Path,
+    share: float,
+    execution: Execution,
+    watcher: Watcher,
+    dataset_place: str | None = None,
+    trust: Trust = NOTHING,
 ) -> Finish | None:
     """Finishes a run and stores the result; one that is stored already, with this share, is returned.
 
@@ -61,6 +67,7 @@ def finish_run(
         execution: execution of this session.
         watcher: receives the progress.
         dataset_place: name or path of the data set, None for where it was.
+        trust: whose code may run.
 
     Returns:
         The finish, None after a signal; the next call then continues from a checkpoint.
@@ -69,8 +76,10 @@ def finish_run(
         ValueError: if there is nothing to finish, or folder or data are not valid.
     """
     workdir = Workdir(path)
-    history = History(workdir)
+    history = History(workdir, trust=trust)
     best = history.state.best_trained
+    if not history.manifest.trains:
+        raise WorkdirError(f"nothing is trained in the search space of the run in {path}: there is nothing to finish")
     if best is None:
         raise WorkdirError(f"the run in {path} has no trained individual yet: there is nothing to finish")
     if history.finish is not None and history.finish.share == share:
@@ -88,10 +97,11 @@ def finish_run(
             try:
                 finished = train_on(
                     settings,
+                    history.doors,
                     dataset,
                     lane_devices(execution)[0],
                     life,
-                    WeightStore(workdir.weights, space_from(settings)),
+                    WeightStore(workdir.weights, history.doors.space),
                     trainings,
                     execution.checkpoint_seconds,
                     lambda training: _asked(training, settings, watcher, interrupted),
@@ -122,6 +132,7 @@ def finish_settings(settings: Settings, steps: int) -> Settings:
 
 def train_on(
     settings: Settings,
+    doors: Doors,
     dataset: Dataset,
     devices: Devices,
     life: Life,
@@ -134,6 +145,7 @@ def train_on(
 
     Args:
         settings: see `finish_settings`.
+        doors: of the run.
         dataset: of the run.
         devices: to train on.
         life: the individual.
@@ -148,7 +160,7 @@ def train_on(
     """
     individual = life.individual
     evolved = store.load(individual.weights or "", individual.weights_sha256 or "", individual.genotype)
-    trainer = Trainer(settings, dataset.with_validation_in_training(), devices)
+    trainer = Trainer(settings, dataset.with_validation_in_training(), devices, doors=doors)
     programs = trainer.programs(individual.genotype)
     parent = individual.genotype, evolved
     training = trainer.begin(individual.id, individual.genotype, programs, _LEARNING_RATE, parent)
@@ -184,7 +196,7 @@ def _stored(
     name = sha256 = None
     if finished is not None:
         name = weights_name(life.individual.id, _ATTEMPT)
-        store = WeightStore(workdir.finish / "weights", space_from(settings))
+        store = WeightStore(workdir.finish / "weights", history.doors.space)
         sha256 = store.save(name, life.individual.genotype, finished.variables)
     workdir.finish.mkdir(exist_ok=True)
     finish = Finish(

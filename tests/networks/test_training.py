@@ -225,7 +225,8 @@ def parted(batch):
 def shared_step():
     """A step in which each of several devices sees its part of the batch only."""
     network = Phenotype(architecture(NETWORK, SHAPE), CLASSES, axis_name="devices")
-    return jax.jit(jax.vmap(make_train_step(network, settings_of()), in_axes=(None, 0, None), axis_name="devices"))
+    step = make_train_step(network, settings_of(), axis_name="devices")
+    return jax.jit(jax.vmap(step, in_axes=(None, 0, None), axis_name="devices"))
 
 
 def test_devices_that_share_a_batch_all_take_the_step_of_the_whole_batch(shared_step):
