@@ -95,7 +95,8 @@ class SessionJob(Job):
             trains = ended.progress.space.network is not None
             if share and trains and ended.progress.state.best_trained is not None:
                 _finish(self, share, self.dataset_place, watcher, self._trust)
-            watcher.announce(_RESULT)
+            if trains:
+                watcher.announce(_RESULT)
             write_result(self.path, earlier=earlier, dataset_place=self.dataset_place, trust=self._trust)
         if ended.busy:
             _leave_without_waiting()

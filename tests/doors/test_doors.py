@@ -1,6 +1,7 @@
 """Doors: what a user brings is found by name, module or file, recorded, and never run unasked."""
 
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -140,7 +141,8 @@ def test_a_run_goes_on_from_its_own_copy(unmarked, source):
     assert jaxevo.verify(run.path, trust_code=True, retrain="best") == []
 
 
-def test_the_same_run_from_python_objects_and_in_a_child_process(tmp_path):
+def test_the_same_run_from_python_objects_and_in_a_child_process(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
     arguments = {**SMALL, "space": ladder_space.Ladder, "fitness": ladder_space.frugal}
     one = jaxevo.evolve(tmp_path / "one", max_individuals=12, **arguments)
     flags = ["--space", "helpers.ladder_space:Ladder", "--fitness", "helpers.ladder_space:frugal"]
