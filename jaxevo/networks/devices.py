@@ -13,8 +13,8 @@ import numpy as np
 
 from jaxevo.environment.flags import TPU_OPTIONS
 
-# Tracing is Python, so that threads which trace at once gain nothing from it. A dozen of them, which compile ahead for a
-# GPU, would leave the lanes a dozenth of the interpreter's time.
+# Tracing is Python, so that threads which trace at once gain nothing from it. A dozen of them, which compile ahead for
+# a GPU, would leave the lanes a dozenth of the interpreter's time.
 _tracing = threading.Lock()
 
 AXIS = "devices"

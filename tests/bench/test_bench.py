@@ -380,6 +380,5 @@ def test_a_signal_ends_it_at_once_and_leaves_nothing(tmp_path):
 
 
 def test_its_help_shows_an_example(capsys):
-    with pytest.raises(SystemExit):
-        parse(["bench", "--help"])
+    parse(["bench", "--help"])
     assert "jaxevo bench --json bench.json" in capsys.readouterr().out
