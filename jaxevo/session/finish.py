@@ -122,6 +122,11 @@ def _executor(
     watcher: Watcher,
 ) -> "FinishExecutor | ClusterExecutor":
     """Returns the executor of a finish: a lane of this machine, or one worker of a cluster."""
+    # First of all, because connecting keeps JAX off the accelerators here, and Orbax may start JAX.
+    if execution.executor == "ray":
+        from jaxevo.execution.ray.client import connect
+
+        connect(execution)
     folder = unfinished(workdir, settings.train_steps)
     attempts = FinishAttempts(folder, execution.max_deaths, TrainingStore(folder.training).last_step)
     if execution.executor == "local":
