@@ -8,11 +8,14 @@ from typing import Any, Unpack
 
 from jaxevo.data import absolute_name
 from jaxevo.data.memory import Data
+from jaxevo.doors.source import door_text
+from jaxevo.doors.spec import KINDS
 from jaxevo.presets import PRESETS, PresetName
 from jaxevo.reports.arguments import EvolveArguments, split_arguments
 from jaxevo.reports.child import carry_out
 from jaxevo.reports.jobs import Begin
 from jaxevo.reports.run import Run
+from jaxevo.session.events import OnEvent
 from jaxevo.settings import Execution, Limits, Settings
 from jaxevo.storage.workdir import check_path
 
@@ -25,6 +28,7 @@ def evolve(
     preset: PresetName = "demo",
     from_run: str | Path | None = None,
     from_genotype: str | Path | None = None,
+    on_event: OnEvent | None = None,
     **changes: Unpack[EvolveArguments],
 ) -> Run:
     """Evolves image classifiers and returns the finished run.
@@ -38,16 +42,20 @@ def evolve(
             weights; image shape and classes must be the same.
         from_genotype: JSON file with the genotype of every initial individual, such as the `genotype.json` beside the
             weights of a run. Their weights are fresh.
+        on_event: called after every told event, in this process, with a record of it (`jaxevo.session.events.Event`);
+            may return "stop" to end the run there. An error in it ends the session cleanly and is raised; the run can
+            be resumed.
         **changes: fields of `Settings`, `Limits` and `Execution` that differ from the preset, such as
             `dataset="digits"`, `seed=0`, `max_individuals=100` or `lanes=1`. `dataset` may be a path, or arrays in
-            memory, `jaxevo.Data(...)`, which the run keeps in its work folder.
+            memory, `jaxevo.Data(...)`, which the run keeps in its work folder. `space`, `mutations`, `selection` and
+            `fitness` may be functions or classes of a module.
 
     Raises:
         ValueError: if a setting, data set or folder is not valid.
         RuntimeError: if a training could not be carried out.
         KeyboardInterrupt: if a signal stopped the run; `jaxevo.open(workdir).resume()` resumes it.
     """
-    given: Any = changes
+    given: Any = _named(dict(changes))
     data = given.get("dataset")
     with contextlib.ExitStack() as stack:
         if isinstance(data, Data):
@@ -65,6 +73,7 @@ def evolve(
             from_run=_path(from_run),
             from_genotype=_path(from_genotype),
             keep_data=isinstance(data, Data),
+            on_event=on_event,
         )
 
 
@@ -77,33 +86,44 @@ def begin(
     from_run: Path | None = None,
     from_genotype: Path | None = None,
     keep_data: bool = False,
+    on_event: OnEvent | None = None,
 ) -> Run:
     """Begins a run in a new folder and returns it when it has finished; raises as `evolve` does.
 
     With `keep_data` the run keeps its data set, an `.npz` file, in its work folder.
     """
     settings = dataclasses.replace(settings, dataset=absolute_name(settings.dataset))
-    carry_out(Begin(path, execution, settings, limits, from_run, from_genotype, keep_data))
-    return Run(path)
+    carry_out(Begin(path, execution, settings, limits, from_run, from_genotype, keep_data), on_event)
+    return Run(path, trust_code=True)  # The user named its doors.
 
 
 def _path(given: str | Path | None) -> Path | None:
     return None if given is None else Path(given)
 
 
-def open(workdir: str | Path, max_events: int | None = None, dataset: str | Path | None = None) -> Run:
+def open(
+    workdir: str | Path,
+    max_events: int | None = None,
+    dataset: str | Path | None = None,
+    *,
+    trust_code: bool = False,
+    trust_doors: str | None = None,
+) -> Run:
     """Opens a run, or its first `max_events` events, without training anything.
 
     Args:
         workdir: the work folder.
         max_events: number of events, None for all.
         dataset: name or path of the data set, if it has moved without the work folder.
+        trust_code: True to run the code from outside that the run names: its search space, mutations, selection or
+            fitness. Without it such a run is read, but no decision is recomputed and no network runs.
+        trust_doors: doors whose code may run, named as when the run began; several with spaces between them.
 
     Raises:
         ValueError: if the folder holds no run or is damaged, or its decisions differ from those of this version of
             jaxevo.
     """
-    return Run(workdir, max_events, dataset)
+    return Run(workdir, max_events, dataset, trust_code=trust_code, trust_doors=trust_doors)
 
 
 def preset_with(preset: str, changes: Any) -> tuple[Settings, Limits, Execution]:
@@ -117,6 +137,12 @@ def preset_with(preset: str, changes: Any) -> tuple[Settings, Limits, Execution]
         dataclasses.replace(limits, **of_limits),
         Execution(**of_execution),
     )
+
+
+def _named(changes: dict[str, Any]) -> dict[str, Any]:
+    """Returns keyword arguments with the doors among them as text."""
+    objects = {kind: changes[kind] for kind in KINDS if kind in changes and not isinstance(changes[kind], str)}
+    return changes | {kind: door_text(kind, one) for kind, one in objects.items()}
 
 
 def new_workdir(settings: Settings) -> Path:

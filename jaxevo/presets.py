@@ -47,7 +47,7 @@ _ON_GPU = dataclasses.replace(
     population_size=24,
     num_workers=12,
     sample_size=8,
-    mutations="growth:min_channels=32,max_channels=128",
+    mutations="growth,min_channels=32,max_channels=128",
     max_flops_per_image=300_000_000,
     budget_births=60,
     virtual_rate=5e12,

@@ -17,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 SelectionName = Literal["tournament", "aging", "pareto", "random"]
+FitnessName = Literal["accuracy", "balanced_accuracy", "macro_f1"]
 CostName = Literal["flops", "parameters"]
 InheritanceName = Literal["shape", "overlap", "morph", "none"]
 ScheduleName = Literal["constant", "cosine", "one_cycle"]
@@ -45,11 +46,17 @@ class Settings:
     num_workers: int | None = None
     """Virtual workers, each with one birth in flight; at most half the population. Unlike lanes, they are part of the
     algorithm. Default: a quarter of the population."""
-    selection: SelectionName = "tournament"
+    space: str = "large_scale"
+    """Search space: large_scale (Real et al. 2017), or one of yours, as package.module:object or file.py:object.
+    Parameters follow after commas, such as mixer.py:Mixer,patch=2."""
+    selection: str = "tournament"
     """tournament: of a random pair, the less fit dies or the fitter reproduces (Real et al. 2017). aging: the fittest
     of sample-size reproduces, the oldest dies (Real et al. 2019). pareto: for networks that are accurate and small; the
     best of sample-size by accuracy and pareto-cost reproduces, the worst of all dies (Deb et al. 2002, NSGA-II, has
-    sample-size 2). random: fitness is ignored (control)."""
+    sample-size 2). random: fitness is ignored (control). Or one of yours, as for space."""
+    fitness: str = "accuracy"
+    """The number to maximise, computed from the validation images: accuracy, balanced_accuracy or macro_f1, less a
+    price for FLOPs per image or parameters, such as accuracy,flops=1e-9. Or one of yours, as for space."""
     sample_size: int = 25
     """Individuals that compete to be a parent with --selection aging or pareto."""
     pareto_cost: CostName = "flops"
@@ -59,8 +66,8 @@ class Settings:
     of arrays of another shape. morph: as overlap, and new parts start such that the child computes what its parent
     does where the mutation allows. none: from fresh arrays (control)."""
     mutations: str = "paper"
-    """Set of mutations: paper (Real et al. 2017) or growth, with weights and parameters after a colon, such as
-    growth:INSERT-CONVOLUTION=3,max_channels=32."""
+    """Set of mutations of the space: paper (Real et al. 2017) or growth, with weights and parameters after commas, such
+    as growth,INSERT-CONVOLUTION=3,max_channels=32. Or a set of yours, as for space."""
     mutations_per_birth: int = 1
     """Mutations that make a child, one after the other."""
     initial_learning_rate: float = 0.1
@@ -130,7 +137,8 @@ class Settings:
                 fits,
                 f"1 to {self.population_size // 2}, half the population_size {self.population_size}: give both",
             )
-        _choice("selection", self.selection, SelectionName)
+        _door("selection", self.selection, SelectionName)
+        _door("fitness", self.fitness, FitnessName)
         _choice("pareto_cost", self.pareto_cost, CostName)
         _choice("inheritance", self.inheritance, InheritanceName)
         _choice("schedule", self.schedule, ScheduleName)
@@ -234,6 +242,13 @@ class Execution:
     """Events between snapshots of the evolution state. After a crash, the events since the last one are told again.
     Default: four times the population size, at least 50."""
 
+    trust_code: bool = False
+    """Run the code from outside that the run names: search space, mutations, selection, fitness. Only for folders whose
+    origin you know."""
+    trust_doors: str | None = None
+    """Run the code from outside if it is that of these doors, named as when the run began, such as mixer.py:Mixer;
+    several with spaces between them."""
+
     executor: ExecutorName = "local"
     """local: the devices of this machine. ray: the workers of a Ray cluster, all with access to the work folder."""
     ray_address: str | None = None
@@ -317,6 +332,13 @@ def settings_from_json(fields: Any) -> Settings:
     if fields.keys() != known:
         raise ValueError(f"the settings have missing or unknown fields: {', '.join(sorted(known ^ set(fields)))}")
     return Settings(**fields)
+
+
+def _door(name: str, value: str, choices: Any) -> None:
+    """Checks the name of a door; `jaxevo.doors` checks the rest."""
+    known = choices.__args__
+    fits = ":" in value or value.split(",")[0].strip() in known
+    _check(name, value, fits, f"one of {', '.join(known)}, package.module:object or file.py:object")
 
 
 def _check(name: str, value: object, fits: bool, wanted: str) -> None:

@@ -7,11 +7,11 @@ import re
 
 import pytest
 
+from jaxevo.doors.opening import built_in
 from jaxevo.presets import PRESETS
 from jaxevo.search.evolution import evolution
 from jaxevo.search.space import Task
 from jaxevo.settings import MAX_SEED, Execution, Limits, Settings, settings_from_json
-from jaxevo.spaces import space_from
 
 
 def assert_refused(make, name, value):
@@ -37,7 +37,8 @@ DECAYS = ("momentum", "label_smoothing", "batch_norm_decay")
 NUMBERS = (*NUMBERS_ABOVE_0, *NUMBERS_FROM_0, *DECAYS)
 QUANTILES = ("early_stopping",)
 SWITCHES = ("wall_clock", "flip")
-TEXTS = ("dataset", "image_size", "selection", "pareto_cost", "inheritance", "mutations", "schedule", "compute_dtype")
+DOORS = ("space", "selection", "fitness", "mutations")
+TEXTS = ("dataset", "image_size", *DOORS, "pareto_cost", "inheritance", "schedule", "compute_dtype")
 MAY_BE_NONE = ("image_size", "num_workers", *BUDGETS, *QUANTILES, "crop_padding", "flip")
 
 
@@ -195,7 +196,7 @@ FLOATS = ("initial_learning_rate", "virtual_rate", "birth_overhead", "compile_ov
 def test_a_whole_number_may_stand_for_any_number(name):
     settings = Settings(**{name: 2})
     assert getattr(settings, name) == 2
-    algorithm = evolution(settings, space_from(settings), Task((8, 8, 1), 10, 100))
+    algorithm = evolution(settings, built_in(settings), Task((8, 8, 1), 10, 100))
     _, births = algorithm.ask(algorithm.init())
     assert births[0].genotype.learning_rate == settings.initial_learning_rate
 
@@ -214,7 +215,7 @@ def test_a_whole_number_that_no_float_holds_is_refused(name):
     [
         Settings(),
         Settings(seed=MAX_SEED, num_workers=3, flip=False, crop_padding=0, weight_decay=1 / 3, max_memory=10**12),
-        Settings(mutations="growth:IDENTITY=1,max_channels=64", mutations_per_birth=3, inheritance="morph"),
+        Settings(mutations="growth,IDENTITY=1,max_channels=64", mutations_per_birth=3, inheritance="morph"),
         *(settings for settings, _ in PRESETS.values()),
     ],
 )

@@ -5,11 +5,13 @@ import subprocess
 import sys
 import tomllib
 import typing
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from jaxevo.data.memory import Data
+from jaxevo.doors.spec import KINDS
 from jaxevo.reports.arguments import EvolveArguments, ExecutionArguments, LimitsArguments, SettingsArguments
 from jaxevo.settings import Execution, Limits, Settings
 
@@ -42,7 +44,7 @@ import jaxevo
 
 jaxevo.evolve(populaton_size=3)
 jaxevo.evolve(seed="one")
-jaxevo.evolve(selection="best")
+jaxevo.evolve(schedule="best")
 jaxevo.evolve(preset="huge")
 jaxevo.open("runs/one").resume(max_individual=3)
 jaxevo.open("runs/one").resume(seed=3)
@@ -60,7 +62,9 @@ def test_keyword_arguments_are_the_fields_of_the_settings(arguments, kind):
     fields = {field.name for field in dataclasses.fields(kind)}
     hints = typing.get_type_hints(kind)
     if kind is Settings:
-        hints["dataset"] = str | Path | Data  # `evolve` takes more than the manifest holds.
+        # `evolve` takes more than the manifest holds.
+        hints["dataset"] = str | Path | Data
+        hints |= dict.fromkeys(KINDS, str | Callable[..., object])
     assert typing.get_type_hints(arguments) == {name: hints[name] for name in fields}
     assert arguments.__required_keys__ == frozenset()
     assert fields <= EvolveArguments.__optional_keys__

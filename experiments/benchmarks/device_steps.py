@@ -24,7 +24,7 @@ from jaxevo.bench import ladder
 from jaxevo.settings import ComputeDtype, Execution
 
 if TYPE_CHECKING:
-    from jaxevo.networks.compilation import Programs
+    from jaxevo.networks.programs import Programs
     from jaxevo.networks.trainer import Training
 
 _SAMPLES = 3

@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
-# Checks jaxevo on a machine with a GPU and without a network, in ten minutes: that it runs, equal bits, speed.
+# Checks jaxevo on a machine with a GPU and without a network, in parts of ten minutes.
 #
-#   bash experiments/benchmarks/gpu_check.sh
+#   bash experiments/benchmarks/gpu_check.sh             that it runs, equal bits, steps, individuals an hour, the bench
+#   PART=2 bash experiments/benchmarks/gpu_check.sh      a whole run of the preset gpu on IMAGES, and its curve
 #
 # Run it in the root of a checkout, with jaxevo's dependencies and JAX's CUDA plugin installed. Wheels of missing packages
 # may lie in .whl: they are installed into a temporary folder. experiments/results/h100.md has the results of one GPU.
 #   WHL     folder of wheels (default .whl)            OUT      folder for the logs (default ./gpu_check)
 #   PY      Python (default python3)                   BUDGET   seconds for everything (default 570)
-#   IMAGES  a .npz file of CIFAR's shape, for individuals an hour at the preset paper's clock (default: left out)
+#   IMAGES  a .npz file of CIFAR's shape; without it part 1 leaves individuals an hour out
 #   SMOKE=1 a short form, to try the script on CPU
 set -uo pipefail
-WHL=${WHL:-.whl} OUT=${OUT:-gpu_check} PY=${PY:-python3} BUDGET=${BUDGET:-570} SMOKE=${SMOKE:-0} IMAGES=${IMAGES:-}
+PART=${PART:-1} WHL=${WHL:-.whl} OUT=${OUT:-gpu_check} PY=${PY:-python3} BUDGET=${BUDGET:-570} SMOKE=${SMOKE:-0} IMAGES=${IMAGES:-}
 SITE=$(mktemp -d) RUNS=$(mktemp -d)
 mkdir -p "$OUT"; OUT=$(cd "$OUT" && pwd); START=$SECONDS
 export PYTHONUNBUFFERED=1 TF_CPP_MIN_LOG_LEVEL=2 JAXEVO_CACHE_DIR=$(mktemp -d)
@@ -40,13 +41,31 @@ print("product", jax.jit(jnp.matmul)(jnp.ones((50, 32)), jnp.ones((32, 10))).sum
 M
 part machine 90 $PY "$RUNS/machine.py" || exit 1
 nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader 2>/dev/null | tee "$OUT/nvidia-smi.txt"
+watch() { nvidia-smi --query-gpu=timestamp,utilization.gpu,memory.used --format=csv,noheader,nounits -lms 500 >"$OUT/$1.csv" 2>/dev/null & WATCH=$!; }
+busy() {  # busy NAME: the share of time in which kernels ran, and the most memory in use
+  kill "$WATCH" 2>/dev/null; wait "$WATCH" 2>/dev/null
+  awk -F, -v name="$1" '{n++; u += $2; if ($3 > m) m = $3} END {if (n) printf "## %s: GPU busy %.0f %%, at most %d MiB\n", name, u / n, m}' "$OUT/$1.csv"
+}
+evolve() { LINES_SHOWN=14 part "$1" "$2" $J run --seed 1 --workdir "$RUNS/$1" "${@:3}"; }
+keep() { for run in "$RUNS"/*/; do cp "$run/result.json" "$OUT/$(basename "$run").result.json" 2>/dev/null; done; echo "## all: $((SECONDS - START)) s"; }
+
+if [ "$PART" = 2 ]; then
+  [ -n "$IMAGES" ] || { echo "IMAGES is not set, but part 2 needs a .npz file of CIFAR's shape"; exit 1; }
+  TINY=(); ((SMOKE)) && TINY=(--max-individuals 3 --train-steps 4)
+  watch cifar
+  LINES_SHOWN=26 evolve cifar $BUDGET --preset gpu --dataset "$IMAGES" --crop-padding 4 --flip True --lanes-per-device 4 \
+    --max-flops 1e18 --max-seconds $(($(left) - 50)) "${TINY[@]}"
+  busy cifar
+  cp "$RUNS/cifar/journal.jsonl" "$RUNS/cifar/manifest.json" "$OUT"/
+  part report 60 $J report "$RUNS/cifar" --no-images -o "$OUT/report.html"
+  keep; exit
+fi
 
 # 1. The same seed with one lane, with eight, and with four and an empty cache; then trained again bit for bit.
-if ((SMOKE)); then N=12 TINY=(--population-size 8 --train-steps 30); else N=48 TINY=(); fi
-evolve() { LINES_SHOWN=14 part "$1" 90 $J run --seed 1 --workdir "$RUNS/$1" "${@:2}"; }
-evolve one_lane --dataset digits --max-individuals $N --lanes 1 "${TINY[@]}"
-evolve eight_lanes --dataset digits --max-individuals $N --lanes 8 "${TINY[@]}"
-JAXEVO_CACHE_DIR=$(mktemp -d) evolve four_lanes_cold --dataset digits --max-individuals $N --lanes 4 "${TINY[@]}"
+if ((SMOKE)); then N=4 TINY=(--train-steps 16); else N=24 TINY=(); fi
+evolve one_lane 90 --dataset digits --max-individuals $N --lanes 1 "${TINY[@]}"
+evolve eight_lanes 90 --dataset digits --max-individuals $N --lanes 8 "${TINY[@]}"
+JAXEVO_CACHE_DIR=$(mktemp -d) evolve four_lanes_cold 90 --dataset digits --max-individuals $N --lanes 4 "${TINY[@]}"
 grep -H fingerprint "$OUT"/{one_lane,eight_lanes,four_lanes_cold}.log | sed "s|$OUT/||" | tee "$OUT/fingerprints.txt"
 part verify 60 $J verify "$RUNS/one_lane" --retrain best
 
@@ -56,15 +75,17 @@ if ((SMOKE)); then
 else
   LINES_SHOWN=40 part steps 120 $B.device_steps --networks linear "conv 3" ResNet-20 --lanes 1 2 4 8 --seconds 1
   LINES_SHOWN=20 part batches 80 $B.device_steps --networks "conv 3" ResNet-20 "ResNet-20 wide" --batch-sizes 128 512 --seconds 0.6
+  LINES_SHOWN=12 part bfloat16 60 $B.device_steps --networks "conv 6" "ResNet-20 wide" --batch-sizes 128 --seconds 0.6 --bfloat16
   LINES_SHOWN=12 part kernels 60 $B.device_steps --networks "conv 3" ResNet-20 --seconds 0.5 --profile
-  LINES_SHOWN=12 part fast 60 $B.device_steps --networks "conv 3" ResNet-20 --seconds 0.5 --fast
 fi
 
-# 3. Individuals an hour at the paper's clock, and the bench.
+# 3. Individuals an hour, and the bench.
 if [ -n "$IMAGES" ]; then
-  evolve paper_300 --dataset "$IMAGES" --preset paper --train-steps 300 --max-individuals 500 --lanes 8 --max-seconds 80
-  evolve paper_3000 --dataset "$IMAGES" --preset paper --train-steps 3000 --max-individuals 500 --lanes 8 --max-seconds 60
+  TINY=(); ((SMOKE)) && TINY=(--max-individuals 3 --train-steps 4)
+  evolve paper_300 60 --dataset "$IMAGES" --preset paper --train-steps 300 --max-individuals 500 --lanes 4 --max-seconds 40 "${TINY[@]}"
+  watch gpu_300
+  evolve gpu_300 90 --dataset "$IMAGES" --preset gpu --train-steps 300 --finish-share 0 --lanes 4 --max-seconds 40 "${TINY[@]}"
+  busy gpu_300
 fi
 LINES_SHOWN=50 part bench 150 $J bench --quick --json "$OUT/bench.json"
-for run in "$RUNS"/*/; do cp "$run/result.json" "$OUT/$(basename "$run").result.json" 2>/dev/null; done
-echo "## all: $((SECONDS - START)) s"
+keep

@@ -94,8 +94,8 @@ def _jaxevo(dataset: str, genotypes: Sequence[Genotype], flags: Sequence[str] = 
     import jax
 
     from jaxevo.data import load
-    from jaxevo.networks.compilation import Programs
     from jaxevo.networks.devices import Devices
+    from jaxevo.networks.programs import Programs
     from jaxevo.networks.trainer import Trainer
 
     settings = Settings(dataset=dataset, train_steps=_TRAIN_STEPS)
@@ -114,7 +114,8 @@ def _flax(dataset: str, genotypes: Sequence[Genotype], with_init: bool = False) 
     from experiments.benchmarks.side_by_side import flax_loop
     from experiments.benchmarks.side_by_side.images import padded_images, validation_batches
     from jaxevo.data import load
-    from jaxevo.networks.training import evaluation_batch_size, plan_training
+    from jaxevo.networks.batches import plan_training
+    from jaxevo.networks.training import evaluation_batch_size
     from jaxevo.spaces.large_scale.architecture import architecture
     from jaxevo.spaces.large_scale.network import Phenotype
 

@@ -20,6 +20,7 @@ import jaxevo
 from experiments.benchmarks.markdown import table
 from experiments.benchmarks.scale.executor import SimulatedExecutor
 from experiments.benchmarks.scale.scenarios import DIGITS, FITTED, manifest_of
+from jaxevo.doors.opening import built_in
 from jaxevo.session.loop import HostLoop
 from jaxevo.session.progress import Watcher
 from jaxevo.settings import Execution, Limits, Settings
@@ -51,7 +52,7 @@ def simulate(path: Path, individuals: int) -> None:
     workdir, limits = Workdir(path), Limits(max_individuals=individuals)
     settings = Settings(population_size=250, train_steps=300)
     write_manifest(workdir, manifest_of(settings, DIGITS, limits))
-    run = StoredRun(workdir, manifest_of(settings, DIGITS, limits))
+    run = StoredRun(workdir, manifest_of(settings, DIGITS, limits), built_in(settings))
     with RunWriter(run, Execution().events_a_snapshot(settings.population_size)) as writer:
         writer.journal.append([Start(1, 0.0, limits, manifest_sha256(workdir))])
         begin = Attempts(writer.journal, run.content, 1, max_deaths=5).begin

@@ -82,7 +82,7 @@ def _by_hand(trainer: Any, genotype: Genotype) -> Callable[[int], None]:
     import optax
 
     from experiments.benchmarks.side_by_side.flax_loop import is_filter
-    from jaxevo.networks.training import draw_batch, plan_training
+    from jaxevo.networks.batches import draw_batch, plan_training
     from jaxevo.spaces.large_scale.architecture import architecture
     from jaxevo.spaces.large_scale.network import Phenotype
 

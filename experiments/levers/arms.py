@@ -6,9 +6,10 @@ Another part is one more line in `BUNDLES`.
 import dataclasses
 from collections.abc import Callable, Mapping
 
+from jaxevo.doors.opening import built_in
+from jaxevo.doors.spec import spec_from
 from jaxevo.presets import PRESETS
 from jaxevo.settings import Settings
-from jaxevo.spaces.large_scale.mutation_sets import mutation_set
 
 DEFAULT = "default"
 
@@ -38,22 +39,22 @@ def without_insertion(default: Settings) -> Settings:
 
     Insertions then have as many channels as their input and may lack batch-norm + ReLU, and all widths are relative.
     """
-    if default.mutations.partition(":")[0] == "paper":
+    if spec_from("mutations", default.mutations).name == "paper":
         return default
-    known = mutation_set(default.mutations, default.initial_learning_rate)
+    known = built_in(default).mutations
     odds = ",".join(f"{mutation.name}={mutation.weight:g}" for mutation in known)
-    return dataclasses.replace(default, mutations=f"paper:{odds}")
+    return dataclasses.replace(default, mutations=f"paper,{odds}")
 
 
 def without_odds(default: Settings) -> Settings:
     """Returns the settings with equal odds of all mutations, and the paper's range for numbers of channels."""
-    name, _, rest = default.mutations.partition(":")
+    name, _, rest = default.mutations.partition(",")
     if name == "paper":
         return default
-    known = mutation_set(default.mutations, default.initial_learning_rate)
+    known = built_in(default).mutations
     options = [part for part in rest.split(",") if part and part == part.lower() and "channel_factor" not in part]
     options += [f"channel_factor={_PAPER_CHANNEL_FACTOR}", *(f"{mutation.name}=1" for mutation in known)]
-    return dataclasses.replace(default, mutations=f"{name}:{','.join(options)}")
+    return dataclasses.replace(default, mutations=f"{name},{','.join(options)}")
 
 
 def without_mutations_a_birth(default: Settings) -> Settings:

@@ -73,7 +73,7 @@ class Result:
 
     Attributes:
         accuracy: of the best individual by validation, on the images held out, in [0, 1].
-        validation_accuracy: its fitness.
+        validation_accuracy: of the best individual.
         parameters: its trainable parameters.
         generations: its ancestors.
         events: individuals trained.
@@ -174,7 +174,7 @@ def evolve(wanted: Wanted, core: int | None) -> Result:
         best = run.best
         return Result(
             accuracy=best.evaluate(*held_out()),
-            validation_accuracy=best.individual.fitness,
+            validation_accuracy=best.individual.accuracy,
             parameters=int(run.history.set_index("id").parameters[best.individual.id]),
             generations=len(run.lineage(best.individual.id)) - 1,
             events=state.events,

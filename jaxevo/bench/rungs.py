@@ -15,8 +15,9 @@ from jax.experimental.compilation_cache.compilation_cache import reset_cache
 from jaxevo.bench import ladder
 from jaxevo.bench.extent import Extent
 from jaxevo.bench.timing import Spread, rates, seconds_each, spread
-from jaxevo.networks.compilation import Compiler, Programs, use_persistent_cache
+from jaxevo.networks.compilation import Compiler, use_persistent_cache
 from jaxevo.networks.devices import Devices
+from jaxevo.networks.programs import Programs
 from jaxevo.networks.trainer import Trainer, Training
 from jaxevo.networks.training import evaluation_batch_size
 from jaxevo.search.space import Cost

@@ -99,6 +99,9 @@ class VerifyCommand:
     """Lineages to train again from the first ancestor: that of the best, or those of N random individuals."""
     dataset: DatasetOption = None
     """Name or path of the data set, if it has moved without the work folder."""
+    trust_code: bool = False
+    """Run the code from outside that the run names: search space, mutations, selection, fitness. Only for folders whose
+    origin you know."""
 
 
 @dataclass(frozen=True)
@@ -146,6 +149,9 @@ class ReportCommand:
     """File for the descent as CSV in the ALife data standard."""
     watch: bool = False
     """Write the page again every ten seconds while the run goes on; the open page reloads itself."""
+    trust_code: bool = False
+    """Run the code from outside that the run names: search space, mutations, selection, fitness. Only for folders whose
+    origin you know."""
 
 
 @dataclass(frozen=True)
@@ -164,6 +170,9 @@ class TestCommand:
     """Print all measures as JSON, and nothing else."""
     dataset: DatasetOption = None
     """Name or path of the data set, if it has moved without the work folder."""
+    trust_code: bool = False
+    """Run the code from outside that the run names: search space, mutations, selection, fitness. Only for folders whose
+    origin you know."""
 
 
 @dataclass(frozen=True)
@@ -179,6 +188,9 @@ class PredictCommand:
     """Image files."""
     top: int = 1
     """Classes to print for each image, the most probable first."""
+    trust_code: bool = False
+    """Run the code from outside that the run names: search space, mutations, selection, fitness. Only for folders whose
+    origin you know."""
 
 
 @dataclass(frozen=True)
@@ -195,6 +207,9 @@ class ExportCommand:
     """Export the fittest individuals, and their majority vote."""
     ensemble_size: int = ENSEMBLE_SIZE
     """Members of the ensemble: this many of the fittest individuals."""
+    trust_code: bool = False
+    """Run the code from outside that the run names: search space, mutations, selection, fitness. Only for folders whose
+    origin you know."""
 
 
 @dataclass(frozen=True)

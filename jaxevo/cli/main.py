@@ -105,7 +105,7 @@ def _resume(command: ResumeCommand) -> int:
 
 
 def _finish(command: FinishCommand) -> int:
-    run = Run(command.workdir)
+    run = Run(command.workdir, trust_code=command.execution.trust_code, trust_doors=command.execution.trust_doors)
     check_share(command.share)
     _say_what_starts(run.settings.dataset)
     finish = run.finish(command.share, command.execution)
@@ -137,7 +137,7 @@ def _verify(command: VerifyCommand) -> int:
     path = check_path(command.workdir)
     read_manifest(Workdir(path))  # Refuses a folder without a run.
     print(f"verifying {printable(shown(path))}", flush=True)
-    findings = verify(path, _retrain(command.retrain), command.dataset)
+    findings = verify(path, _retrain(command.retrain), command.dataset, trust_code=command.trust_code)
     for finding in findings:
         print(f"FAILED: {finding}")
     if not findings:
@@ -162,7 +162,8 @@ def _sum_up(path: Path, result: Mapping[str, Any]) -> int:
     if result["best_id"] is None:
         print("No individual has been trained successfully; try another run with a lower --initial-learning-rate.")
     else:
-        print_majority(result)
+        if "majority_class" in result:
+            print_majority(result)
         print(f"See what evolved: {_command('show', path)}")
     more = "" if result["stop_reason"] == "max_seconds" else f" --max-individuals {2 * result['individuals']}"
     print(f"Extend the run:   {_command('resume', path)}{more}")
@@ -204,13 +205,15 @@ def _report(command: ReportCommand) -> int:
     if command.watch:
         file = Workdir(path).report if command.output is None else Path(command.output)
         watch_run(path, file, lambda events: print(f"{file}: {events} individuals", flush=True))
-    written = Run(path).report(command.output, images=not command.no_images, phylogeny=command.phylogeny)
+    written = Run(path, trust_code=command.trust_code).report(
+        command.output, images=not command.no_images, phylogeny=command.phylogeny
+    )
     print(f"wrote {written}")
     return 0
 
 
 def _test(command: TestCommand) -> int:
-    run = Run(command.workdir, dataset=command.dataset)
+    run = Run(command.workdir, dataset=command.dataset, trust_code=command.trust_code)
     scores = run.test(command.ensemble_size)
     weights = "finished" if run.best.finished else "evolved"
     if command.json:
@@ -228,7 +231,11 @@ def _predict(command: PredictCommand) -> int:
     from jaxevo.reports.predict import predict_files
 
     found = predict_files(
-        command.source, command.images, command.top, lambda sentence: print(sentence, file=sys.stderr)
+        command.source,
+        command.images,
+        command.top,
+        lambda sentence: print(sentence, file=sys.stderr),
+        trust_code=command.trust_code,
     )
     for prediction in found:
         ranked = ", ".join(f"{name} {share:.1%}" for name, share in prediction.ranked)
@@ -237,7 +244,7 @@ def _predict(command: PredictCommand) -> int:
 
 
 def _export(command: ExportCommand) -> int:
-    run = Run(command.workdir)
+    run = Run(command.workdir, trust_code=command.trust_code)
     if command.ensemble:
         if command.individual is not None:
             raise ValueError("--individual and --ensemble are given: leave one out")

@@ -37,7 +37,11 @@ _GROUPS = {
 _METAVARS = {
     "dataset": "DATASET",
     "image_size": "HEIGHTxWIDTH",
+    "space": "SPACE",
     "mutations": "SET",
+    "selection": "SELECTION",
+    "fitness": "FITNESS",
+    "trust_doors": "DOORS",
     "ray_address": "ADDRESS",
     "worker_resources": "RESOURCES",
 }

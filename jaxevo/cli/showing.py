@@ -43,7 +43,7 @@ def show(command: ShowCommand) -> int:
 def _draw(network: Network, path: Path) -> None:
     one = network.individual
     try:
-        path.write_text(network_svg(network.drawing, f"individual {one.id}, validation {one.fitness:.1%}"), "utf-8")
+        path.write_text(network_svg(network.drawing, f"individual {one.id}, validation {one.accuracy:.1%}"), "utf-8")
     except OSError as error:
         raise ValueError(f"svg is {str(path)!r}, which cannot be written ({error.strerror}): choose another") from error
 
@@ -72,7 +72,7 @@ def _show_individual(run: Run, network: Network) -> None:
     print(f"individual {one.id}, {printable(made)}, told at event {one.event}, {lives}")
     if facts["failure"] is None:
         test = _test_text(run, one)
-        print(f"validation accuracy {one.fitness:.2%}, test accuracy {test}")
+        print(f"validation accuracy {one.accuracy:.2%}, test accuracy {test}")
     else:
         print(f"its training failed: {printable(facts['failure'])}")
     print(f"trained for {facts['steps']:,} steps, {facts['train_seconds']:.1f} s", end="")
@@ -128,13 +128,15 @@ def _print_lineage(run: Run, individual: Individual, console: Console) -> None:
 
 
 def _individuals_table(run: Run, title: str, individuals: Sequence[Individual]) -> Table:
-    table = Table("individual", "mutation", "layers", "validation", "test", title=title, title_justify="left")
+    name = next(iter(run.summary(individuals[0].id)), "") if individuals else ""
+    columns = ("individual", "mutation", name.replace("_", " "), "validation", "test")
+    table = Table(*columns, title=title, title_justify="left")
     for one in individuals:
         table.add_row(
             str(one.id),
             Text(printable(one.mutation or "(initial)")),
-            str(len(one.genotype.layers)),
-            f"{one.fitness:.1%}",
+            str(next(iter(run.summary(one.id).values()), "")),
+            f"{one.accuracy:.1%}",
             _test_text(run, one),
         )
     return table
@@ -151,7 +153,7 @@ def _front_table(run: Run) -> Table:
             str(one.id),
             f"{one.cost.parameters:,}",
             f"{one.cost.forward_flops:,}",
-            f"{one.fitness:.1%}",
+            f"{one.accuracy:.1%}",
             _test_text(run, one),
             "kept" if kept else "removed",
         )
@@ -159,7 +161,9 @@ def _front_table(run: Run) -> Table:
 
 
 def _test_text(run: Run, individual: Individual) -> str:
-    if individual.weights is None:
+    if individual.failure is not None:
         return "failed"
+    if not run.manifest.trains:
+        return "none"
     accuracy = run.test_accuracy(individual.id)
     return "not finite" if accuracy is None else f"{accuracy:.1%}"

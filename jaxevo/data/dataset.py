@@ -16,6 +16,7 @@ from jaxevo.data.augmentation import augmentation_for
 from jaxevo.data.checks import check_same_image_shape
 from jaxevo.data.labels import Labelled, read_labels
 from jaxevo.data.pixels import PLAIN, Pixels, image_shape_of, pixels_of
+from jaxevo.search.space import Task
 
 Arrays = tuple[np.ndarray, np.ndarray]
 """Images and labels of a split, as given."""
@@ -68,6 +69,11 @@ class Dataset:
         """Height, width (pixels) and channels of every image."""
         height, width, channels = self.train.images.shape[1:]
         return height, width, channels
+
+    @property
+    def task(self) -> Task:
+        """The task that the images are."""
+        return Task(self.image_shape, self.num_classes, len(self.validation.labels))
 
     @cached_property
     def fingerprint(self) -> str:

@@ -12,34 +12,18 @@ import threading
 from dataclasses import dataclass
 
 from jaxevo.environment.cores import usable_cores
+from jaxevo.environment.flags import CPU_FLAGS, GPU_FLAGS
 from jaxevo.environment.probe import Found, ask_jax, forget
+from jaxevo.environment.topology import single_host_topology
 from jaxevo.settings import Execution
 
 SWITCH_SECONDS = 0.0005
 """Seconds that a thread waits for the interpreter. While another thread traces a program, a lane must not wait for the
 default 5 ms: a step of a small network takes a fifth of that."""
 
-_CPU_FLAGS = (
-    # Networks of ten layers would hand their work to the one pool thread, and a second lane would gain nothing.
-    "--xla_cpu_enable_concurrency_optimized_scheduler=false",
-    # Compiles 10 % faster than the default level and runs as fast.
-    "--xla_backend_optimization_level=1",
-    # Compiles 30 % faster than the newer emitters, and what it compiles runs as fast. JAX 0.11 has only the newer ones,
-    # and compiling costs about twice as much there.
-    "--xla_cpu_use_fusion_emitters=false",
-    # One LLVM module per program: another 15 % less work. Lanes keep the cores busy, so splitting it gains no time.
-    "--xla_cpu_parallel_codegen_split_count=1",
-)
-# Deterministic operations imply that no kernel is chosen by timing. The flag that turns autotuning off,
-# --xla_gpu_autotune_level=0, must not be set as well: cuDNN then convolves by its first algorithm, 17 times slower
-# for ResNet-20 on an H100.
-_GPU_FLAGS = (
-    "--xla_gpu_deterministic_ops=true",
-    # With deterministic operations XLA's Triton kernels fail to compile some small matrix products.
-    "--xla_gpu_enable_triton_gemm=false",
-)
-_FLAGS = (*_CPU_FLAGS, *_GPU_FLAGS)
+_FLAGS = (*CPU_FLAGS, *GPU_FLAGS)
 _FORCED_CPU_DEVICES = "--xla_force_host_platform_device_count"
+_PREALLOCATE = "XLA_PYTHON_CLIENT_PREALLOCATE"
 _THREADS = "/proc/self/task"
 """Linux lists the threads of this process here, each by its number."""
 
@@ -73,13 +57,15 @@ def required_environment(fast: bool = False) -> dict[str, str]:
     return _environment(_ask(), fast)
 
 
-def prepare_process(execution: Execution | None = None) -> bool:
+def prepare_process(execution: Execution | None = None, beside_others: bool = False) -> bool:
     """Prepares this process for a run: JAX, the interpreter's switch interval, and the log of Orbax and TFDS.
 
     The preparation lasts as long as the process. No other part of jaxevo changes it.
 
     Args:
         execution: of the run; None if nothing is trained.
+        beside_others: True to take memory of a GPU as it is needed, so that a run may use the same GPU, which takes
+            three quarters of it when it starts. Always so if nothing is trained.
 
     Returns:
         False if the run needs a process of its own: JAX was loaded before with other settings, or runs in the process
@@ -89,6 +75,7 @@ def prepare_process(execution: Execution | None = None) -> bool:
         ValueError: if JAX does not start on this machine.
     """
     global _prepared
+    beside_others = beside_others or execution is None
     execution = execution or Execution()
     if _forked or (_starts_ray(execution) and _jax_runs()):
         return False
@@ -98,6 +85,8 @@ def prepare_process(execution: Execution | None = None) -> bool:
         return False
     found = _ask()
     os.environ.update(_environment(found, execution.fast))
+    if beside_others and found.platform == "gpu":
+        os.environ.setdefault(_PREALLOCATE, "false")
     import jax
 
     # A flag that no environment variable sets. Asynchronous steps of all lanes would queue for the one pool thread.
@@ -114,6 +103,14 @@ def prepare_process(execution: Execution | None = None) -> bool:
     os.register_at_fork(after_in_child=_after_fork)
     _prepared = _Preparation(found.platform, cpu_devices, execution.executor)
     return True
+
+
+def prepared_platform() -> str | None:
+    """Returns the platform of the devices that JAX is expected to use, None if this process is not prepared.
+
+    Unlike JAX's own answer, it starts no device.
+    """
+    return None if _prepared is None else _prepared.platform
 
 
 def check_not_forked() -> None:
@@ -151,11 +148,14 @@ def _ask() -> Found:
 
 def _environment(found: Found, fast: bool) -> dict[str, str]:
     present = os.environ.get("XLA_FLAGS", "").split()
-    wanted = {"cpu": _CPU_FLAGS, "gpu": () if fast else _GPU_FLAGS}.get(found.platform, ())
+    wanted = {"cpu": CPU_FLAGS, "gpu": () if fast else GPU_FLAGS}.get(found.platform, ())
     flags = present + [flag for flag in wanted if flag in found.flags and flag not in present]
     required = {"XLA_FLAGS": " ".join(flags)}
     if found.platform == "cpu":
         required["NPROC"] = "1"
+    if found.platform == "tpu":
+        # On a host of a pod slice JAX would wait for the processes of all other hosts.
+        required |= single_host_topology()
     # The C++ parts of Orbax and TensorFlow print lines that mean nothing to a user.
     return required | {"TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2")}
 

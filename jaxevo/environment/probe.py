@@ -79,11 +79,13 @@ def ask_jax(candidates: Sequence[str]) -> Found:
     """
     present = tuple(os.environ.get("XLA_FLAGS", "").split())
     files = sorted(path for pattern in _DEVICE_FILES for path in glob.glob(pattern))
+    # A process that a prepared one starts has the topology in its environment already.
+    environment = {**os.environ, **single_host_topology()}
     key = {
         # Sorted, because the child of a prepared process finds the flags in its environment in another order.
         "flags": sorted({*present, *candidates}),
         "device files": files,
-        "variables": {name: os.environ[name] for name in _VARIABLES if name in os.environ},
+        "variables": {name: environment[name] for name in _VARIABLES if name in environment},
         "packages": _versions(),
         "python": sys.prefix,
     }

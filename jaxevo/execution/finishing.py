@@ -13,11 +13,11 @@ from jaxevo.data import Dataset
 from jaxevo.execution.lane import Lane
 from jaxevo.execution.local import LocalExecutor
 from jaxevo.execution.training_loop import CancelledError, check_finite, run_to_end
-from jaxevo.networks.compilation import Programs
+from jaxevo.networks.programs import Programs
 from jaxevo.networks.trainer import Trainer
 from jaxevo.search.births import Birth, Outcome
+from jaxevo.search.doors import Doors
 from jaxevo.settings import Execution, Settings
-from jaxevo.spaces import space_from
 from jaxevo.storage.attempts import AttemptKeeper
 from jaxevo.storage.checkpoint import CheckpointError, WeightStore
 from jaxevo.storage.finish import unfinished
@@ -31,7 +31,9 @@ class FinishLane(Lane):
         step: number of steps done, None before the training begins.
     """
 
-    def __init__(self, trainer: Trainer, evolved: Workdir, own: Workdir, checkpoint_seconds: float) -> None:
+    def __init__(
+        self, trainer: Trainer, evolved: Workdir, own: Workdir, checkpoint_seconds: float, learning_rate: float
+    ) -> None:
         """Makes a lane.
 
         Args:
@@ -39,9 +41,11 @@ class FinishLane(Lane):
             evolved: folder with the evolved weights.
             own: folder for finished weights and training checkpoints.
             checkpoint_seconds: seconds between two checkpoints.
+            learning_rate: of SGD, the peak of the schedule.
         """
         super().__init__(trainer, own, checkpoint_seconds)
-        self._evolved = WeightStore(evolved.weights, space_from(trainer.settings))
+        self._evolved = WeightStore(evolved.weights, trainer.doors.space)
+        self._learning_rate = learning_rate
         self.step: int | None = None
 
     def _outcome(
@@ -52,8 +56,8 @@ class FinishLane(Lane):
         if inherited is None:
             raise CheckpointError(f"individual {birth.id} has no weights to train on from")
         weights = self._evolved.load(inherited.weights, inherited.weights_sha256, inherited.genotype)
-        rate = birth.training.learning_rate
-        training = self.trainer.begin(birth.id, birth.genotype, programs, rate, (inherited.genotype, weights))
+        parent = inherited.genotype, weights
+        training = self.trainer.begin(birth.id, birth.genotype, programs, self._learning_rate, parent)
         checkpoint = self._trainings.load(birth.id)
         if checkpoint is not None:
             training.restore(*checkpoint)
@@ -82,20 +86,30 @@ class FinishExecutor(LocalExecutor):
     """An executor of a single lane, which trains one individual on."""
 
     def __init__(
-        self, settings: Settings, dataset: Dataset, workdir: Workdir, execution: Execution, attempts: AttemptKeeper
+        self,
+        settings: Settings,
+        doors: Doors,
+        dataset: Dataset,
+        workdir: Workdir,
+        execution: Execution,
+        attempts: AttemptKeeper,
+        learning_rate: float,
     ) -> None:
         """Puts the data on the devices of the first lane and starts it.
 
         Args:
             settings: settings of the finish.
+            doors: doors of the run.
             dataset: data set of the run.
             workdir: work folder of the run.
             execution: devices per lane, and seconds between checkpoints.
             attempts: numbers the attempts.
+            learning_rate: of SGD, the peak of the schedule.
         """
         self._finishing: list[FinishLane] = []
+        self._learning_rate = learning_rate
         one = dataclasses.replace(execution, lanes=1, lanes_per_device=None)
-        super().__init__(settings, dataset.with_validation_in_training(), workdir, one, 0, attempts)
+        super().__init__(settings, doors, dataset.with_validation_in_training(), workdir, one, 0, attempts)
 
     @property
     def step(self) -> int | None:
@@ -104,6 +118,6 @@ class FinishExecutor(LocalExecutor):
 
     def _lane(self, trainer: Trainer, workdir: Workdir, checkpoint_seconds: float) -> Lane:
         own = unfinished(workdir, trainer.settings.train_steps)
-        lane = FinishLane(trainer, workdir, own, checkpoint_seconds)
+        lane = FinishLane(trainer, workdir, own, checkpoint_seconds, self._learning_rate)
         self._finishing.append(lane)
         return lane

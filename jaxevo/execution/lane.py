@@ -12,12 +12,10 @@ import jax
 import numpy as np
 
 from jaxevo.execution.training_loop import Checks, DivergedError, check_finite, run_to_end
-from jaxevo.networks.compilation import Programs
+from jaxevo.networks.programs import Programs
 from jaxevo.networks.trainer import Trainer
 from jaxevo.search.births import Birth, Outcome
-from jaxevo.spaces import space_from
-from jaxevo.spaces.large_scale.genotype import Genotype
-from jaxevo.spaces.large_scale.inheritance import Variables
+from jaxevo.spaces.network_space import Variables
 from jaxevo.storage.checkpoint import TrainingStore, WeightStore
 from jaxevo.storage.journal import Record
 from jaxevo.storage.workdir import Workdir, weights_name
@@ -35,7 +33,7 @@ class Lane:
             checkpoint_seconds: seconds between two checkpoints of a training.
         """
         self.trainer = trainer
-        self._store = WeightStore(workdir.weights, space_from(trainer.settings))
+        self._store = WeightStore(workdir.weights, trainer.doors.space)
         self._trainings = TrainingStore(workdir.training)
         self._checkpoint_seconds = checkpoint_seconds
 
@@ -69,17 +67,23 @@ class Lane:
         variables, checks = self._train(programs, birth, attempt, cancelled)
         trained = jax.device_get(variables)
         check_finite(trained)
-        if checks.stopped_at is None:
-            fitness = self.trainer.validation_accuracy(programs, variables)
-        else:
-            fitness = checks.accuracies[-1]
-        if fitness is None:
+        validation = self.trainer.validated(programs, variables) if checks.stopped_at is None else checks.last
+        if validation is None:
             raise DivergedError("a logit is not a finite number")
         # Test images must not affect the outcome: if their logits are not finite, the record has no test accuracy.
         test_accuracy = self.trainer.test_accuracy(programs, variables)
         name = weights_name(birth.id, attempt)
         sha256 = self._store.save(name, birth.genotype, trained)
-        outcome = Outcome(birth.id, fitness, name, sha256, checks=checks.accuracies, stopped_at=checks.stopped_at)
+        outcome = Outcome(
+            birth.id,
+            validation.accuracy,
+            name,
+            sha256,
+            checks=checks.accuracies,
+            stopped_at=checks.stopped_at,
+            confusion=validation.confusion,
+            loss=validation.loss,
+        )
         return outcome, test_accuracy
 
     def _train(
@@ -92,7 +96,7 @@ class Lane:
         """
         rate = birth.training.learning_rate
         training = self.trainer.begin(birth.id, birth.genotype, programs, rate, self._parent(birth))
-        checks = Checks(birth.thresholds, lambda: self.trainer.validation_accuracy(programs, training.variables))
+        checks = Checks(birth.thresholds, lambda: self.trainer.validated(programs, training.variables))
         checkpoint = self._trainings.load(birth.id)
         if checkpoint is not None:
             step, arrays = checkpoint
@@ -107,7 +111,7 @@ class Lane:
         run_to_end(training, cancelled, save, self._checkpoint_seconds, checks)
         return training.variables, checks
 
-    def _parent(self, birth: Birth) -> tuple[Genotype, Variables] | None:
+    def _parent(self, birth: Birth) -> tuple[Any, Variables] | None:
         """Returns the genotype and weights that a birth inherits from, None if it inherits nothing."""
         inherited = birth.inherited
         if inherited is None:

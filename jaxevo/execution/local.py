@@ -15,9 +15,11 @@ from jaxevo.execution.lane import Lane
 from jaxevo.execution.placement import lane_devices, lanes_per_accelerator, number_of_lanes, threads_ahead
 from jaxevo.execution.queue import BirthQueue
 from jaxevo.execution.training_loop import CancelledError
+from jaxevo.networks.batches import bytes_held
 from jaxevo.networks.compilation import Compiler
 from jaxevo.networks.trainer import Trainer
 from jaxevo.search.births import Birth
+from jaxevo.search.doors import Doors
 from jaxevo.settings import Execution, Settings
 from jaxevo.storage.attempts import AttemptKeeper
 from jaxevo.storage.journal import Record
@@ -42,6 +44,7 @@ class LocalExecutor:
     def __init__(
         self,
         settings: Settings,
+        doors: Doors,
         dataset: Dataset,
         workdir: Workdir,
         execution: Execution,
@@ -52,6 +55,7 @@ class LocalExecutor:
 
         Args:
             settings: settings of the run.
+            doors: doors of the run.
             dataset: data set of the run.
             workdir: work folder for weights and training checkpoints.
             execution: number of lanes, devices per lane, and seconds between checkpoints.
@@ -70,7 +74,8 @@ class LocalExecutor:
         self._queue = BirthQueue(attempts)
         self._finished: queue.SimpleQueue[Record | Exception] = queue.SimpleQueue()
         self._error: Exception | None = None
-        trainers = [Trainer(settings, dataset, devices, execution.programs_in_memory) for devices in used]
+        self._bytes_held = bytes_held(settings, dataset)
+        trainers = [Trainer(settings, dataset, devices, execution.programs_in_memory, doors) for devices in used]
         self._compilers = [trainer.compiler for trainer in trainers]
         self._threads = [
             threading.Thread(target=self._compile_ahead, args=(compiler,), name="compiler", daemon=True)
@@ -162,7 +167,7 @@ class LocalExecutor:
             raise
         except Exception as error:
             self._attempts.lost(birth.id, number, str(error))
-            raise _explained(error, birth) from error
+            raise self._explained(error, birth) from error
 
     def _compile_ahead(self, compiler: Compiler) -> None:
         while (unknown := self._queue.take_unknown(self._compilers)) is not None:
@@ -170,13 +175,15 @@ class LocalExecutor:
             try:
                 compiler.programs(compiled)
             except Exception as error:
-                self._finished.put(_explained(error, birth))
+                self._finished.put(self._explained(error, birth))
                 return
             finally:
                 self._queue.compiled(compiled)
 
-
-def _explained(error: Exception, birth: Birth) -> LaneError:
-    """Returns an error that names the individual, and says what to do if memory ran out."""
-    advice = "set --max-memory below what the device has" if "RESOURCE_EXHAUSTED" in str(error) else "see the cause"
-    return LaneError(f"training individual {birth.id} failed ({error}): {advice}. Finished individuals are kept")
+    def _explained(self, error: Exception, birth: Birth) -> LaneError:
+        """Returns an error that names the individual, and says what to do if memory ran out."""
+        advice = "see the cause"
+        if "RESOURCE_EXHAUSTED" in str(error):
+            held = f"{self._bytes_held / 1e6:,.0f} MB of images and plan"
+            advice = f"set --max-memory below what the device has for each lane, less the {held}"
+        return LaneError(f"training individual {birth.id} failed ({error}): {advice}. Finished individuals are kept")

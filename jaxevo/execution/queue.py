@@ -7,12 +7,11 @@ compilation may be what killed the process.
 
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 
 from jaxevo.networks.compilation import Compiler
 from jaxevo.search.births import Birth
 from jaxevo.search.in_flight import by_due
-from jaxevo.spaces.large_scale.architecture import Architecture
 from jaxevo.storage.attempts import AttemptKeeper
 
 
@@ -26,7 +25,7 @@ class BirthQueue:
         self._waiting: list[Birth] = []
         # Births in training, with the time of the last sign of life.
         self._in_training: dict[int, float] = {}
-        self._compiling_ahead: list[Architecture] = []
+        self._compiling_ahead: list[Hashable] = []
         self._closed = False
 
     def submit(self, births: Iterable[Birth]) -> None:
@@ -71,7 +70,7 @@ class BirthQueue:
         with self._condition:
             return time.monotonic() - min(self._in_training.values(), default=time.monotonic())
 
-    def take_unknown(self, compilers: Sequence[Compiler]) -> tuple[Birth, Architecture] | None:
+    def take_unknown(self, compilers: Sequence[Compiler]) -> tuple[Birth, Hashable] | None:
         """Waits for a birth whose architecture no thread has compiled or compiles, and returns both.
 
         The architecture counts as being compiled until `compiled` is called. Returns None once the queue is closed.
@@ -85,7 +84,7 @@ class BirthQueue:
                 self._condition.wait()
             return None
 
-    def compiled(self, compiled: Architecture) -> None:
+    def compiled(self, compiled: Hashable) -> None:
         """Notes that the compilation of an architecture from `take_unknown` has ended, successfully or not."""
         with self._condition:
             self._compiling_ahead.remove(compiled)
@@ -110,7 +109,7 @@ class BirthQueue:
                 unknown = birth
         return unknown or self._waiting[0]
 
-    def _first_unknown(self, compilers: Sequence[Compiler]) -> tuple[Birth, Architecture] | None:
+    def _first_unknown(self, compilers: Sequence[Compiler]) -> tuple[Birth, Hashable] | None:
         births = [*(birth.id for birth in self._waiting), *self._in_training]
         if any(map(self._attempts.suspicious, births)):
             return None

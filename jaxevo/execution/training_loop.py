@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxevo.networks.evaluation import Validation
 from jaxevo.networks.trainer import Training
 from jaxevo.search.births import Threshold
 
@@ -36,19 +37,21 @@ class Checks:
     Attributes:
         accuracies: validation accuracy in [0, 1] at each check so far.
         stopped_at: number of steps after which the last check stopped the training, None if none did.
+        last: validation at the check that stopped the training, None if none did.
     """
 
-    def __init__(self, thresholds: Sequence[Threshold] = (), validate: Callable[[], float | None] = lambda: None):
+    def __init__(self, thresholds: Sequence[Threshold] = (), validate: Callable[[], Validation | None] = lambda: None):
         """Makes the checks of a training from its first step.
 
         Args:
             thresholds: of its birth.
-            validate: returns the present validation accuracy, None if a logit is not finite.
+            validate: returns the present validation, None if a logit is not finite.
         """
         self._thresholds = thresholds
         self._validate = validate
         self.accuracies: tuple[float, ...] = ()
         self.stopped_at: int | None = None
+        self.last: Validation | None = None
 
     @property
     def next_step(self) -> int | None:
@@ -63,12 +66,12 @@ class Checks:
             DivergedError: if a logit is not finite.
         """
         threshold = self._thresholds[len(self.accuracies)]
-        accuracy = self._validate()
-        if accuracy is None:
+        validation = self._validate()
+        if validation is None:
             raise DivergedError("a logit is not a finite number")
-        self.accuracies = (*self.accuracies, accuracy)
-        if accuracy < threshold.accuracy:
-            self.stopped_at = threshold.step
+        self.accuracies = (*self.accuracies, validation.accuracy)
+        if validation.accuracy < threshold.accuracy:
+            self.stopped_at, self.last = threshold.step, validation
         return self.stopped_at is not None
 
     def made_by(self, step: int) -> int:

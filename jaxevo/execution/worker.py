@@ -8,14 +8,16 @@ import os
 import platform
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from jaxevo.doors.opening import Door, open_recorded
 from jaxevo.environment import prepare_process
-from jaxevo.environment.topology import single_host_topology
 from jaxevo.search.births import Birth
+from jaxevo.search.space import Task
+from jaxevo.search.state_json import birth_from_json
 from jaxevo.settings import Execution, Settings
 from jaxevo.storage.journal import Record
 from jaxevo.storage.machine import Machine, differences
@@ -36,19 +38,29 @@ class Assignment:
         settings: settings of the run.
         workdir: work folder, at the same path on every node.
         session: number of the session.
+        task: task of the run.
+        doors: doors from outside, whose files are in the work folder. The host was allowed to open them.
         machine: machine that began the run; the worker's must equal it.
         data_fingerprint: fingerprint of the run's data set; the worker's must equal it.
         dataset_place: name or path by which the host loaded the data set; empty for that of the settings.
-        finishing: True to train one individual on, with the settings of its finish, instead of births.
+        finish_learning_rate: learning rate of a finish, which trains one individual on with `settings`; None to train
+            births.
     """
 
     settings: Settings
     workdir: Path
     session: int
+    task: Task
+    doors: tuple[Door, ...]
     machine: Machine
     data_fingerprint: str
     dataset_place: str = ""
-    finishing: bool = False
+    finish_learning_rate: float | None = None
+
+    @property
+    def finishing(self) -> bool:
+        """True for a finish."""
+        return self.finish_learning_rate is not None
 
 
 @dataclass(frozen=True)
@@ -87,7 +99,7 @@ class Worker:
     """A worker: trains births from the host on the devices of this process. Its methods may run concurrently."""
 
     def __init__(self, execution: Execution) -> None:
-        """Sets JAX up; a TPU host of a slice uses its own chips only.
+        """Sets JAX up.
 
         Args:
             execution: number of lanes, devices per lane, and seconds between checkpoints.
@@ -95,11 +107,11 @@ class Worker:
         Raises:
             RuntimeError: if JAX was loaded before.
         """
-        os.environ.update(single_host_topology())
         if not prepare_process(execution):
             raise RuntimeError("JAX was loaded before jaxevo could set it up")
         self._execution = execution
         self._executor: LocalExecutor | None = None
+        self._birth: Callable[[dict[str, Any]], Birth]
         self._attempts = GivenAttempts()
         self._closing = False
 
@@ -129,18 +141,23 @@ class Worker:
             return Joined(name, 0, f"its data set {settings.dataset!r} is not the run's")
         use_persistent_cache(cache_dir() / "executables")
         workdir = Workdir(assignment.workdir)
-        if assignment.finishing:
-            self._executor = FinishExecutor(settings, dataset, workdir, self._execution, self._attempts)
+        doors = open_recorded(settings, assignment.doors, assignment.workdir)
+        self._birth = lambda fields: birth_from_json(fields, settings, doors.space, assignment.task)
+        rate = assignment.finish_learning_rate
+        if rate is not None:
+            self._executor = FinishExecutor(settings, doors, dataset, workdir, self._execution, self._attempts, rate)
         else:
             self._executor = LocalExecutor(
-                settings, dataset, workdir, self._execution, assignment.session, self._attempts
+                settings, doors, dataset, workdir, self._execution, assignment.session, self._attempts
             )
         return Joined(name, self._executor.lanes, lanes_per_accelerator=self._executor.lanes_per_accelerator)
 
-    def submit(self, births: Sequence[tuple[Birth, int]]) -> None:
-        """Queues births with the numbers of their attempts, which the host has made durable."""
-        self._attempts.add(births)
-        self._lanes().submit([birth for birth, _ in births])
+    def submit(self, births: Sequence[tuple[dict[str, Any], int]]) -> None:
+        """Queues births, as JSON values, with the numbers of their attempts, which the host has made durable."""
+        executor = self._lanes()
+        read = [(self._birth(fields), number) for fields, number in births]
+        self._attempts.add(read)
+        executor.submit([birth for birth, _ in read])
 
     def report(self, timeout: float) -> Report:
         """Returns a report as soon as a training has finished, or after `timeout` seconds as a sign of life.

@@ -4,11 +4,18 @@ Only this module uses `pmap`, which JAX keeps but no longer develops. Since JAX 
 `shard_map`; a move to these would change only this module. With one device everything is plain `jit`.
 """
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
 import numpy as np
+
+from jaxevo.environment.flags import TPU_OPTIONS
+
+# Tracing is Python, so that threads which trace at once gain nothing from it. A dozen of them, which compile ahead for
+# a GPU, would leave the lanes a dozenth of the interpreter's time.
+_tracing = threading.Lock()
 
 AXIS = "devices"
 """The name of the device axis in a program."""
@@ -85,7 +92,9 @@ class Devices:
         mapped = jax.pmap(
             function, AXIS, in_axes=tuple(axes), out_axes=out_axis, devices=self._devices, donate_argnums=tuple(donate)
         )
-        compiled = mapped.lower(*shapes).compile()
+        with _tracing:
+            lowered = mapped.lower(*shapes)
+        compiled = _compiled(lowered, self.first.platform)
         return (lambda *given: jax.block_until_ready(compiled(*given))) if self._wait else compiled
 
     def compile_on_first(
@@ -94,7 +103,9 @@ class Devices:
         """Compiles a function for the first device only; takes the arguments of `compile`."""
         sharding = jax.sharding.SingleDeviceSharding(self.first)
         placed = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tuple(arguments))
-        return jax.jit(function, donate_argnums=tuple(donate)).lower(*placed).compile()
+        with _tracing:
+            lowered = jax.jit(function, donate_argnums=tuple(donate)).lower(*placed)
+        return _compiled(lowered, self.first.platform)
 
     def _sharding(self, *axes: str | None) -> jax.sharding.Sharding:
         return jax.sharding.NamedSharding(self._mesh, jax.sharding.PartitionSpec(*axes))
@@ -106,6 +117,18 @@ class Devices:
         if axis is None:
             return shape
         return (*shape[:axis], len(self), shape[axis] // len(self), *shape[axis + 1 :])
+
+
+def _compiled(lowered: jax.stages.Lowered, platform: str) -> Callable[..., Any]:
+    """Returns a compiled program; for a TPU with jaxevo's options, unless its compiler does not know them."""
+    if platform != "tpu":
+        return lowered.compile()
+    try:
+        return lowered.compile(compiler_options=TPU_OPTIONS)
+    except jax.errors.JaxRuntimeError as error:
+        if "No such compile option" not in str(error):
+            raise
+        return lowered.compile()
 
 
 def device_groups(devices_per_lane: int) -> list[Devices]:

@@ -1,41 +1,80 @@
 """Exact accuracies of trained networks, and majority votes of several."""
 
+import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxevo.networks.training import Evaluation, EvaluationBatches, Images
+from jaxevo.data.dataset import Split
+from jaxevo.networks.batches import Images
+from jaxevo.networks.training import Evaluation, EvaluationBatches
 from jaxevo.search.population import Individual
 
 
-def accuracy(
+class Validation(NamedTuple):
+    """The result of evaluating a split.
+
+    Attributes:
+        accuracy: exact share of correctly classified images, in [0, 1].
+        confusion: number of images by true class and predicted class, if asked for.
+        loss: mean cross-entropy, if asked for.
+    """
+
+    accuracy: float
+    confusion: tuple[tuple[int, ...], ...] | None = None
+    loss: float | None = None
+
+
+def validate(
     evaluate: Callable[..., Evaluation],
     variables: Any,
     images: Images,
     batches: EvaluationBatches,
-    count: int,
-) -> float | None:
-    """Returns the exact share of correctly classified images in [0, 1], None if a logit is not finite.
+    split: Split,
+    num_classes: int = 0,
+) -> Validation | None:
+    """Returns the result of evaluating a split, None if a logit is not finite.
 
     Args:
         evaluate: compiled evaluation of the architecture.
         variables: the network's arrays.
         images: training images, with the statistics to normalise by.
         batches: batches of the split.
-        count: number of images in the split.
+        split: the split.
+        num_classes: number of classes, to count the confusions; 0 to leave them out.
     """
     correct: Any = np.int32(0)
+    done: list[Evaluation] = []
     for batch in batches:
-        correct = evaluate(variables, images, batch, correct).correct
-    counted = int(correct)  # The only transfer from the device per split.
-    return None if counted < 0 else counted / count
+        evaluation = evaluate(variables, images, batch, correct)
+        correct = evaluation.correct
+        done.append(evaluation)
+    counted, count = int(correct), len(split.labels)  # The only transfer from the device, unless more is asked for.
+    if counted < 0:
+        return None
+    losses = [float(one.loss) for one in done if one.loss is not None]
+    if not all(map(math.isfinite, losses)):
+        return None
+    return Validation(
+        counted / count,
+        _confusion(split.labels, done, num_classes) if num_classes else None,
+        math.fsum(losses) / count if losses else None,
+    )
+
+
+def _confusion(labels: np.ndarray, done: Sequence[Evaluation], num_classes: int) -> tuple[tuple[int, ...], ...]:
+    predicted = np.concatenate([np.asarray(one.predictions) for one in done])[: len(labels)]
+    confusion = np.zeros((num_classes, num_classes), int)
+    np.add.at(confusion, (labels, predicted), 1)
+    return tuple(map(tuple, confusion.tolist()))
 
 
 def ensemble_members(living: Sequence[Individual], best: Individual, size: int) -> list[Individual]:
     """Returns the fittest individuals that have weights, the fittest first; ties go to the earlier born.
 
-    They are chosen by validation accuracy, as in Real et al. 2017. The best individual is included even if it is dead.
+    They are chosen by fitness, which is validation accuracy in Real et al. 2017. The best individual is included even
+    if it is dead.
     """
     candidates = {individual.id: individual for individual in (*living, best) if individual.weights is not None}
     ranked = sorted(candidates.values(), key=lambda individual: (-individual.fitness, individual.id))

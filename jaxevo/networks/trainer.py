@@ -10,26 +10,24 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxevo.data import Dataset
-from jaxevo.networks.compilation import Compiler, Programs
+from jaxevo.data import Dataset, Split
+from jaxevo.doors.opening import built_in
+from jaxevo.networks.batches import PLAN_AXIS, Images, plan_training, put_images
+from jaxevo.networks.compilation import Compiler
 from jaxevo.networks.devices import Devices
-from jaxevo.networks.evaluation import accuracy
+from jaxevo.networks.evaluation import Validation, validate
+from jaxevo.networks.programs import Programs
 from jaxevo.networks.schedules import learning_rates
 from jaxevo.networks.training import (
-    PLAN_AXIS,
     Carry,
     EvaluationBatches,
-    Images,
     evaluation_batch_size,
-    plan_training,
     put_evaluation_batches,
-    put_images,
     start,
 )
+from jaxevo.search.doors import Doors
 from jaxevo.settings import Execution, Settings
-from jaxevo.spaces.large_scale.architecture import architecture
-from jaxevo.spaces.large_scale.genotype import Genotype
-from jaxevo.spaces.large_scale.inheritance import Variables, first_variables
+from jaxevo.spaces.network_space import Variables, networks_of
 
 
 class Trainer:
@@ -39,6 +37,7 @@ class Trainer:
         settings: settings of the run.
         dataset: data set of the run.
         devices: devices that share each batch.
+        doors: space and fitness of the run, among others.
         compiler: compiler for these devices.
         images: training images, replicated on every device.
         validation: validation batches on the first device, which evaluates.
@@ -51,28 +50,31 @@ class Trainer:
         dataset: Dataset,
         devices: Devices,
         programs_in_memory: int = Execution.programs_in_memory,
+        doors: Doors | None = None,
     ) -> None:
-        """Puts the data on the devices."""
+        """Puts the data on the devices; `doors` are the built-in ones by default."""
         self.settings = settings
+        self.doors = built_in(settings) if doors is None else doors
+        self._networks = networks_of(self.doors.space)
         self.dataset = dataset
         self.devices = devices
-        self.compiler = Compiler(settings, dataset, devices, programs_in_memory)
+        self.compiler = Compiler(settings, dataset, devices, programs_in_memory, self.doors)
         self.images: Images = put_images(dataset, devices.everywhere)
         size = evaluation_batch_size(settings, dataset)
         self.validation: EvaluationBatches = put_evaluation_batches(dataset.validation, size, devices.first)
         self.test: EvaluationBatches = put_evaluation_batches(dataset.test, size, devices.first)
 
-    def programs(self, genotype: Genotype) -> Programs:
+    def programs(self, genotype: Any) -> Programs:
         """Returns the programs of a genotype, compiling them if needed."""
-        return self.compiler.programs(architecture(genotype, self.dataset.image_shape))
+        return self.compiler.programs(self.doors.space.architecture(genotype, self.dataset.task))
 
     def begin(
         self,
         individual_id: int,
-        genotype: Genotype,
+        genotype: Any,
         programs: Programs,
         learning_rate: float,
-        parent: tuple[Genotype, Variables] | None = None,
+        parent: tuple[Any, Variables] | None = None,
     ) -> "Training":
         """Returns the training of an individual, before its first step.
 
@@ -83,7 +85,7 @@ class Trainer:
             learning_rate: of SGD, the peak of the schedule.
             parent: genotype and trained variables to inherit from, None to initialise all arrays at random.
         """
-        variables = first_variables(
+        variables = self._networks.first_variables(
             self.settings.seed,
             individual_id,
             genotype,
@@ -94,16 +96,21 @@ class Trainer:
         rates = learning_rates(self.settings.schedule, learning_rate, self.settings.train_steps)
         return Training(self, programs, individual_id, rates, start(variables, programs.shapes))
 
-    def validation_accuracy(self, programs: Programs, variables: Any) -> float | None:
-        """Returns the exact validation accuracy in [0, 1], None if a logit is not finite."""
-        return self._accuracy(programs, variables, self.validation, len(self.dataset.validation.labels))
+    def validated(self, programs: Programs, variables: Any) -> Validation | None:
+        """Returns what the fitness needs of the validation images, None if a logit is not finite."""
+        classes = self.dataset.num_classes if self.doors.fitness.confusion else 0
+        return self._evaluated(programs, variables, self.validation, self.dataset.validation, classes)
 
     def test_accuracy(self, programs: Programs, variables: Any) -> float | None:
         """Returns the exact test accuracy in [0, 1], None if a logit is not finite."""
-        return self._accuracy(programs, variables, self.test, len(self.dataset.test.labels))
+        tested = self._evaluated(programs, variables, self.test, self.dataset.test)
+        return None if tested is None else tested.accuracy
 
-    def _accuracy(self, programs: Programs, variables: Any, batches: EvaluationBatches, count: int) -> float | None:
-        return accuracy(programs.evaluate, variables, self.devices.on_first(self.images), batches, count)
+    def _evaluated(
+        self, programs: Programs, variables: Any, batches: EvaluationBatches, split: Split, num_classes: int = 0
+    ) -> Validation | None:
+        images = self.devices.on_first(self.images)
+        return validate(programs.evaluate, variables, images, batches, split, num_classes)
 
 
 class Training:

@@ -1,61 +1,21 @@
-"""Training and evaluation of one individual, as functions to compile.
-
-All that is random in a training (the order of the images, their crops and flips) is drawn on the host for the whole
-training at once: its plan. So no compiled program contains a random generator, which would take a third of the
-compilation on CPU, and one plan serves any number of devices.
-"""
+"""Training and evaluation of one individual, as functions to compile."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import chex
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
 from jaxevo.data import Dataset, Split
-from jaxevo.search.randomness import Purpose, keyed_generator
+from jaxevo.networks.batches import Batch, DrawBatch, Images, Plan
 from jaxevo.settings import Settings
-from jaxevo.spaces.large_scale.network import Phenotype
+from jaxevo.spaces.network_space import Path, is_filter
 
-
-class Images(NamedTuple):
-    """Training images on the device.
-
-    Attributes:
-        pixels: uint8 [images, height, width, channels].
-        labels: int32 [images].
-        mean: float32 [channels], mean of the pixels scaled to [0, 1].
-        deviation: float32 [channels], standard deviation of the same.
-    """
-
-    pixels: jax.Array
-    labels: jax.Array
-    mean: jax.Array
-    deviation: jax.Array
-
-
-class Plan(NamedTuple):
-    """The plan of a training: its images in order, with their crops and flips.
-
-    Attributes:
-        order: int32 [steps, batch], indices of images.
-        offsets: int32 [steps, batch, 2], rows and columns by which the crop is moved.
-        flips: bool [steps, batch], True to flip the image left to right.
-    """
-
-    order: Any
-    offsets: Any
-    flips: Any
-
-
-BATCHES_DRAWN = 8
-"""Batches drawn per call if each step is a call of its own. Drawing one per call takes half as long as a step of the
-smallest network; more than these fall out of the processor's cache before they are used."""
 _MOST_STEPS_A_CHUNK = 64
-PLAN_AXIS = 1
-"""The axis of a plan's arrays that is split over devices."""
 
 
 class Carry(NamedTuple):
@@ -79,65 +39,23 @@ class Carry(NamedTuple):
         return {"params": self.params, "batch_stats": self.batch_stats}
 
 
-Batch = tuple[jax.Array, jax.Array]
-"""Normalised images, float32 [batch, height, width, channels], and labels, int32 [batch]."""
 TrainStep = Callable[[Carry, Batch, jax.Array], Carry]
 EvaluationBatches = list[Batch]
 """uint8 images [batch, height, width, channels] and int32 labels [batch]; the last batch is padded with label -1."""
 
 
-def plan_training(seed: int, individual_id: int, settings: Settings, dataset: Dataset) -> Plan:
-    """Returns an individual's plan as NumPy arrays. Each epoch is a shuffle of all training images."""
-    steps, size, count = settings.train_steps, settings.batch_size, len(dataset.train.labels)
-    epochs = -(-steps * size // count)
-    shuffles = [
-        keyed_generator(seed, individual_id, Purpose.BATCH_ORDER, epoch).permutation(count) for epoch in range(epochs)
-    ]
-    order = np.concatenate(shuffles)[: steps * size].reshape(steps, size).astype(np.int32)
-    generator = keyed_generator(seed, individual_id, Purpose.AUGMENTATION)
-    padding, flip = augmentation(settings, dataset)
-    offsets = generator.integers(-padding, padding + 1, (steps, size, 2), np.int32)
-    flips = generator.integers(2, size=(steps, size)).astype(bool) & flip
-    return Plan(order, offsets, flips)
+Decays = Callable[[Path], bool]
+"""A function of an array's path in `params` that returns True if weight decay applies to it."""
 
 
-def augmentation(settings: Settings, dataset: Dataset) -> tuple[int, bool]:
-    """Returns the padding of the random crop in pixels, and True to flip; the data set gives the defaults."""
-    padding = dataset.crop_padding if settings.crop_padding is None else settings.crop_padding
-    return padding, dataset.flip if settings.flip is None else settings.flip
+def optimiser(settings: Settings, decays: Decays = is_filter) -> optax.GradientTransformation:
+    """Returns SGD with momentum, without a learning rate, which is an argument of the compiled step."""
 
+    def mask(params: Any) -> Any:
+        return jax.tree_util.tree_map_with_path(lambda path, _: decays(tuple(part.key for part in path)), params)
 
-def draw_batch(images: Images, plan: Plan, step: jax.Array) -> Batch:
-    """Returns the batch of a step, cropped and flipped in one gather, then normalised."""
-    height, width = images.pixels.shape[1:3]
-    order, offsets = plan.order[step], plan.offsets[step]
-    rows = jnp.arange(height) + offsets[:, 0, None]
-    columns = jnp.arange(width) + offsets[:, 1, None]
-    columns = jnp.where(plan.flips[step][:, None], columns[:, ::-1], columns)
-    inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None, :]
-    pixels = images.pixels[
-        order[:, None, None],
-        jnp.clip(rows, 0, height - 1)[:, :, None],
-        jnp.clip(columns, 0, width - 1)[:, None, :],
-    ]
-    # Pad with black before normalisation, as if the images themselves were padded.
-    pixels = jnp.where(inside[..., None], pixels, 0)
-    return normalise(pixels, images.mean, images.deviation), images.labels[order]
-
-
-def draw_batches(images: Images, plan: Plan, first: jax.Array) -> list[Batch]:
-    """Returns the batches of `BATCHES_DRAWN` steps from `first` on; those past the plan's end are meaningless."""
-    pixels, labels = jax.vmap(lambda step: draw_batch(images, plan, step))(first + jnp.arange(BATCHES_DRAWN))
-    return [(pixels[number], labels[number]) for number in range(BATCHES_DRAWN)]
-
-
-def optimiser(settings: Settings) -> optax.GradientTransformation:
-    """Returns SGD with momentum, without a learning rate, which is an argument of the compiled step.
-
-    Weight decay applies to filters only.
-    """
     return optax.chain(
-        optax.add_decayed_weights(settings.weight_decay, mask=_is_filter),
+        optax.add_decayed_weights(settings.weight_decay, mask=mask),
         optax.trace(decay=settings.momentum),
     )
 
@@ -157,13 +75,15 @@ def start(variables: Any, shapes: Carry) -> Carry:
     return Carry(variables["params"], variables["batch_stats"], zeros, np.asarray(True))
 
 
-def make_train_step(phenotype: Phenotype, settings: Settings) -> TrainStep:
+def make_train_step(
+    phenotype: nn.Module, settings: Settings, decays: Decays = is_filter, axis_name: str | None = None
+) -> TrainStep:
     """Returns one step of SGD on the mean cross-entropy of a batch, to be compiled.
 
-    The step is a function `(carry, batch, learning_rate) -> carry`. If the phenotype has an axis name, the batch is one
-    device's part, gradients are averaged over all devices, and every device returns the same carry.
+    The step is a function `(carry, batch, learning_rate) -> carry`. With an axis name, the batch is one device's part,
+    gradients are averaged over all devices, and every device returns the same carry.
     """
-    transformation = optimiser(settings)
+    transformation = optimiser(settings, decays)
 
     def train_step(carry: Carry, batch: Batch, learning_rate: jax.Array) -> Carry:
         images, labels = batch
@@ -177,8 +97,8 @@ def make_train_step(phenotype: Phenotype, settings: Settings) -> TrainStep:
         logits, pull_back, batch_stats = jax.vjp(apply, carry.params, has_aux=True)
         of_logits, as_finite = cross_entropy_gradient(logits, labels, settings.label_smoothing)
         (gradients,) = pull_back(of_logits)
-        if phenotype.axis_name is not None:
-            gradients, as_finite = jax.lax.pmean((gradients, as_finite), phenotype.axis_name)
+        if axis_name is not None:
+            gradients, as_finite = jax.lax.pmean((gradients, as_finite), axis_name)
         steps, state = transformation.update(gradients, carry.optimiser, carry.params)
         params = jax.tree.map(lambda value, step: value - learning_rate * step, carry.params, steps)
         return Carry(params, batch_stats, state, carry.finite & jnp.isfinite(as_finite))
@@ -218,7 +138,7 @@ def steps_a_chunk(settings: Settings) -> int:
     return -(-settings.train_steps // chunks)
 
 
-def make_train_chunk(train_step: TrainStep, length: int) -> Callable[..., Carry]:
+def make_train_chunk(train_step: TrainStep, draw_batch: DrawBatch, length: int) -> Callable[..., Carry]:
     """Returns `length` steps as one function, `(carry, images, plan, rates, first, end) -> carry`.
 
     It is meant for accelerators: on CPU, XLA runs the gradients of convolutions 10 to 20 times slower inside a loop.
@@ -246,14 +166,16 @@ class Evaluation(NamedTuple):
         predictions: int32 [batch], predicted classes.
         correct: int32 [], number of correct predictions in this batch and those before; -1 once a logit was not finite.
             So a split transfers a single number, however many batches it has.
+        loss: float32 [], summed cross-entropy of the batch; None if it is not computed.
     """
 
     predictions: jax.Array
     correct: jax.Array
+    loss: jax.Array | None = None
 
 
-def make_evaluate(phenotype: Phenotype) -> Callable[..., Evaluation]:
-    """Returns the evaluation of a batch, to be compiled.
+def make_evaluate(phenotype: nn.Module, with_loss: bool = False) -> Callable[..., Evaluation]:
+    """Returns the evaluation of a batch, to be compiled; `with_loss` to compute the loss too.
 
     It is a function `(variables, images, labels, correct_before) -> evaluation`. The images are normalised;
     `correct_before` is `Evaluation.correct` of the previous batch, 0 for the first.
@@ -264,19 +186,13 @@ def make_evaluate(phenotype: Phenotype) -> Callable[..., Evaluation]:
         finite = jnp.isfinite(jnp.abs(logits).max(axis=-1)) | (labels < 0)
         predictions = logits.argmax(axis=-1).astype(jnp.int32)
         correct = correct_before + (predictions == labels).sum(dtype=jnp.int32)
-        return Evaluation(predictions, jnp.where(finite.all() & (correct_before >= 0), correct, -1))
+        correct = jnp.where(finite.all() & (correct_before >= 0), correct, -1)
+        if not with_loss:
+            return Evaluation(predictions, correct)
+        losses = optax.softmax_cross_entropy_with_integer_labels(logits, jnp.maximum(labels, 0))
+        return Evaluation(predictions, correct, jnp.where(labels < 0, 0, losses).sum())
 
     return evaluate
-
-
-def normalise(pixels: jax.Array, mean: jax.Array, deviation: jax.Array) -> jax.Array:
-    """Returns uint8 pixels as normalised float32; mean and deviation are of pixels scaled to [0, 1]."""
-    return (pixels.astype(jnp.float32) / 255.0 - mean) / deviation
-
-
-def put_images(dataset: Dataset, where: jax.Device | jax.sharding.Sharding) -> Images:
-    """Puts the training images on one or more devices, as uint8."""
-    return Images(*jax.device_put((dataset.train.images, dataset.train.labels, dataset.mean, dataset.std), where))
 
 
 def put_evaluation_batches(split: Split, batch_size: int, device: jax.Device) -> EvaluationBatches:
@@ -294,10 +210,3 @@ def put_evaluation_batches(split: Split, batch_size: int, device: jax.Device) ->
 def evaluation_batch_size(settings: Settings, dataset: Dataset) -> int:
     """Returns the batch size of validation and test, at most the size of the larger split."""
     return min(settings.evaluation_batch_size, max(len(dataset.validation.labels), len(dataset.test.labels)))
-
-
-def _is_filter(params: Any) -> Any:
-    return {
-        module: {name: name == "kernel" and module != "classifier" for name in arrays}
-        for module, arrays in params.items()
-    }

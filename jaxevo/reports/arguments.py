@@ -4,7 +4,7 @@ They are the fields of `Settings`, `Limits` and `Execution`, which document them
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -18,24 +18,25 @@ from jaxevo.settings import (
     KeepName,
     Limits,
     ScheduleName,
-    SelectionName,
     Settings,
 )
 
 
 class SettingsArguments(TypedDict, total=False):
-    """Fields of `Settings`; a data set may also be given as a path or as arrays."""
+    """Fields of `Settings`; a data set may also be a path or arrays, a door an object of a module."""
 
     dataset: str | Path | Data
     image_size: str | None
     seed: int
     population_size: int
     num_workers: int | None
-    selection: SelectionName
+    space: str | Callable[..., object]
+    selection: str | Callable[..., object]
+    fitness: str | Callable[..., object]
     sample_size: int
     pareto_cost: CostName
     inheritance: InheritanceName
-    mutations: str
+    mutations: str | Callable[..., object]
     mutations_per_birth: int
     initial_learning_rate: float
     max_parameters: int | None
@@ -82,6 +83,8 @@ class ExecutionArguments(TypedDict, total=False):
     max_deaths: int
     checkpoint_seconds: float
     snapshot_interval: int | None
+    trust_code: bool
+    trust_doors: str | None
     executor: ExecutorName
     ray_address: str | None
     ray_workers: int | None

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jaxevo.data.checks import check_images, check_labels
-from jaxevo.search.space import ImageShape
 
 
 class Classifier(ABC):
@@ -22,7 +21,7 @@ class Classifier(ABC):
         label_values: the given integer of each class if these were not 0, 1, ...; empty otherwise.
     """
 
-    image_shape: ImageShape
+    image_shape: tuple[int, ...]
     class_names: tuple[str, ...]
     label_values: tuple[int, ...] = ()
 

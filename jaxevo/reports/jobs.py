@@ -14,13 +14,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from jaxevo.doors.trust import Trust, trust_of
 from jaxevo.reports.overview import read_result
 from jaxevo.settings import Execution, Limits, Settings
 from jaxevo.storage.workdir import shown
 
 if TYPE_CHECKING:
+    from jaxevo.session.events import OnEvent
     from jaxevo.session.progress import Watcher
     from jaxevo.session.session import Ended
 
@@ -48,14 +50,17 @@ class Job(ABC):
     Attributes:
         path: the work folder.
         execution: the execution settings.
+        beside_others: True for a job that may share its GPU with a run.
     """
+
+    beside_others: ClassVar[bool] = False
 
     path: Path
     execution: Execution
 
     @abstractmethod
-    def carry_out(self) -> Any:
-        """Carries out the job in this process and returns JSON values."""
+    def carry_out(self, on_event: "OnEvent | None" = None) -> Any:
+        """Carries out the job in this process and returns JSON values; `on_event` receives every told event."""
 
     def stopped(self, busy: bool = False) -> Stopped:
         """Returns the exception to raise after a signal."""
@@ -71,23 +76,30 @@ class SessionJob(Job):
         """Name or path of the data set, None for where it was."""
         return None
 
-    def carry_out(self) -> None:
+    @property
+    def _trust(self) -> Trust:
+        return trust_of(self.execution)
+
+    def carry_out(self, on_event: "OnEvent | None" = None) -> None:
         """Evolves until a limit is reached, finishes the best individual, shows the progress, and writes the result."""
         from jaxevo.reports.progress import watch
         from jaxevo.reports.result import write_result
+        from jaxevo.session.events import Telling
         from jaxevo.session.progress import INTERRUPTED
 
         earlier = read_result(self.path)
         with watch() as watcher:
             with _connection(self.execution):
-                ended = self.evolve(watcher)
+                ended = self.evolve(watcher if on_event is None else Telling(watcher, on_event))
                 if ended.stop_reason == INTERRUPTED:
                     raise self.stopped(ended.busy)
                 share = ended.progress.limits.finish_share
-                if share and ended.progress.state.best_trained is not None:
-                    _finish(self, share, self.dataset_place, watcher)
-            watcher.announce(_RESULT)
-            write_result(self.path, earlier=earlier, dataset_place=self.dataset_place)
+                trains = ended.progress.space.network is not None
+                if share and trains and ended.progress.state.best_trained is not None:
+                    _finish(self, share, self.dataset_place, watcher, self._trust)
+            if trains:
+                watcher.announce(_RESULT)
+            write_result(self.path, earlier=earlier, dataset_place=self.dataset_place, trust=self._trust)
         if ended.busy:
             _leave_without_waiting()
 
@@ -148,6 +160,11 @@ class Begin(SessionJob):
             keep_data=self.keep_data,
         )
 
+    @property
+    def _trust(self) -> Trust:
+        """The user named the doors of the run that this job begins."""
+        return Trust(code=True)
+
 
 @dataclass(frozen=True)
 class Resume(SessionJob):
@@ -195,22 +212,23 @@ class Finish(Job):
     share: float
     dataset: str | None = None
 
-    def carry_out(self) -> None:
+    def carry_out(self, on_event: "OnEvent | None" = None) -> None:
         """Finishes the run, shows the progress, and writes the result."""
         from jaxevo.reports.progress import watch
         from jaxevo.reports.result import write_result
 
         with watch() as watcher:
-            _finish(self, self.share, self.dataset, watcher)
+            trust = trust_of(self.execution)
+            _finish(self, self.share, self.dataset, watcher, trust)
             watcher.announce(_RESULT)
-            write_result(self.path, earlier=read_result(self.path), dataset_place=self.dataset)
+            write_result(self.path, earlier=read_result(self.path), dataset_place=self.dataset, trust=trust)
 
 
-def _finish(job: Job, share: float, dataset_place: str | None, watcher: "Watcher") -> None:
+def _finish(job: Job, share: float, dataset_place: str | None, watcher: "Watcher", trust: Trust) -> None:
     from jaxevo.session.finish import FinishInterrupted, finish_run
 
     try:
-        finish_run(job.path, share, job.execution, watcher, dataset_place)
+        finish_run(job.path, share, job.execution, watcher, dataset_place, trust)
     except FinishInterrupted as interrupted:
         again = f"jaxevo finish {shlex.quote(shown(job.path))} --share {share:g}"
         sentence = f"Stopped; the run is complete, and its finish goes on from its last checkpoint: {again}"
@@ -221,14 +239,17 @@ def _finish(job: Job, share: float, dataset_place: str | None, watcher: "Watcher
 class Verify(Job):
     """A job that verifies a run: recomputes its decisions, hashes its weights, and retrains lineages."""
 
+    beside_others = True
+
     retrain: Literal["best"] | int | None = None
     dataset: str | None = None
 
-    def carry_out(self) -> list[str]:
+    def carry_out(self, on_event: "OnEvent | None" = None) -> list[str]:
         """Returns a sentence for each difference, and prints what was checked."""
         from jaxevo.reports.verify import verify_run
 
-        return verify_run(self.path, self.retrain, lambda sentence: print(sentence, flush=True), self.dataset)
+        trust = trust_of(self.execution)
+        return verify_run(self.path, self.retrain, lambda text: print(text, flush=True), self.dataset, trust)
 
 
 _KINDS: dict[str, type[Job]] = {kind.__name__: kind for kind in (Begin, Resume, Replay, Finish, Verify)}

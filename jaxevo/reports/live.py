@@ -92,12 +92,14 @@ class LiveView(Watcher):
         # In a finish one lane trains.
         speed = "" if self._finish is not None else f", {speed_text(progress)}"
         rows: list[RenderableType] = [self._bar, _row(f"{count}{speed}")]
-        told = [one.fitness for one in progress.state.population if one.weights is not None]
+        told = [one.accuracy for one in progress.state.population if one.failure is None]
         if told:
             rows.append(_row(f"population {len(progress.state.population):,}: {self._histogram(told)}"))
         best = progress.state.best
         if best is not None:
-            rows.append(_row(f"best {best.fitness:.1%}, individual {best.id}: {self._architecture_of(best, progress)}"))
+            rows.append(
+                _row(f"best {best.accuracy:.1%}, individual {best.id}: {self._architecture_of(best, progress)}")
+            )
         return rows
 
     def _set_bar(self, progress: Progress | None) -> None:

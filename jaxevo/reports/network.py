@@ -9,20 +9,18 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
+from jaxevo.doors.opening import built_in
 from jaxevo.environment import check_not_forked, prepare_process
 from jaxevo.reports.classifier import Classifier
 from jaxevo.reports.drawing import drawing_text
 from jaxevo.search.population import Individual
-from jaxevo.search.space import Drawing
-from jaxevo.spaces import space_from
-from jaxevo.spaces.large_scale.architecture import architecture
-from jaxevo.spaces.large_scale.genotype import Genotype
+from jaxevo.search.space import Drawing, SearchSpace
 from jaxevo.storage.finish import Finish
-from jaxevo.storage.history import History, task_of_manifest
+from jaxevo.storage.history import History
 from jaxevo.storage.workdir import Manifest, Workdir
 
 if TYPE_CHECKING:
-    from jaxevo.spaces.large_scale.network import Phenotype
+    from flax import linen
 
 ENSEMBLE_SIZE = 5
 """Default number of members of an ensemble."""
@@ -43,6 +41,7 @@ class Network(Classifier):
     def __init__(
         self,
         manifest: Manifest,
+        space: SearchSpace[Any],
         workdir: Workdir,
         individual: Individual,
         test_accuracy: float,
@@ -57,6 +56,7 @@ class Network(Classifier):
         self._finish = finish
         self.label_values = manifest.label_values
         self._manifest = manifest
+        self._space = space
         self._workdir = workdir
 
     def __repr__(self) -> str:
@@ -66,14 +66,14 @@ class Network(Classifier):
         return f"<Network: individual {self.individual.id}, {weights} weights, {accuracies}>"
 
     @property
-    def genotype(self) -> Genotype:
+    def genotype(self) -> Any:
         """The individual's genotype."""
         return self.individual.genotype
 
     @property
     def validation_accuracy(self) -> float:
-        """The individual's fitness in [0, 1], of its evolved weights."""
-        return self.individual.fitness
+        """The individual's validation accuracy in [0, 1], with its evolved weights."""
+        return self.individual.accuracy
 
     def predict_classes(self, images: ArrayLike) -> np.ndarray:
         """Returns the most probable class of each image; see `Classifier.predict_classes`."""
@@ -86,7 +86,7 @@ class Network(Classifier):
         return powers / powers.sum(axis=-1, keepdims=True)
 
     @cached_property
-    def module(self) -> "Phenotype":
+    def module(self) -> "linen.Module":
         """The Flax module: `module.apply(variables, images, train=False)` returns logits.
 
         It takes normalised images, float32 [batch, height, width, channels]: `(pixels / 255 - mean) / deviation`. It
@@ -97,10 +97,12 @@ class Network(Classifier):
         """
         prepare_process()
         check_not_forked()
-        from jaxevo.spaces.large_scale.network import make_phenotype
+        from jaxevo.spaces.network_space import networks_of
 
-        compiled = architecture(self.genotype, self.image_shape)
-        return make_phenotype(compiled, len(self.class_names), self._manifest.settings)
+        task = self._manifest.task
+        return networks_of(self._space).module(
+            self._space.architecture(self.genotype, task), task, self._manifest.settings
+        )
 
     @cached_property
     def variables(self) -> dict[str, Any]:
@@ -117,16 +119,17 @@ class Network(Classifier):
 
         one = self.individual
         if self._finish is not None and self._finish.weights is not None and self._finish.weights_sha256 is not None:
-            finished = WeightStore(self._workdir.finish / "weights", space_from(self._manifest.settings))
+            finished = WeightStore(self._workdir.finish / "weights", self._space)
             return finished.load(self._finish.weights, self._finish.weights_sha256, one.genotype)
         if one.weights is None or one.weights_sha256 is None:
-            raise ValueError(f"individual {one.id} has no weights: its training failed")
+            reason = "its training failed" if one.failure is not None else "nothing is trained in its search space"
+            raise ValueError(f"individual {one.id} has no weights: {reason}")
         if not (self._workdir.weights / one.weights).exists() and not self._kept():
             raise ValueError(
                 f"individual {one.id} is dead, and only the weights of the population and of the best individual are "
                 f"kept: choose one of the population that 'jaxevo show {self._workdir.path}' lists"
             )
-        store = WeightStore(self._workdir.weights, space_from(self._manifest.settings))
+        store = WeightStore(self._workdir.weights, self._space)
         return store.load(one.weights, one.weights_sha256, one.genotype)
 
     def parts(self) -> dict[str, Any]:
@@ -140,15 +143,21 @@ class Network(Classifier):
 
     @classmethod
     def from_parts(cls, parts: dict[str, Any], workdir: Workdir) -> Self:
-        """Returns the network of `parts`, which needs no work folder for its weights."""
-        network = cls(parts["manifest"], workdir, parts["individual"], parts["test_accuracy"])
+        """Returns the network of `parts`, which needs no work folder for its weights.
+
+        Raises:
+            ValueError: if the search space is not built in.
+        """
+        manifest = parts["manifest"]
+        space = built_in(manifest.settings).space
+        network = cls(manifest, space, workdir, parts["individual"], parts["test_accuracy"])
         vars(network)["variables"] = parts["variables"]
         return network
 
     @property
     def drawing(self) -> Drawing:
         """The network as boxes and edges."""
-        return space_from(self._manifest.settings).drawing(self.genotype, task_of_manifest(self._manifest))
+        return self._space.drawing(self.genotype, self._manifest.task)
 
     def describe(self) -> str:
         """Returns the network as text, one line per layer with its shape."""
@@ -173,13 +182,18 @@ class Network(Classifier):
 
         path = Path(folder)
         facts = self.known_facts | dict(facts or {})
-        export_network(self.genotype, self.variables, self._manifest, facts, path)
+        export_network(self._space, self.genotype, self.variables, self._manifest, facts, path)
         return path
 
     @property
     def manifest(self) -> Manifest:
         """The manifest of the network's run."""
         return self._manifest
+
+    @property
+    def space(self) -> SearchSpace[Any]:
+        """The search space of the network's run."""
+        return self._space
 
     @property
     def known_facts(self) -> dict[str, float | str]:
@@ -274,14 +288,14 @@ class Ensemble(Classifier):
             for one in self.members
         ]
         path = Path(folder)
-        export_ensemble(members, self.members[0].manifest, path)
+        export_ensemble(self.members[0].space, members, self.members[0].manifest, path)
         return path
 
 
 def network_of(history: History, workdir: Workdir, individual: Individual) -> Network:
     """Returns an individual of a run as a network."""
     accuracy = history.lives[individual.id].record.test_accuracy
-    return Network(history.manifest, workdir, individual, float("nan") if accuracy is None else accuracy)
+    return Network(history.manifest, history.space, workdir, individual, float("nan") if accuracy is None else accuracy)
 
 
 def best_network(history: History, workdir: Workdir) -> Network:
@@ -289,7 +303,7 @@ def best_network(history: History, workdir: Workdir) -> Network:
     finish = history.finish
     if finish is None or finish.test_accuracy is None:
         return network_of(history, workdir, history.best)
-    return Network(history.manifest, workdir, history.best, finish.test_accuracy, finish)
+    return Network(history.manifest, history.space, workdir, history.best, finish.test_accuracy, finish)
 
 
 def ensemble_of(history: History, workdir: Workdir, size: int) -> Ensemble:
@@ -319,7 +333,7 @@ def _batches(images: np.ndarray, size: int) -> Iterator[np.ndarray]:
 
 
 @functools.lru_cache(_PROGRAMS)
-def _compiled(module: "Phenotype") -> Callable[..., Any]:
+def _compiled(module: "linen.Module") -> Callable[..., Any]:
     """Returns `(variables, uint8 images, mean, deviation) -> logits`, compiled once per batch shape.
 
     Networks of one architecture share it. Normalisation is a separate program, as in a run, because fused with the
@@ -327,7 +341,7 @@ def _compiled(module: "Phenotype") -> Callable[..., Any]:
     """
     import jax
 
-    from jaxevo.networks.training import normalise
+    from jaxevo.networks.batches import normalise
 
     normalised = jax.jit(normalise)
     apply = jax.jit(functools.partial(module.apply, train=False))

@@ -47,7 +47,7 @@ def read_overview(path: Path) -> Overview:
     check_manifest(workdir, content)
     if content.stopped is None:
         result = {}
-    trained = [record.outcome.fitness for record in content.records.values() if record.outcome.weights is not None]
+    trained = [one.outcome.accuracy for one in content.records.values() if one.outcome.failure is None]
     dataset = Path(settings.dataset)
     return Overview(
         dataset=dataset.name if dataset.is_absolute() else settings.dataset,

@@ -36,7 +36,11 @@ class _Network(NamedTuple):
 
 
 def predict_files(
-    source: str | Path, paths: Sequence[str | Path], top: int, tell: Callable[[str], None]
+    source: str | Path,
+    paths: Sequence[str | Path],
+    top: int,
+    tell: Callable[[str], None],
+    trust_code: bool = False,
 ) -> list[Prediction]:
     """Returns the most probable classes of image files; each is read as the training images were.
 
@@ -45,13 +49,14 @@ def predict_files(
         paths: image files of any format that Pillow reads; other sizes are resized as `image_size` does.
         top: number of classes for each image.
         tell: receives a sentence for each file that is resized.
+        trust_code: True to run the code from outside that the run names.
 
     Raises:
         ValueError: if the folder is neither, `top` is less than 1, or a file cannot be read.
     """
     if top < 1:
         raise ValueError(f"top is {top}, but must be 1 or more")
-    network = _network(Path(source).expanduser())
+    network = _network(Path(source).expanduser(), trust_code)
     images = np.stack([_read(Path(path), network, tell) for path in paths])
     probabilities = network.probabilities(images)
     ranks = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
@@ -61,11 +66,11 @@ def predict_files(
     ]
 
 
-def _network(folder: Path) -> _Network:
+def _network(folder: Path, trust_code: bool) -> _Network:
     if not (folder / _PROGRAM).is_file():
-        run = Run(folder)
+        run = Run(folder, trust_code=trust_code)
         best = run.best
-        return _Network(best.image_shape, best.class_names, run.manifest.pixel_factor, best.predict_proba)
+        return _Network(run.manifest.task.image_shape, best.class_names, run.manifest.pixel_factor, best.predict_proba)
     prepare_process()
     check_not_forked()
     import jax.export

@@ -53,7 +53,7 @@ class Lines(Watcher):
         if left is not None:
             parts.append(f"{duration_text(left)} left")
         if state.best is not None:
-            parts.append(f"best validation {state.best.fitness:.1%}")
+            parts.append(f"best validation {state.best.accuracy:.1%}")
         return ", ".join([*parts, speed_text(progress)])
 
     def _now_and_then(self, line: Callable[[], str]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from jaxevo.data import Dataset
+from jaxevo.doors.trust import NOTHING, Trust
 from jaxevo.reports.baselines import RUN_SHARE, fit_linear, majority_accuracy, plan_linear
 from jaxevo.reports.network import ENSEMBLE_SIZE, ensemble_of
 from jaxevo.storage.history import History
@@ -18,7 +19,11 @@ _NOTHING: Mapping[str, Any] = {}
 
 
 def summarise(
-    workdir: Workdir, dataset: Dataset, ensemble_size: int = ENSEMBLE_SIZE, earlier: Mapping[str, Any] = _NOTHING
+    workdir: Workdir,
+    dataset: Dataset | None,
+    ensemble_size: int = ENSEMBLE_SIZE,
+    earlier: Mapping[str, Any] = _NOTHING,
+    trust: Trust = NOTHING,
 ) -> dict[str, Any]:
     """Returns the result of a stopped run; values of the best individual are None if no training succeeded.
 
@@ -26,15 +31,15 @@ def summarise(
 
     Args:
         workdir: the work folder.
-        dataset: of the run.
+        dataset: of the run, None if nothing is trained: then nothing is said of tests.
         ensemble_size: members of the ensemble.
         earlier: a result of the same run. Its linear model counts if it would be fitted again in the same way.
+        trust: whose code may run.
     """
-    history = History(workdir)
+    history = History(workdir, trust=trust)
     state = history.state
     best, finish = state.best_trained, history.finish
     needed = history.lives[best.id].birth.cost if best else None
-    vote = ensemble_of(history, workdir, ensemble_size).evaluate(*dataset.as_given().test) if best else None
     records = [life.record for life in history.lives.values()]
     wall_seconds = wall_clock_seconds(history.journal)
     return {
@@ -42,12 +47,9 @@ def summarise(
         "individuals": state.events,
         "stop_reason": history.journal.stopped.reason if history.journal.stopped else None,
         "best_id": best.id if best else None,
-        "best_validation_accuracy": best.fitness if best else None,
-        "best_test_accuracy": history.lives[best.id].record.test_accuracy if best else None,
-        "finished_test_accuracy": finish.test_accuracy if finish else None,
-        "ensemble_test_accuracy": vote,
-        "test_images": len(dataset.test.labels),
-        **_baselines(dataset, _all_flops(history), earlier),
+        "best_validation_accuracy": best.accuracy if best else None,
+        "best_fitness": best.fitness if best else None,
+        **({} if dataset is None else _tested(history, workdir, dataset, ensemble_size, earlier)),
         "best_parameters": needed.parameters if needed else None,
         "best_flops_per_image": needed.forward_flops if needed else None,
         "total_flops": state.total_flops,
@@ -57,6 +59,21 @@ def summarise(
         "compile_seconds": sum(record.compile_seconds for record in records),
         "train_seconds": sum(record.train_seconds for record in records),
         "individuals_per_hour": 3600 * state.events / max(wall_seconds, 1e-9),
+    }
+
+
+def _tested(
+    history: History, workdir: Workdir, dataset: Dataset, ensemble_size: int, earlier: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Returns the accuracies on the test images, of the run and of simple models."""
+    best, finish = history.state.best_trained, history.finish
+    vote = ensemble_of(history, workdir, ensemble_size).evaluate(*dataset.as_given().test) if best else None
+    return {
+        "best_test_accuracy": history.lives[best.id].record.test_accuracy if best else None,
+        "finished_test_accuracy": finish.test_accuracy if finish else None,
+        "ensemble_test_accuracy": vote,
+        "test_images": len(dataset.test.labels),
+        **_baselines(dataset, _all_flops(history), earlier),
     }
 
 
@@ -87,11 +104,13 @@ def write_result(
     ensemble_size: int = ENSEMBLE_SIZE,
     earlier: Mapping[str, Any] = _NOTHING,
     dataset_place: str | None = None,
+    trust: Trust = NOTHING,
 ) -> dict[str, Any]:
     """Writes `result.json` of a stopped run and returns its content; see `summarise`."""
     workdir = Workdir(path)
-    dataset = load_run_data(workdir, read_manifest(workdir), dataset_place)
-    result = summarise(workdir, dataset, ensemble_size, earlier)
+    manifest = read_manifest(workdir)
+    dataset = load_run_data(workdir, manifest, dataset_place) if manifest.trains else None
+    result = summarise(workdir, dataset, ensemble_size, earlier, trust)
     with writing_explained(path):
         write_json(workdir.result, result)
     return result

@@ -1,11 +1,14 @@
 """A run in a work folder: read, resume, verify and replay it, and export its networks."""
 
+import dataclasses
 import json
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Unpack
 
 from jaxevo.data import Dataset, absolute_name
+from jaxevo.doors.trust import trust_of
 from jaxevo.reports.arguments import ExecutionArguments, ResumeArguments, split_arguments
 from jaxevo.reports.child import carry_out
 from jaxevo.reports.classifier import Classifier
@@ -14,6 +17,7 @@ from jaxevo.reports.jobs import Replay, Resume, Verify
 from jaxevo.reports.metrics import Measures, measure, wilson_interval
 from jaxevo.reports.network import ENSEMBLE_SIZE, Ensemble, Network, best_network, ensemble_of, network_of
 from jaxevo.search.population import Individual, Population
+from jaxevo.session.events import OnEvent
 from jaxevo.settings import Execution, Limits, Settings
 from jaxevo.storage.finish import Finish
 from jaxevo.storage.history import History
@@ -52,7 +56,15 @@ class Run:
         settings: settings of the run.
     """
 
-    def __init__(self, path: str | Path, max_events: int | None = None, dataset: str | Path | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        max_events: int | None = None,
+        dataset: str | Path | None = None,
+        *,
+        trust_code: bool = False,
+        trust_doors: str | None = None,
+    ) -> None:
         """Reads a run, or its first `max_events` events, without training anything.
 
         Weights are kept only of individuals that are alive after the last event, and of the best individual, unless the
@@ -62,6 +74,9 @@ class Run:
             path: the work folder.
             max_events: number of events, None for all.
             dataset: name or path of the data set, if it has moved without the work folder.
+            trust_code: True to run the code from outside that the run names, as `Execution.trust_code` does. Without it
+                such a run is read, but no decision is recomputed and no network runs.
+            trust_doors: doors whose code may run, as `Execution.trust_doors`.
 
         Raises:
             ValueError: if the folder holds no run or is damaged, its decisions differ from those of this version of
@@ -72,13 +87,14 @@ class Run:
         self.path = check_path(str(path))
         self._workdir = Workdir(self.path)
         self._dataset_place = _place(dataset)
-        self._history = History(self._workdir, max_events)
+        self._trust: dict[str, Any] = {"trust_code": trust_code, "trust_doors": trust_doors}
+        self._history = History(self._workdir, max_events, trust=trust_of(Execution(**self._trust)))
         self.settings: Settings = self._history.manifest.settings
 
     def __repr__(self) -> str:
         """Returns its folder, data set, number of individuals, and best validation accuracy."""
         best = self._history.state.best
-        accuracy = "" if best is None else f", best validation {best.fitness:.1%}"
+        accuracy = "" if best is None else f", best validation {best.accuracy:.1%}"
         return f"<Run in {self.path}: {self.settings.dataset}, {self.events} individuals{accuracy}>"
 
     @property
@@ -103,9 +119,9 @@ class Run:
 
     @cached_property
     def front(self) -> list[Individual]:
-        """The front of accuracy and cost over all individuals ever told, dead or alive, the cheapest first.
+        """The front of fitness and cost over all individuals ever told, dead or alive, the cheapest first.
 
-        No other individual is at least as accurate on the validation images and as cheap, and better in one of both.
+        No other individual is at least as fit and as cheap, and better in one of both.
         The cost is the setting `pareto_cost`. Of the dead only the best has weights.
         """
         return self._history.front
@@ -187,6 +203,10 @@ class Run:
         """Returns an individual's ancestors, oldest first, and itself; raises `ValueError` for an unknown id."""
         return self._history.lineage(self.individual(individual_id).id)
 
+    def summary(self, individual_id: int) -> Mapping[str, float | str]:
+        """Returns what the search space says of an individual, by name; raises `ValueError` for an unknown id."""
+        return self._history.space.summary(self.individual(individual_id).genotype, self.manifest.task)
+
     def test_accuracy(self, individual_id: int) -> float | None:
         """Returns an individual's test accuracy in [0, 1], which selection never saw; None if there is none."""
         return self._history.lives[self.individual(individual_id).id].record.test_accuracy
@@ -247,12 +267,19 @@ class Run:
         """Returns what the best network does with the test images, or None and the reason why that is not known."""
         from jaxevo.reports.page.winner import winner
 
+        if not self.manifest.class_names:
+            return None, "Nothing is trained in this search space."
         if self._history.state.best_trained is None:
             return None, "No individual has been trained successfully yet."
         try:
             dataset = load_run_data(self._workdir, self.manifest, self._dataset_place)
         except (ValueError, OSError):
             return None, "The data set of the run is not on the machine that wrote this page."
+        if not self._history.recomputed:
+            return (
+                None,
+                "The winner is code from outside, which did not run: see --trust-code.",
+            )
         try:
             return winner(self.best, dataset, self.result.get("linear_test_accuracy")), ""
         except (ValueError, OSError, RuntimeError):
@@ -290,6 +317,7 @@ class Run:
         *,
         skip_birth: tuple[int, ...] = (),
         dataset: str | Path | None = None,
+        on_event: OnEvent | None = None,
         **changes: Unpack[ResumeArguments],
     ) -> "Run":
         """Resumes the run from its last event, even if it was opened at an earlier one, and returns the new run.
@@ -297,6 +325,7 @@ class Run:
         Args:
             skip_birth: births in training to count as failed, because they keep killing the process.
             dataset: name or path of the data set, if it has moved without the work folder.
+            on_event: called after every told event; see `jaxevo.evolve`.
             **changes: fields of `Limits` and `Execution`, such as `max_individuals=200` or `lanes=1`. Other limits stay
                 as in the last session, but for the one that ended it.
 
@@ -307,8 +336,10 @@ class Run:
         """
         limits, execution = split_arguments(changes, Limits, Execution)
         place = self._dataset_place if dataset is None else _place(dataset)
-        carry_out(Resume(self.path, Execution(**execution), Limits(**limits), tuple(skip_birth), place))
-        return Run(self.path, dataset=place)
+        trusted = self._trust | execution
+        job = Resume(self.path, Execution(**trusted), Limits(**limits), tuple(skip_birth), place)
+        carry_out(job, on_event)
+        return Run(self.path, dataset=place, **{name: trusted[name] for name in self._trust})
 
     def finish(self, share: float, execution: Execution | None = None) -> Finish:
         """Trains the best individual on, on training and validation images; see `best`.
@@ -321,7 +352,8 @@ class Run:
             ValueError, RuntimeError, KeyboardInterrupt: as for `resume`.
         """
         check_share(share)
-        carry_out(FinishJob(self.path, execution or Execution(), share, self._dataset_place))
+        execution = execution or Execution(**self._trust)
+        carry_out(FinishJob(self.path, execution, share, self._dataset_place))
         finish = Run(self.path)._history.finish
         if finish is None:
             raise RuntimeError(f"the run in {self.path} went on while it was finished: finish it again")
@@ -342,12 +374,12 @@ class Run:
         """
         (execution,) = split_arguments(changes, Execution)
         new = check_path(str(path))
-        carry_out(Replay(new, Execution(**execution), self.path, self._dataset_place))
-        return Run(new, dataset=self._dataset_place)
+        carry_out(Replay(new, Execution(**(self._trust | execution)), self.path, self._dataset_place))
+        return Run(new, dataset=self._dataset_place, **self._trust)
 
     def verify(self, retrain: Literal["best"] | int | None = None) -> list[str]:
         """Returns a sentence for each difference; see `verify`."""
-        return verify(self.path, retrain, self._dataset_place)
+        return verify(self.path, retrain, self._dataset_place, **self._trust)
 
 
 def check_share(share: float) -> None:
@@ -357,7 +389,12 @@ def check_share(share: float) -> None:
 
 
 def verify(
-    path: str | Path, retrain: Literal["best"] | int | None = None, dataset: str | Path | None = None
+    path: str | Path,
+    retrain: Literal["best"] | int | None = None,
+    dataset: str | Path | None = None,
+    *,
+    trust_code: bool = False,
+    trust_doors: str | None = None,
 ) -> list[str]:
     """Verifies a run: recomputes its decisions, hashes its weights, and returns a sentence for each difference.
 
@@ -367,6 +404,9 @@ def verify(
         path: the work folder.
         retrain: lineages to train again from the first ancestor: "best", or a number of random individuals.
         dataset: name or path of the data set, if it has moved without the work folder.
+        trust_code: True to run the code from outside that the run names; without it, decisions of such a run are not
+            recomputed.
+        trust_doors: doors whose code may run, as `Execution.trust_doors`.
 
     Raises:
         ValueError: if there is no run, or `retrain` is not valid.
@@ -374,7 +414,8 @@ def verify(
     if not (retrain is None or retrain == "best" or (type(retrain) is int and retrain >= 1)):
         raise ValueError(f"retrain is {retrain!r}, but must be best, or a number from 1")
     folder = check_path(str(path))
-    execution = recorded_execution(read_manifest(Workdir(folder)))
+    recorded = recorded_execution(read_manifest(Workdir(folder)))
+    execution = dataclasses.replace(recorded, trust_code=trust_code, trust_doors=trust_doors)
     findings: list[str] = carry_out(Verify(folder, execution, retrain, _place(dataset)))
     return findings
 

@@ -27,7 +27,7 @@ class Bests:
         facts = [f"{name.replace('_', ' ')} {value}" for name, value in itertools.islice(summary.items(), _FACTS)]
         made = f"child of {best.parent_id} by {best.mutation}" if best.mutation is not None else "initial"
         return (
-            f"{clock_text(progress.session_seconds):>6}  individual {best.id}: {best.fitness:.1%}, "
+            f"{clock_text(progress.session_seconds):>6}  individual {best.id}: {best.accuracy:.1%}, "
             f"{', '.join(facts)}, {made}"
         )
 

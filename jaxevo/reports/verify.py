@@ -15,32 +15,41 @@ from typing import Literal
 import numpy as np
 
 from jaxevo.data import Dataset
+from jaxevo.doors.trust import NOTHING, Trust
 from jaxevo.environment.folders import cache_dir
 from jaxevo.execution.lane import Lane
+from jaxevo.execution.measuring import measured
 from jaxevo.execution.placement import lane_devices
 from jaxevo.networks.compilation import use_persistent_cache
 from jaxevo.networks.trainer import Trainer
 from jaxevo.reports.verify_finish import check_finish, retrain_finish
-from jaxevo.search.births import Birth, Inherited, Initial, Outcome, Threshold, birth_sha256
+from jaxevo.search.births import Birth, Inherited, Initial, Outcome, Threshold, birth_sha256, json_sha256
+from jaxevo.search.doors import Doors
 from jaxevo.search.evolution import EvolutionState
+from jaxevo.search.space import Task
 from jaxevo.session.run import machine_differences
 from jaxevo.settings import Execution, Settings
-from jaxevo.spaces import space_from
 from jaxevo.storage.checkpoint import CheckpointError, WeightStore, load_snapshots
-from jaxevo.storage.history import History, Life, evolution_of_manifest, initial_of_manifest, recompute_states
+from jaxevo.storage.descriptions import describe
+from jaxevo.storage.history import History, Life, evolution_of_manifest, recompute_states
 from jaxevo.storage.journal import JournalContent, Record
 from jaxevo.storage.run_data import load_run_data
+from jaxevo.storage.warm_start import initial_individuals
 from jaxevo.storage.workdir import Manifest, Workdir, WorkdirError, recorded_execution, weight_names
 
 Retrain = Literal["best"] | int
 """The lineages to train again: that of the best individual, or those of a number of random individuals."""
 
 _TOLERANCE = 0.05
-"""Tolerance of a fitness on another machine: its last bits differ, and training amplifies the difference."""
+"""Tolerance of an accuracy on another machine: its last bits differ, and training amplifies the difference."""
 
 
 def verify_run(
-    path: Path, retrain: Retrain | None, report: Callable[[str], None], dataset_place: str | None = None
+    path: Path,
+    retrain: Retrain | None,
+    report: Callable[[str], None],
+    dataset_place: str | None = None,
+    trust: Trust = NOTHING,
 ) -> list[str]:
     """Returns a sentence for each difference in a work folder; changes nothing.
 
@@ -49,19 +58,24 @@ def verify_run(
         retrain: lineages to train again from their first ancestor; None for none.
         report: called with a sentence about each check.
         dataset_place: name or path of the data set if it has moved.
+        trust: whose code may run.
 
     Raises:
         ValueError: if there is no run, or its data set is not found.
     """
     workdir = Workdir(path)
-    history = History(workdir, check_decisions=False)
+    history = History(workdir, check_decisions=False, trust=trust)
     manifest, content = history.manifest, history.journal
-    initial, store = initial_of_manifest(manifest), WeightStore(workdir.weights, space_from(manifest.settings))
+    space = history.space
+    initial, store = initial_individuals(manifest.warm_start, space), WeightStore(workdir.weights, space)
+    if not history.recomputed:
+        return _recorded(history, initial, store, retrain, report)
     # After `ask`, because weights of individuals that die for the next births may already be removed.
-    asked, _ = evolution_of_manifest(manifest).ask(history.state)
+    asked, _ = evolution_of_manifest(manifest, history.doors).ask(history.state)
     findings = [
         *_decisions(history, asked),
-        *_states(manifest, content, workdir),
+        *_described(history, manifest.task),
+        *_states(manifest, history.doors, content, workdir),
         *_weights(asked, content.records, initial, store),
         *([] if history.finish is None else check_finish(history, workdir, history.finish)),
     ]
@@ -74,12 +88,61 @@ def verify_run(
         report(f"the user skipped individuals {names}: the run is not reproducible from its seed alone")
     if manifest.settings.wall_clock:
         report("the run was told in wall-clock order: its journal reproduces it, its seed alone does not")
+    if not manifest.trains:
+        return findings if retrain is None else [*findings, *_measured_again(history, report)]
     try:
         dataset = load_run_data(workdir, manifest, dataset_place, report)
     except WorkdirError as error:
         return [*findings, str(error)]
     if retrain is not None:
         findings += _retrain(history, workdir, dataset, retrain, store, report)
+    return findings
+
+
+def _measured_again(history: History, report: Callable[[str], None]) -> list[str]:
+    """Measures all individuals again, of a search space in which nothing is trained."""
+    settings, task = history.manifest.settings, history.manifest.task
+    findings = []
+    for life in history.lives.values():
+        again = measured(history.space, life.birth, task, settings.seed)
+        if not life.record.skipped and again != life.individual.accuracy:
+            findings.append(
+                f"individual {life.individual.id}, measured again: its accuracy is {again}, but "
+                f"{life.individual.accuracy} is recorded"
+            )
+    report(f"measured {len(history.lives)} individuals again")
+    return findings
+
+
+def _recorded(
+    history: History,
+    initial: Sequence[Initial],
+    store: WeightStore,
+    retrain: Retrain | None,
+    report: Callable[[str], None],
+) -> list[str]:
+    """Returns the differences that can be found without running the code from outside that the run names."""
+    if retrain is not None:
+        history.doors  # noqa: B018 - raises the sentence that asks for trust.
+    report(
+        f"checked the hashes of {history.state.events} events up to fingerprint {history.state.fingerprint}; decisions "
+        "were not recomputed, since that runs code from outside: give --trust-code to do so"
+    )
+    return _weights(history.state, history.journal.records, initial, store)
+
+
+def _described(history: History, task: Task) -> list[str]:
+    """Compares the descriptions of births and events in the journal with what was recomputed."""
+    findings = []
+    for told in history.journal.told:
+        life = history.lives.get(told.id)
+        description = history.journal.descriptions.get(told.id)
+        if life is None or description is None:
+            findings.append(f"journal: event {told.event} is of individual {told.id}, which has no description")
+        elif (told.event, told.fitness) != (life.event, life.individual.fitness):
+            findings.append(f"journal: event {told.event} is not what the evolution decides")
+        elif json_sha256(vars(describe(life.birth, history.space, task))) != json_sha256(vars(description)):
+            findings.append(f"journal: individual {told.id} is not described as its search space does")
     return findings
 
 
@@ -104,17 +167,17 @@ def _decisions(history: History, asked: EvolutionState) -> list[str]:
     return findings
 
 
-def _states(manifest: Manifest, content: JournalContent, workdir: Workdir) -> list[str]:
+def _states(manifest: Manifest, doors: Doors, content: JournalContent, workdir: Workdir) -> list[str]:
     """Compares the states that sessions, snapshots and the result left with those recomputed."""
     try:
-        snapshots = load_snapshots(workdir.snapshots, manifest)
+        snapshots = load_snapshots(workdir.snapshots, manifest, doors.space)
         findings = []
     except CheckpointError as error:
         snapshots, findings = {}, [str(error)]
     ends = {stop.events: stop.fingerprint for stop in content.stops}
     result = json.loads(workdir.result.read_text()) if workdir.result.exists() else {}
     last = 0
-    for state, asked in recompute_states(manifest, content.records, {}):
+    for state, asked in recompute_states(manifest, doors, content.records, {}):
         last = state.events
         if result.get("individuals") == last:
             findings += _result(result, state)
@@ -144,7 +207,7 @@ def _result(result: dict[str, object], state: EvolutionState) -> list[str]:
     expected = {
         "fingerprint": state.fingerprint,
         "best_id": None if best is None else best.id,
-        "best_validation_accuracy": None if best is None else best.fitness,
+        "best_validation_accuracy": None if best is None else best.accuracy,
     }
     return [
         f"result.json: {name} is {result.get(name)!r}, but must be {value!r}"
@@ -172,7 +235,7 @@ def _weights(
     findings = []
     for name, sha256, genotype in (*copied, *kept.values()):
         if name is None or sha256 is None:
-            continue  # Its training failed.
+            continue  # Its training failed, or nothing is trained.
         findings += store.damage(name, sha256, genotype)
     return findings
 
@@ -185,17 +248,18 @@ def _retrain(
     store: WeightStore,
     report: Callable[[str], None],
 ) -> list[str]:
-    """Trains lineages again from their first ancestors, and compares fitness and weights."""
+    """Trains lineages again from their first ancestors, and compares accuracies and weights."""
     execution = recorded_execution(history.manifest)
     differences = machine_differences(history.manifest, execution)
     for difference in differences:
-        report(f"{difference} when the run began: bits may differ, so fitness is compared within {_TOLERANCE}")
+        report(f"{difference} when the run began: bits may differ, so accuracies are compared within {_TOLERANCE}")
     chosen = [history.best.id] if retrain == "best" else _random_individuals(history, retrain)
     use_persistent_cache(cache_dir() / "executables")
     findings: list[str] = []
     with tempfile.TemporaryDirectory(prefix="jaxevo-verify-") as folder:
         workdir, settings = Workdir(Path(folder)), history.manifest.settings
-        trainer = _Retrainer(settings, dataset, workdir, execution, store, exact=not differences, report=report)
+        exact = not differences
+        trainer = _Retrainer(settings, history.doors, dataset, workdir, execution, store, exact, report)
         for individual_id in chosen:
             lineage = [history.lives[ancestor.id] for ancestor in history.lineage(individual_id)]
             finding = trainer.retrain(lineage)
@@ -221,6 +285,7 @@ class _Retrainer:
     def __init__(
         self,
         settings: Settings,
+        doors: Doors,
         dataset: Dataset,
         workdir: Workdir,
         execution: Execution,
@@ -228,9 +293,9 @@ class _Retrainer:
         exact: bool,
         report: Callable[[str], None],
     ) -> None:
-        trainer = Trainer(settings, dataset, lane_devices(execution)[0], execution.programs_in_memory)
+        trainer = Trainer(settings, dataset, lane_devices(execution)[0], execution.programs_in_memory, doors)
         self._lane = Lane(trainer, workdir, execution.checkpoint_seconds)
-        self._settings = settings
+        self._space = doors.space
         self._workdir = workdir
         self._store = store
         self._exact = exact
@@ -271,15 +336,15 @@ class _Retrainer:
         """Copies weights of the run's warm start, from which no training is known."""
         if inherited.weights not in weight_names(self._workdir.weights):
             variables = self._store.load(inherited.weights, inherited.weights_sha256, inherited.genotype)
-            copies = WeightStore(self._workdir.weights, space_from(self._settings))
+            copies = WeightStore(self._workdir.weights, self._space)
             copies.save(inherited.weights, inherited.genotype, variables)
 
     def _difference(self, recorded: Outcome, again: Outcome) -> str | None:
         if not self._exact:
-            if abs(recorded.fitness - again.fitness) <= _TOLERANCE:
+            if abs(recorded.accuracy - again.accuracy) <= _TOLERANCE:
                 return None
-            return f"its fitness is {again.fitness}, but {recorded.fitness} is recorded"
-        for name in ("failure", "checks", "stopped_at", "fitness", "weights_sha256"):
+            return f"its accuracy is {again.accuracy}, but {recorded.accuracy} is recorded"
+        for name in ("failure", "checks", "stopped_at", "accuracy", "confusion", "loss", "weights_sha256"):
             if getattr(recorded, name) != getattr(again, name):
                 return f"its {name} is {getattr(again, name)}, but {getattr(recorded, name)} is recorded"
         return None

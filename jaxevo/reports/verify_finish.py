@@ -10,7 +10,6 @@ from jaxevo.execution.placement import lane_devices
 from jaxevo.networks.trainer import Trainer
 from jaxevo.session.finish import finish_birth, finish_settings, finish_steps
 from jaxevo.settings import Execution
-from jaxevo.spaces import space_from
 from jaxevo.storage.checkpoint import WeightStore
 from jaxevo.storage.finish import Finish
 from jaxevo.storage.history import History
@@ -26,7 +25,7 @@ def check_finish(history: History, workdir: Workdir, finish: Finish) -> list[str
     elif finish.steps != (steps := finish_steps(history, life, finish.share)):
         findings.append(f"finish: it has {finish.steps} steps, but its share {finish.share:g} gives {steps}")
     elif finish.weights is not None and finish.weights_sha256 is not None:
-        store = WeightStore(workdir.finish / "weights", space_from(history.manifest.settings))
+        store = WeightStore(workdir.finish / "weights", history.doors.space)
         findings += store.damage(finish.weights, finish.weights_sha256, life.individual.genotype)
     return findings
 
@@ -53,9 +52,11 @@ def retrain_finish(
     """
     life = history.lives[history.best.id]
     settings = finish_settings(history.manifest.settings, finish.steps)
-    trainer = Trainer(settings, dataset.with_validation_in_training(), lane_devices(execution)[0])
+    together, devices = dataset.with_validation_in_training(), lane_devices(execution)[0]
+    trainer = Trainer(settings, together, devices, doors=history.doors)
     with tempfile.TemporaryDirectory(prefix="jaxevo-verify-") as folder:
-        lane = FinishLane(trainer, workdir, Workdir(Path(folder)), execution.checkpoint_seconds)
+        own = Workdir(Path(folder))
+        lane = FinishLane(trainer, workdir, own, execution.checkpoint_seconds, finish.learning_rate)
         again = lane.train(finish_birth(life), attempt=1, session=0, cancelled=lambda: False)
     if again.outcome.failure is not None:
         return [] if finish.failure else [f"finish: trained again, it failed ({again.outcome.failure})"]

@@ -1,6 +1,7 @@
 """Births, the inputs of trainings, and outcomes, their results."""
 
 import hashlib
+import json
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -86,26 +87,30 @@ class Outcome:
 
     Attributes:
         id: of the birth.
-        fitness: validation accuracy in [0, 1]; 0 if the training failed.
-        weights: the folder of the trained weights, None if the training failed.
-        weights_sha256: their hash, None if the training failed.
+        accuracy: validation accuracy in [0, 1]; 0 if the training failed.
+        weights: the folder of the trained weights, None if there are none.
+        weights_sha256: their hash, None if there are none.
         failure: reason of the failure, None if the training succeeded.
         checks: validation accuracy in [0, 1] at each check that was made; empty if the training failed.
         stopped_at: number of steps after which a check stopped the training, None if all were done.
+        confusion: number of validation images by true class and predicted class, if the fitness needs it.
+        loss: mean cross-entropy of the validation images, if the fitness needs it.
     """
 
     id: int
-    fitness: float
+    accuracy: float
     weights: str | None
     weights_sha256: str | None
     failure: str | None = None
     checks: tuple[float, ...] = ()
     stopped_at: int | None = None
+    confusion: tuple[tuple[int, ...], ...] | None = None
+    loss: float | None = None
 
     def __post_init__(self) -> None:
-        """Raises `ValueError` for a fitness or check outside [0, 1] or NaN, which cannot be compared."""
-        if not 0 <= self.fitness <= 1:
-            raise ValueError(f"the fitness of individual {self.id} is {self.fitness}, but must be in [0, 1]")
+        """Raises `ValueError` for an accuracy or check outside [0, 1] or NaN, which cannot be compared."""
+        if not 0 <= self.accuracy <= 1:
+            raise ValueError(f"the accuracy of individual {self.id} is {self.accuracy}, but must be in [0, 1]")
         if not all(0 <= accuracy <= 1 for accuracy in self.checks):
             raise ValueError(f"the checks of individual {self.id} are {self.checks}, but must be in [0, 1]")
 
@@ -125,12 +130,17 @@ def derive(genotype: Any, settings: Settings, space: SearchSpace[Any], task: Tas
     architecture = space.architecture(genotype, task)
     cost = space.cost(architecture, task, settings.batch_size, settings.evaluation_batch_size)
     return Derived(
-        genotype_sha256=space.sha256(genotype),
+        genotype_sha256=json_sha256(space.to_json(genotype)),
         architecture=architecture,
         cost=cost,
         training=space.training(genotype),
         flops=individual_flops(cost, settings.train_steps, settings.batch_size, task.validation_images),
     )
+
+
+def json_sha256(value: Any) -> str:
+    """Returns the hash of JSON values, which does not depend on the order of the keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def individual_flops(cost: Cost, train_steps: int, batch_size: int, validation_images: int) -> int:

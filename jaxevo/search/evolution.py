@@ -8,6 +8,7 @@ This module trains nothing. It knows no JAX, no files, and nothing inside a geno
 """
 
 import hashlib
+import itertools
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -15,16 +16,19 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxevo.search.births import Birth, Derived, Inherited, Initial, Outcome, chained, derive, spent_flops
+from jaxevo.search.doors import Doors
 from jaxevo.search.early_stopping import CheckHistory, extended, thresholds
+from jaxevo.search.fitness import Fitness, fitness_of
 from jaxevo.search.in_flight import InFlight
 from jaxevo.search.population import Individual, Population
 from jaxevo.search.randomness import Purpose, keyed_generator
-from jaxevo.search.selection import selection_from
 from jaxevo.search.space import Cost, G, Mutation, SearchSpace, Task
 from jaxevo.settings import Settings
 
 _FIRST_BUDGET = 0.1
 """Share of `max_flops_per_image` that the first birth has, if the budget rises."""
+_MOST_DRAWS = 10_000
+"""Mutations drawn in vain after which there is certainly none."""
 
 
 class EvolutionState(NamedTuple):
@@ -37,6 +41,7 @@ class EvolutionState(NamedTuple):
         population: the living individuals.
         in_flight: births whose outcome has not been told, by (due, id).
         best: the fittest individual ever told, the earliest born of equals.
+        best_accuracy: the highest validation accuracy ever told.
         total_flops: FLOPs of all told individuals together: those of the steps done, of checks and of validation.
         fingerprint: sha256 of the whole history so far.
         checks: accuracies at the checks of those told last, from which thresholds of births follow.
@@ -51,11 +56,12 @@ class EvolutionState(NamedTuple):
     total_flops: int
     fingerprint: str
     checks: CheckHistory = ()
+    best_accuracy: float = 0.0
 
     @property
     def best_trained(self) -> Individual | None:
         """The best individual, None if every training has failed."""
-        return self.best if self.best is not None and self.best.weights is not None else None
+        return self.best if self.best is not None and self.best.failure is None else None
 
 
 class Evolution(NamedTuple):
@@ -74,21 +80,22 @@ class Evolution(NamedTuple):
     tell: Callable[[EvolutionState, Outcome], EvolutionState]
 
 
-def evolution(settings: Settings, space: SearchSpace[Any], task: Task, warm_start: Sequence[Initial] = ()) -> Evolution:
+def evolution(settings: Settings, doors: Doors, task: Task, warm_start: Sequence[Initial] = ()) -> Evolution:
     """Returns the evolution that the settings describe.
 
     Args:
         settings: of the run.
-        space: of the genotypes that evolve.
+        doors: space, mutations, selection and fitness.
         task: to solve.
         warm_start: beginnings of the initial individuals, used in turn until the population has its size; empty for
-            the space's initial genotype with fresh weights.
+            the space's initial genotypes with fresh weights.
 
     Raises:
         ValueError: if an initial individual is over a budget, naming the setting.
     """
-    selection, mutations = selection_from(settings), space.mutations
-    initial = [(one, derive(one.genotype, settings, space, task)) for one in warm_start or (Initial(space.initial()),)]
+    space, mutations, selection, fitness = doors
+    beginnings = warm_start or _drawn(settings, space, task)
+    initial = [(one, derive(one.genotype, settings, space, task)) for one in beginnings]
     for _, derived in initial:
         over = over_budget(derived.cost, settings, birth_id=0)
         if over is not None:
@@ -122,7 +129,10 @@ def evolution(settings: Settings, space: SearchSpace[Any], task: Task, warm_star
         """Applies one mutation. A child over budget is not a failed individual: another mutation is drawn."""
         drawn = mutants(generator, genotype, mutations, task)
         grown = ((mutation, child, derive(child, settings, space, task)) for mutation, child in drawn)
-        return next(one for one in grown if over_budget(one[2].cost, settings, birth_id) is None)
+        for one in itertools.islice(grown, _MOST_DRAWS):
+            if over_budget(one[2].cost, settings, birth_id) is None:
+                return one
+        raise ValueError(f"no mutation of individual {birth_id}'s parent is within the budgets: raise them")
 
     def send(
         state: EvolutionState,
@@ -144,13 +154,27 @@ def evolution(settings: Settings, space: SearchSpace[Any], task: Task, warm_star
             mutation="+".join(mutation.name for mutation in applied) or None,
             genotype=genotype,
             inherited=inherited,
-            due=state.clock + overhead + derived.flops / settings.virtual_rate,
+            due=state.clock + overhead + _virtual_seconds(derived, settings),
             **derived._asdict(),
             thresholds=() if quantile is None else thresholds(state.checks, quantile, settings.train_steps),
         )
         return state._replace(births=state.births + 1, in_flight=state.in_flight.add(birth)), birth
 
-    return Evolution(_init, ask, lambda state, outcome: _tell(settings, task, state, outcome))
+    return Evolution(first_state, ask, lambda state, outcome: _tell(settings, fitness, task, state, outcome))
+
+
+def _drawn(settings: Settings, space: SearchSpace[Any], task: Task) -> list[Initial]:
+    """Returns the beginnings of a population that the space draws."""
+    return [
+        Initial(space.initial(keyed_generator(settings.seed, birth_id, Purpose.INITIAL_GENOTYPE), task))
+        for birth_id in range(settings.population_size)
+    ]
+
+
+def _virtual_seconds(derived: Derived, settings: Settings) -> float:
+    """Returns the virtual seconds of a training, without overheads."""
+    seconds = derived.cost.seconds
+    return derived.flops / settings.virtual_rate if seconds is None else seconds
 
 
 def mutants(
@@ -159,18 +183,26 @@ def mutants(
     """Yields children of a parent without end, each by one mutation drawn by weight.
 
     If a mutation does not apply, another is drawn, so one of weight above 0 must always apply.
+
+    Raises:
+        ValueError: if many in a row do not apply.
     """
     odds = np.cumsum([mutation.weight for mutation in mutations])
     uniform = all(mutation.weight == mutations[0].weight for mutation in mutations)
-    while True:
+    in_vain = 0
+    while in_vain < _MOST_DRAWS:
         if uniform:
             index = int(generator.integers(len(mutations)))
         else:
             index = int(np.searchsorted(odds, generator.random() * odds[-1], side="right"))
         mutation = mutations[index]
         child = mutation.apply(generator, parent, task)
+        in_vain += 1
         if child is not None:
+            in_vain = 0
             yield mutation, child
+    names = ", ".join(one.name for one in mutations)
+    raise ValueError(f"none of the mutations {names} applies to {parent}: one of weight above 0 must always apply")
 
 
 def fitter(best: Individual | None, other: Individual) -> Individual:
@@ -200,12 +232,13 @@ def _budget(name: str, settings: Settings, birth_id: int) -> float | None:
     return float(budget * _FIRST_BUDGET ** (1 - birth_id / settings.budget_births))
 
 
-def _init() -> EvolutionState:
+def first_state() -> EvolutionState:
+    """Returns the state of a run before its first event."""
     return EvolutionState(0, 0, 0.0, Population(), InFlight(), None, 0, hashlib.sha256(b"").hexdigest())
 
 
 def _kill(state: EvolutionState, index: int) -> EvolutionState:
-    fingerprint = chained(state.fingerprint, "death", state.events, state.population[index].id)
+    fingerprint = death_fingerprint(state.fingerprint, state.events, state.population[index].id)
     return state._replace(population=state.population.remove(index), fingerprint=fingerprint)
 
 
@@ -214,11 +247,11 @@ def _bequest(settings: Settings, parent: Individual, applied: Sequence[Mutation[
     if not inherits or settings.inheritance == "none":
         return None
     if parent.weights is None or parent.weights_sha256 is None:
-        return None  # Its training failed.
+        return None  # Its training failed, or nothing is trained.
     return Inherited(parent.genotype, parent.weights, parent.weights_sha256)
 
 
-def _tell(settings: Settings, task: Task, state: EvolutionState, outcome: Outcome) -> EvolutionState:
+def _tell(settings: Settings, fitness: Fitness, task: Task, state: EvolutionState, outcome: Outcome) -> EvolutionState:
     birth = state.in_flight.find(outcome.id)
     if birth is None or (birth is not state.in_flight[0] and not settings.wall_clock):
         due = [other.id for other in state.in_flight][: None if settings.wall_clock else 1]
@@ -228,11 +261,13 @@ def _tell(settings: Settings, task: Task, state: EvolutionState, outcome: Outcom
         birth.parent_id,
         birth.mutation,
         birth.genotype,
-        outcome.fitness,
+        fitness_of(fitness, outcome, birth.cost),
+        outcome.accuracy,
         outcome.weights,
         outcome.weights_sha256,
         event=state.events + 1,
         cost=birth.cost,
+        failure=outcome.failure,
     )
     return EvolutionState(
         events=individual.event,
@@ -243,20 +278,31 @@ def _tell(settings: Settings, task: Task, state: EvolutionState, outcome: Outcom
         in_flight=state.in_flight.remove(birth),
         best=fitter(state.best, individual),
         total_flops=state.total_flops + spent_flops(birth.cost, outcome, settings, task),
-        fingerprint=chained(
-            state.fingerprint,
-            "event",
-            individual.event,
-            individual.id,
-            individual.parent_id,
-            individual.mutation,
-            birth.genotype_sha256,
-            _bits(individual.fitness),
-            individual.weights_sha256,
-            *((outcome.stopped_at, *map(_bits, outcome.checks)) if outcome.checks else ()),
-        ),
+        fingerprint=event_fingerprint(state.fingerprint, individual, birth.genotype_sha256, outcome),
         checks=extended(state.checks, outcome.checks),
+        best_accuracy=max(state.best_accuracy, individual.accuracy),
     )
+
+
+def event_fingerprint(fingerprint: str, individual: Individual, genotype_sha256: str, outcome: Outcome) -> str:
+    """Returns the fingerprint after the event that told an individual."""
+    return chained(
+        fingerprint,
+        "event",
+        individual.event,
+        individual.id,
+        individual.parent_id,
+        individual.mutation,
+        genotype_sha256,
+        _bits(0.0 if individual.failure is not None else individual.fitness),
+        individual.weights_sha256,
+        *((outcome.stopped_at, *map(_bits, outcome.checks)) if outcome.checks else ()),
+    )
+
+
+def death_fingerprint(fingerprint: str, events: int, individual_id: int) -> str:
+    """Returns the fingerprint after a death, which follows the event of that number."""
+    return chained(fingerprint, "death", events, individual_id)
 
 
 def _bits(number: float) -> str:

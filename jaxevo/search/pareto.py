@@ -1,4 +1,4 @@
-"""The ranking of NSGA-II over accuracy, which is maximised, and a cost, which is minimised.
+"""The ranking of NSGA-II over fitness, which is maximised, and a cost, which is minimised.
 
 Deb, Pratap, Agarwal, Meyarivan 2002: "A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II". With two
 objectives, sorting takes O(n log n), since only points of lower or equal cost can dominate a point.
@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 
 class Point(NamedTuple):
-    """An accuracy and a cost, both finite."""
+    """A fitness and a cost, both finite."""
 
-    accuracy: float
+    fitness: float
     cost: float
 
 
@@ -36,16 +36,16 @@ def fronts(points: Sequence[Point]) -> list[list[int]]:
     A point dominates another if it is no worse in both objectives and better in one (section III-A). The first front
     is dominated by no point, the second only by points of the first, and so on.
     """
-    by_cost = sorted(range(len(points)), key=lambda index: (points[index].cost, -points[index].accuracy, index))
+    by_cost = sorted(range(len(points)), key=lambda index: (points[index].cost, -points[index].fitness, index))
     found: list[list[int]] = []
-    # The largest accuracy of each front so far. It falls from front to front, so it is negated for `bisect`.
+    # The largest fitness of each front so far. It falls from front to front, so it is negated for `bisect`.
     negative_tops: list[float] = []
     for point, equal in itertools.groupby(by_cost, key=points.__getitem__):
-        front = bisect.bisect_right(negative_tops, -point.accuracy)
+        front = bisect.bisect_right(negative_tops, -point.fitness)
         if front == len(found):
             found.append([])
-            negative_tops.append(-point.accuracy)
-        negative_tops[front] = -point.accuracy
+            negative_tops.append(-point.fitness)
+        negative_tops[front] = -point.fitness
         found[front] += equal
     return found
 

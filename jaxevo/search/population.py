@@ -22,11 +22,13 @@ class Individual:
         parent_id: id of its parent, None for an initial individual.
         mutation: name of the mutation that made it, None for an initial individual.
         genotype: of the individual.
-        fitness: validation accuracy in [0, 1]; 0 if its training failed.
-        weights: the folder of its trained weights, None if its training failed.
-        weights_sha256: their hash, None if its training failed.
+        fitness: the number that is maximised; minus infinity if its training failed.
+        accuracy: validation accuracy in [0, 1]; 0 if its training failed.
+        weights: the folder of its trained weights, None if there are none.
+        weights_sha256: their hash, None if there are none.
         event: the event that told it, counted from 1.
         cost: of its architecture.
+        failure: reason of the failure, None if its training succeeded.
     """
 
     id: int
@@ -34,16 +36,18 @@ class Individual:
     mutation: str | None
     genotype: Any
     fitness: float
+    accuracy: float
     weights: str | None
     weights_sha256: str | None
     event: int
     cost: Cost
+    failure: str | None = None
 
     def __repr__(self) -> str:
-        """Returns id, origin and fitness as text."""
+        """Returns id, origin and accuracy as text."""
         origin = "initial" if self.parent_id is None else f"child of {self.parent_id} by {self.mutation}"
-        fitness = "its training failed" if self.weights is None else f"fitness {self.fitness:.1%}"
-        return f"<Individual {self.id}: {origin}, {fitness}>"
+        result = "its training failed" if self.failure is not None else f"validation accuracy {self.accuracy:.1%}"
+        return f"<Individual {self.id}: {origin}, {result}>"
 
 
 @dataclass(frozen=True, init=False)

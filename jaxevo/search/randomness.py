@@ -20,6 +20,8 @@ class Purpose(enum.IntEnum):
     INITIAL_ARRAY = 3
     BATCH_ORDER = 4
     AUGMENTATION = 5
+    INITIAL_GENOTYPE = 6
+    MEASUREMENT = 7
 
 
 def keyed_generator(

@@ -4,6 +4,7 @@ A selection is two pure functions over the living, `(generator, population) -> i
 tournament, so the last drawn of the least fit dies.
 """
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from jaxevo.search.pareto import Point, ranks
 from jaxevo.search.population import Individual, Population
-from jaxevo.settings import CostName, SelectionName, Settings
+from jaxevo.settings import CostName, Settings
 
 Choice = Callable[[np.random.Generator, Population], int]
 
@@ -50,7 +51,7 @@ def aging(sample_size: int) -> Selection:
 def pareto(sample_size: int, cost: CostName) -> Selection:
     """The best of a sample reproduces, the worst of all dies, both as NSGA-II ranks the living (Deb et al. 2002).
 
-    A smaller front of accuracy and cost is better, then a larger crowding distance, then the lower id. An individual
+    A smaller front of fitness and cost is better, then a larger crowding distance, then the lower id. An individual
     whose training failed is worse than all others. NSGA-II replaces a whole generation and has samples of 2; here one
     dies at a time, as in its steady-state form (Durillo et al. 2009).
 
@@ -75,7 +76,7 @@ def pareto(sample_size: int, cost: CostName) -> Selection:
 
 
 def point_of(individual: Individual, cost: CostName) -> Point:
-    """Returns the accuracy and the cost of an individual: FLOPs per image or parameters."""
+    """Returns the fitness and the cost of an individual: FLOPs per image or parameters."""
     needed = individual.cost.forward_flops if cost == "flops" else individual.cost.parameters
     return Point(individual.fitness, needed)
 
@@ -85,15 +86,15 @@ def random() -> Selection:
     return Selection(victim=_anyone, parent=_anyone)
 
 
-def selection_from(settings: Settings) -> Selection:
-    """Returns the selection that the settings name."""
-    named: dict[SelectionName, Callable[[], Selection]] = {
+def built_in(settings: Settings) -> dict[str, Callable[..., Selection]]:
+    """Returns the factories of the selections by name; the settings give the defaults of their parameters."""
+    size, cost = settings.sample_size, settings.pareto_cost
+    return {
         "tournament": tournament,
-        "aging": lambda: aging(settings.sample_size),
-        "pareto": lambda: pareto(settings.sample_size, settings.pareto_cost),
+        "aging": functools.partial(aging, sample_size=size),
+        "pareto": functools.partial(pareto, sample_size=size, cost=cost),
         "random": random,
     }
-    return named[settings.selection]()
 
 
 def _check_sample_size(sample_size: int) -> None:
@@ -104,9 +105,9 @@ def _check_sample_size(sample_size: int) -> None:
 def _standing(population: Population, cost: CostName) -> list[tuple[float, ...]]:
     """Returns a key for each of the living by which the better individual is the smaller one."""
     living = list(population)
-    trained = [one for one in living if one.weights is not None]
+    trained = [one for one in living if one.failure is None]
     ranked = iter(ranks([point_of(one, cost) for one in trained]))
-    return [(False, *next(ranked), one.id) if one.weights is not None else (True, one.id) for one in living]
+    return [(False, *next(ranked), one.id) if one.failure is None else (True, one.id) for one in living]
 
 
 def _draw(generator: np.random.Generator, population: Population, sample_size: int) -> list[int]:

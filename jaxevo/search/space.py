@@ -1,11 +1,13 @@
-"""The protocol of search spaces, and the costs, mutations and drawings that a space returns.
+"""The interface of search spaces, and the costs, mutations and drawings that a space returns.
 
 A space is a value passed to the evolution. Only the space reads its genotypes.
 """
 
+import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -17,17 +19,25 @@ ImageShape = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Task:
-    """The task of an evolution, as far as it must know the images.
+    """The task of an evolution, as far as a search space must know it.
 
     Attributes:
-        image_shape: height, width, channels.
-        num_classes: number of classes.
+        input_shape: shape of an input: height, width and channels of an image; empty if nothing is trained.
+        num_classes: number of classes, 0 if nothing is trained.
         validation_images: number of validation images.
     """
 
-    image_shape: ImageShape
-    num_classes: int
-    validation_images: int
+    input_shape: tuple[int, ...] = ()
+    num_classes: int = 0
+    validation_images: int = 0
+
+    @property
+    def image_shape(self) -> ImageShape:
+        """Height, width and channels of an image; raises `ValueError` if the inputs are no images."""
+        if len(self.input_shape) != 3:
+            raise ValueError(f"the inputs have shape {self.input_shape}, but must be images: height, width, channels")
+        height, width, channels = self.input_shape
+        return height, width, channels
 
 
 @dataclass(frozen=True)
@@ -41,14 +51,16 @@ class Cost:
         forward_matrix_flops: the part of `forward_flops` in convolutions and matrix products.
         backward_matrix_flops: the part of `backward_flops` in convolutions and matrix products.
         memory: estimated bytes of training or evaluation, whichever takes more.
+        seconds: virtual seconds of a training, without overheads; None to derive them from the FLOPs.
     """
 
-    parameters: int
-    forward_flops: int
-    backward_flops: int
-    forward_matrix_flops: int
-    backward_matrix_flops: int
-    memory: int
+    parameters: int = 0
+    forward_flops: int = 0
+    backward_flops: int = 0
+    forward_matrix_flops: int = 0
+    backward_matrix_flops: int = 0
+    memory: int = 0
+    seconds: float | None = None
 
 
 class Training(NamedTuple):
@@ -110,40 +122,71 @@ class Drawing(NamedTuple):
     caption: str
 
 
-class SearchSpace(Protocol[G]):
-    """A search space: genotypes, their mutations and their architectures."""
+MutationFactory = Callable[..., Sequence[Mutation[G]]]
+"""A function of parameters, given by name, that returns a set of mutations."""
+
+
+class SearchSpace(ABC, Generic[G]):
+    """A search space: genotypes, their mutations and their architectures.
+
+    Derive a class from it. Six methods must be written; the others have defaults. Nothing here may need JAX: networks
+    are the second half of a space, which `network` names.
+
+    Attributes:
+        version: recorded in the manifest of a run; change it when the space's results change.
+        network: the space's networks as `module:object`, where an empty module stands for the one that holds the
+            space: a function without arguments that returns a `jaxevo.spaces.network_space.NetworkSpace`. None for a
+            space in which nothing is trained, which then measures its genotypes itself (`measure`).
+    """
+
+    version: str = "1"
+    network: str | None = None
 
     @property
-    def mutations(self) -> Sequence[Mutation[G]]:
-        """The mutations, drawn by their weights. One of weight above 0 must apply to every genotype."""
+    @abstractmethod
+    def mutations(self) -> Mapping[str, MutationFactory[G]]:
+        """The sets of mutations by name, the default first; see `Doors.mutations`."""
 
-    def initial(self) -> G:
-        """Returns the genotype of every initial individual."""
+    @abstractmethod
+    def initial(self, generator: np.random.Generator, task: Task) -> G:
+        """Returns the genotype of an initial individual, which may be drawn."""
 
+    @abstractmethod
     def to_json(self, genotype: G) -> Any:
-        """Returns a genotype as JSON values."""
+        """Returns a genotype as JSON values. Their hash goes into the fingerprint of the run."""
 
+    @abstractmethod
     def from_json(self, value: Any) -> G:
         """Returns the genotype that `to_json` wrote; raises `ValueError` with a sentence for anything else."""
 
-    def sha256(self, genotype: G) -> str:
-        """Returns a genotype's hash, which goes into the fingerprint of the run."""
-
+    @abstractmethod
     def architecture(self, genotype: G, task: Task) -> Hashable:
         """Returns the compiled part of a genotype in a normal form: equal architectures share a program."""
 
-    def alike(self, genotype: G, other: G) -> bool:
-        """Returns True if two genotypes differ at most in their `training`."""
-
     # Takes the architecture, not the genotype, so that a birth derives its architecture only once.
+    @abstractmethod
     def cost(self, architecture: Any, task: Task, batch_size: int, evaluation_batch_size: int) -> Cost:
-        """Returns the cost of an architecture, with its memory in batches of these sizes."""
+        """Returns the cost of an architecture, with its memory in batches of these sizes. Budgets are compared with it.
+
+        The evaluation batch size is 0 to leave evaluation out of the memory.
+        """
+
+    def alike(self, genotype: G, other: G) -> bool:
+        """Returns True if two genotypes certainly share a program, which then costs no virtual time to compile."""
+        return bool(genotype == other)
 
     def training(self, genotype: G) -> Training:
         """Returns the part of a genotype that affects its training but not its architecture."""
+        return Training(learning_rate=0.1)
 
     def summary(self, genotype: G, task: Task) -> Mapping[str, float | str]:
         """Returns a genotype's columns in histories and reports, by name, the most informative first."""
+        return {}
 
     def drawing(self, genotype: G, task: Task) -> Drawing:
-        """Returns a genotype's network as boxes and edges."""
+        """Returns a genotype as boxes and edges."""
+        return Drawing((Box("genotype", json.dumps(self.to_json(genotype)), ()),), (), "")
+
+    def measure(self, genotype: G, generator: np.random.Generator, task: Task) -> float:
+        """Returns the validation accuracy of a genotype, in [0, 1]; called only if the space has no networks."""
+        raise NotImplementedError(f"{type(self).__name__} has neither a network nor measures its genotypes")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jaxevo.data import Dataset
+from jaxevo.doors.trust import NOTHING, Trust
 from jaxevo.environment.folders import cache_dir
 from jaxevo.execution.finishing import FinishExecutor
 from jaxevo.execution.worker import Assignment
@@ -19,7 +20,6 @@ from jaxevo.session.progress import Watcher
 from jaxevo.session.run import check_execution
 from jaxevo.settings import Execution, Settings
 from jaxevo.signals import wish_to_stop
-from jaxevo.spaces import space_from
 from jaxevo.storage.checkpoint import TrainingStore, WeightStore
 from jaxevo.storage.finish import Finish, FinishAttempts, unfinished, write_finish
 from jaxevo.storage.history import History, Life
@@ -51,7 +51,12 @@ class FinishInterrupted(Exception):  # noqa: N818
 
 
 def finish_run(
-    path: Path, share: float, execution: Execution, watcher: Watcher, dataset_place: str | None = None
+    path: Path,
+    share: float,
+    execution: Execution,
+    watcher: Watcher,
+    dataset_place: str | None = None,
+    trust: Trust = NOTHING,
 ) -> Finish:
     """Finishes a run and stores the result; one that is stored already, with this share, is returned.
 
@@ -61,6 +66,7 @@ def finish_run(
         execution: execution of this session; with `executor="ray"` a worker trains.
         watcher: receives the progress.
         dataset_place: name or path of the data set, None for where it was.
+        trust: whose code may run.
 
     Raises:
         ValueError: if there is nothing to finish, or folder or data are not valid.
@@ -68,8 +74,10 @@ def finish_run(
         RuntimeError: if the training could not be carried out.
     """
     workdir = Workdir(path)
-    history = History(workdir)
+    history = History(workdir, trust=trust)
     best = history.state.best_trained
+    if not history.manifest.trains:
+        raise WorkdirError(f"nothing is trained in the search space of the run in {path}: there is nothing to finish")
     if best is None:
         raise WorkdirError(f"the run in {path} has no trained individual yet: there is nothing to finish")
     if history.finish is not None and history.finish.share == share:
@@ -108,7 +116,6 @@ def finish_birth(life: Life) -> Birth:
     return dataclasses.replace(
         life.birth,
         inherited=Inherited(individual.genotype, individual.weights or "", individual.weights_sha256 or ""),
-        training=life.birth.training._replace(learning_rate=_LEARNING_RATE),
         thresholds=(),
     )
 
@@ -131,19 +138,22 @@ def _executor(
     attempts = FinishAttempts(folder, execution.max_deaths, TrainingStore(folder.training).last_step)
     if execution.executor == "local":
         use_persistent_cache(cache_dir() / "executables")
-        return FinishExecutor(settings, dataset, workdir, execution, attempts)
+        return FinishExecutor(settings, history.doors, dataset, workdir, execution, attempts, _LEARNING_RATE)
     from jaxevo.execution.ray.cluster import ClusterExecutor
 
     assignment = Assignment(
         settings=settings,
         workdir=workdir.path.absolute(),
         session=0,
+        task=history.manifest.task,
+        doors=history.manifest.doors,
         machine=history.manifest.machine,
         data_fingerprint=dataset.fingerprint,
         dataset_place=dataset.source,
-        finishing=True,
+        finish_learning_rate=_LEARNING_RATE,
     )
-    return ClusterExecutor(assignment, dataclasses.replace(execution, ray_workers=1), attempts, watcher.notice)
+    one = dataclasses.replace(execution, ray_workers=1)
+    return ClusterExecutor(assignment, history.doors.space, one, attempts, watcher.notice)
 
 
 def _trained(
@@ -173,7 +183,7 @@ def _stored(workdir: Workdir, history: History, share: float, settings: Settings
     """Checks the finished weights, writes the finish into the work folder and returns it."""
     outcome = record.outcome
     if outcome.weights is not None and outcome.weights_sha256 is not None:
-        store = WeightStore(unfinished(workdir, settings.train_steps).weights, space_from(settings))
+        store = WeightStore(unfinished(workdir, settings.train_steps).weights, history.doors.space)
         store.load(outcome.weights, outcome.weights_sha256, life.individual.genotype)
     finish = Finish(
         individual_id=life.individual.id,

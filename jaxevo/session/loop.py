@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable
 from jaxevo.execution.executor import Executor
 from jaxevo.search.births import Birth, spent_flops
 from jaxevo.search.population import Individual
+from jaxevo.session.events import STOPPED
 from jaxevo.session.progress import INTERRUPTED, Progress, Watcher
 from jaxevo.settings import KeepName, Limits
-from jaxevo.storage.history import evolution_of_manifest, task_of_manifest
+from jaxevo.storage.history import evolution_of_manifest
 from jaxevo.storage.integrity import DecisionCheck
 from jaxevo.storage.journal import Record, next_told
 from jaxevo.storage.stored_run import RunWriter, StoredRun
@@ -62,8 +63,8 @@ class HostLoop:
         self._stopped = content.stopped
         # Limits on time are left out: the clocks of earlier sessions are gone.
         self._limits_before = [dataclasses.replace(one.limits, max_seconds=None) for one in content.sessions]
-        self._space, self._task = run.space, task_of_manifest(manifest)
-        self._evolution = evolution_of_manifest(manifest)
+        self._space, self._task = run.doors.space, manifest.task
+        self._evolution = evolution_of_manifest(manifest, run.doors)
         self._state = run.state if run.state is not None else self._evolution.init()
         # The state at the last event, before deaths make room for the next births. A run stops in this state; the next
         # session then decides the same deaths and births.
@@ -105,6 +106,9 @@ class HostLoop:
             self._tell(record)
             self._writer.told(self._state)
             self._watcher.progressed(self.progress())
+            individual = self._state.population.find(record.outcome.id)
+            if individual is not None and self._watcher.told(self._state, individual):
+                return STOPPED
         return reason
 
     def _catch_up(self) -> None:
@@ -131,7 +135,9 @@ class HostLoop:
         self._take(births)
 
     def _tell(self, record: Record) -> None:
+        asked, before = self._state, self._told
         self._state = self._told = self._evolution.tell(self._state, record.outcome)
+        self._writer.note(asked, before, self._told, record.outcome.id)
         if self._state.best is not None and self._state.best.id == record.outcome.id:
             self._best_speed = self._speed(self._state.best, record)
 
@@ -145,6 +151,7 @@ class HostLoop:
         """Notes births to train; raises `JournalError` if a birth differs from the one in the journal."""
         births = tuple(births)
         self._check.births(births)
+        self._writer.decided(births)
         self._untrained += [birth for birth in births if birth.id not in self._records]
 
     def keep(self, records: list[Record]) -> None:
@@ -174,12 +181,11 @@ class HostLoop:
         )
 
     def _reached(self, limits: Limits) -> str | None:
-        best = self._state.best
         return limits.reached(
             events=self._state.events,
             flops=self._state.total_flops,
             seconds=self._seconds(limits),
-            accuracy=0.0 if best is None else best.fitness,
+            accuracy=self._state.best_accuracy,
         )
 
     @property

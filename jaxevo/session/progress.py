@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jaxevo.search.evolution import EvolutionState
+from jaxevo.search.population import Individual
 from jaxevo.search.space import SearchSpace, Task
 from jaxevo.settings import Limits
 
@@ -63,6 +64,10 @@ class Watcher:
 
     def progressed(self, progress: Progress) -> None:
         """Receives the progress, after every event and several times a second."""
+
+    def told(self, state: EvolutionState, individual: Individual) -> bool:
+        """Receives every event: the state after it, and who was told; returns True to end the session."""
+        return False
 
     def finishing(self, step: int, steps: int) -> None:
         """Receives the progress of a finish, about once a second: steps done and in all."""

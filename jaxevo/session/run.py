@@ -7,6 +7,9 @@ from pathlib import Path
 
 from jaxevo.data import Dataset, absolute_name, load
 from jaxevo.data.embedded import EMBEDDED
+from jaxevo.doors.opening import Opened, kept_sources, open_new
+from jaxevo.doors.trust import open_trusted, trust_of
+from jaxevo.environment.fallback import fallback_problem
 from jaxevo.environment.folders import cache_problem
 from jaxevo.execution.machine import describe_machine
 from jaxevo.execution.placement import lane_devices
@@ -18,9 +21,8 @@ from jaxevo.session.progress import Watcher
 from jaxevo.session.session import Ended, Session
 from jaxevo.session.warm_start import copy_initial_weights, read_origin
 from jaxevo.settings import Execution, Limits, Settings
-from jaxevo.spaces import space_from
 from jaxevo.storage.durable import force
-from jaxevo.storage.history import History, initial_of_manifest
+from jaxevo.storage.history import History
 from jaxevo.storage.journal import JournalContent
 from jaxevo.storage.machine import Machine, differences
 from jaxevo.storage.run_data import beside, load_run_data
@@ -35,7 +37,10 @@ from jaxevo.storage.workdir import (
     read_manifest,
     shown,
     write_manifest,
+    write_sources,
 )
+
+_NO_DATASET = "none"
 
 
 def start_run(
@@ -68,14 +73,17 @@ def start_run(
     check_execution(settings, execution)
     clock = SessionClock()
     workdir = Workdir(path)
+    opened = open_new(settings)
+    if opened.doors.space.network is None:
+        return _start_measuring(workdir, settings, limits, execution, watcher, opened, from_run or from_genotype)
     # A run may be resumed from another folder, so the path of the data set must be absolute.
     settings = dataclasses.replace(settings, dataset=absolute_name(settings.dataset))
     dataset = load(settings.dataset, settings.image_size, watcher.notice)
     place = str(workdir.data.absolute()) if keep_data else settings.dataset
     settings = dataclasses.replace(settings, dataset=place)
-    origin, space = read_origin(from_run, from_genotype, settings, dataset), space_from(settings)
+    origin = read_origin(from_run, from_genotype, settings, dataset, opened.doors.space, trust_of(execution))
     # Check the budgets before anything is written.
-    evolution(settings, space, _task_of(dataset), initial_individuals(origin.warm_start, space))
+    evolution(settings, opened.doors, dataset.task, initial_individuals(origin.warm_start, opened.doors.space))
     machine = _machine(execution)
     with locked(path):
         check_new(path)
@@ -95,13 +103,39 @@ def start_run(
             dataset_beside=beside(workdir, place),
             label_values=dataset.values,
             pixel_factor=dataset.pixels.factor,
+            doors=opened.records,
         )
-        copy_initial_weights(origin.folder, origin.names, workdir, manifest)
+        write_sources(workdir, opened.files)
+        copy_initial_weights(origin.folder, origin.names, workdir, manifest, opened.doors.space)
         write_manifest(workdir, manifest)
         watcher.announce(f"evolving {dataset.name} with seed {settings.seed} in {shown(path)}")
         _say_what_was_read(dataset, watcher)
-        _say_if_nothing_is_cached(watcher)
-        return Session(StoredRun(workdir, manifest), dataset, execution, watcher, clock).evolve(limits)
+        _say_what_is_missing(execution, watcher)
+        return Session(StoredRun(workdir, manifest, opened.doors), dataset, execution, watcher, clock).evolve(limits)
+
+
+def _start_measuring(
+    workdir: Workdir,
+    settings: Settings,
+    limits: Limits,
+    execution: Execution,
+    watcher: Watcher,
+    opened: Opened,
+    source: Path | None,
+) -> Ended:
+    """Starts a run in whose search space nothing is trained, so that it has no data set."""
+    if source is not None:
+        raise ValueError(f"the run cannot begin from {source}: nothing is trained in its search space {settings.space}")
+    evolution(settings, opened.doors, Task())
+    settings = dataclasses.replace(settings, dataset=_NO_DATASET)
+    with locked(workdir.path):
+        check_new(workdir.path)
+        nothing: tuple[float, ...] = ()
+        machine = _machine(execution)
+        manifest = Manifest(settings, limits, "", (), (), nothing, nothing, 0, machine, doors=opened.records)
+        write_sources(workdir, opened.files)
+        write_manifest(workdir, manifest)
+        return Session(StoredRun(workdir, manifest, opened.doors), None, execution, watcher).evolve(limits)
 
 
 def resume_run(
@@ -129,15 +163,16 @@ def resume_run(
     clock = SessionClock()
     workdir = Workdir(path)
     manifest = read_manifest(workdir)
+    doors = open_trusted(manifest.settings, manifest.doors, path, trust_of(execution))
     check_execution(manifest.settings, execution)
-    dataset = load_run_data(workdir, manifest, dataset_place, watcher.notice)
+    dataset = load_run_data(workdir, manifest, dataset_place, watcher.notice) if manifest.trains else None
     for difference in _before_resuming(manifest, execution):
         watcher.notice(
             f"{difference} when the run began: from here on results may differ in their last bits from those of an "
             "uninterrupted run"
         )
     with locked(path):
-        run = read_stored_run(workdir, manifest)
+        run = read_stored_run(workdir, manifest, doors)
         _check_skipped(skip, run.content)
         if skip:
             watcher.notice(
@@ -146,7 +181,7 @@ def resume_run(
             )
         limits = limits_changed(manifest, run.content, changes)
         watcher.announce(f"evolving on from {len(run.content.records):,} trained individuals in {shown(path)}")
-        _say_if_nothing_is_cached(watcher)
+        _say_what_is_missing(execution, watcher)
         return Session(run, dataset, execution, watcher, clock).evolve(limits, skip)
 
 
@@ -162,12 +197,13 @@ def replay_run(
     """
     clock = SessionClock()
     check_new(path)
-    history = History(Workdir(source))
+    history = History(Workdir(source), trust=trust_of(execution))
     told = tuple(history.lives)
     if not told:
         raise WorkdirError(f"the run in {source} has no finished individual yet: there is nothing to replay")
     check_execution(history.manifest.settings, execution)
-    dataset = load_run_data(Workdir(source), history.manifest, dataset_place, watcher.notice)
+    trains = history.manifest.trains
+    dataset = load_run_data(Workdir(source), history.manifest, dataset_place, watcher.notice) if trains else None
     machine = _machine(execution)
     for difference in differences(machine, history.manifest.machine):
         watcher.notice(f"{difference} when the replayed run began: the fingerprints may differ")
@@ -175,25 +211,23 @@ def replay_run(
     with locked(path):
         check_new(path)
         workdir = Workdir(path)
-        place = dataset.source
+        place = "" if dataset is None else dataset.source
         if Workdir(source).data.exists():
             _copy_data(Workdir(source).data, workdir)
             place = str(workdir.data.absolute())
         manifest = dataclasses.replace(
             history.manifest, limits=limits, machine=machine, order=told, dataset_beside=beside(workdir, place)
         )
-        names = [one.inherited.weights for one in initial_of_manifest(manifest) if one.inherited is not None]
-        copy_initial_weights(Workdir(source).weights, names, workdir, manifest)
+        space = history.doors.space
+        initial = initial_individuals(manifest.warm_start, space)
+        names = [one.inherited.weights for one in initial if one.inherited is not None]
+        write_sources(workdir, kept_sources(manifest.doors, source))
+        copy_initial_weights(Workdir(source).weights, names, workdir, manifest, space)
         write_manifest(workdir, manifest)
-        _say_if_nothing_is_cached(watcher)
+        _say_what_is_missing(execution, watcher)
         watcher.announce(f"training {len(told):,} individuals again in {shown(path)}")
-        session = Session(StoredRun(workdir, manifest), dataset, execution, watcher, clock)
+        session = Session(StoredRun(workdir, manifest, history.doors), dataset, execution, watcher, clock)
         return session.evolve(limits, history.skipped)
-
-
-def _task_of(dataset: Dataset) -> Task:
-    """Returns the task of a data set, as `task_of_manifest` does for a manifest."""
-    return Task(dataset.image_shape, dataset.num_classes, len(dataset.validation.labels))
 
 
 def _copy_data(source: Path, workdir: Workdir) -> None:
@@ -215,10 +249,12 @@ def _say_what_was_read(dataset: Dataset, watcher: Watcher) -> None:
         watcher.notice(f"{dataset.name}: {sentence}")
 
 
-def _say_if_nothing_is_cached(watcher: Watcher) -> None:
-    problem = cache_problem()
-    if problem is not None:
-        watcher.notice(problem)
+def _say_what_is_missing(execution: Execution, watcher: Watcher) -> None:
+    """Tells the user if nothing can be cached, or if JAX did not find an accelerator."""
+    fallback = fallback_problem() if execution.executor == "local" else None
+    for problem in (cache_problem(), fallback):
+        if problem is not None:
+            watcher.notice(problem)
 
 
 def _check_skipped(skip: Sequence[int], content: JournalContent) -> None:

@@ -12,8 +12,10 @@ from jaxevo.data import Dataset
 from jaxevo.environment.folders import cache_dir
 from jaxevo.execution.executor import Executor
 from jaxevo.execution.local import LocalExecutor
+from jaxevo.execution.measuring import MeasuringExecutor
 from jaxevo.execution.waiting import BIRTHS_A_LANE, expected_idle_share
 from jaxevo.execution.worker import Assignment
+from jaxevo.networks.batches import bytes_held
 from jaxevo.networks.compilation import use_persistent_cache
 from jaxevo.search.births import Outcome
 from jaxevo.session.loop import HostLoop, SessionClock
@@ -50,7 +52,7 @@ class Session:
     def __init__(
         self,
         run: StoredRun,
-        dataset: Dataset,
+        dataset: Dataset | None,
         execution: Execution,
         watcher: Watcher,
         clock: SessionClock | None = None,
@@ -59,7 +61,7 @@ class Session:
 
         Args:
             run: the run as earlier sessions left it.
-            dataset: data set of the run.
+            dataset: data set of the run, None if nothing is trained.
             execution: execution of the session.
             watcher: receives the progress.
             clock: clock of the session, for its limit on time; by default it begins now.
@@ -111,19 +113,23 @@ class Session:
         """Returns the executor of the session."""
         execution, manifest, dataset = self._execution, run.manifest, self._dataset
         attempts = Attempts(writer.journal, run.content, self._number, execution.max_deaths, writer.first_step)
+        if dataset is None:
+            return MeasuringExecutor(run.doors.space, manifest.task, manifest.settings.seed, self._number, attempts)
         if execution.executor == "local":
-            return LocalExecutor(manifest.settings, dataset, run.workdir, execution, self._number, attempts)
+            return LocalExecutor(manifest.settings, run.doors, dataset, run.workdir, execution, self._number, attempts)
         from jaxevo.execution.ray.cluster import ClusterExecutor
 
         assignment = Assignment(
             settings=manifest.settings,
             workdir=run.workdir.path.absolute(),
             session=self._number,
+            task=manifest.task,
+            doors=manifest.doors,
             machine=manifest.machine,
             data_fingerprint=dataset.fingerprint,
             dataset_place=dataset.source,
         )
-        return ClusterExecutor(assignment, execution, attempts, self._watcher.notice)
+        return ClusterExecutor(assignment, run.doors.space, execution, attempts, self._watcher.notice)
 
     def _say_what_to_expect(self, executor: Executor) -> None:
         """Tells the user if lanes will wait, and what `fast` costs."""
@@ -139,6 +145,16 @@ class Session:
             )
         if self._execution.fast:
             self._watcher.notice(_what_fast_costs(self._execution))
+        if (
+            self._dataset is not None
+            and self._execution.executor == "local"
+            and jax.local_devices()[0].platform != "cpu"
+        ):
+            held, most = bytes_held(settings, self._dataset), settings.max_memory
+            each = "no max_memory bounds each" if most is None else f"each up to max_memory, {most / 1e6:,.0f} MB"
+            self._watcher.notice(
+                f"a device holds {held / 1e6:,.0f} MB of images and plan, beside the networks in training ({each})"
+            )
 
     def _stop(self, reason: str, loop: HostLoop, executor: Executor, writer: RunWriter) -> Progress:
         """Stops the lanes and records the end of the session, even if a second signal interrupts it."""

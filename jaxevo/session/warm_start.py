@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxevo.data import Dataset, load
+from jaxevo.doors.trust import NOTHING, Trust
 from jaxevo.search.space import SearchSpace
 from jaxevo.settings import Settings
-from jaxevo.spaces import space_from
 from jaxevo.storage.checkpoint import WeightStore, remove_weights
-from jaxevo.storage.history import History, initial_of_manifest
+from jaxevo.storage.history import History
 from jaxevo.storage.run_data import load_run_data
-from jaxevo.storage.warm_start import WarmStart
+from jaxevo.storage.warm_start import WarmStart, initial_individuals
 from jaxevo.storage.workdir import Manifest, Workdir, WorkdirError, weight_names
 
 
@@ -33,7 +33,14 @@ class Origin(NamedTuple):
     names: tuple[str, ...] = ()
 
 
-def read_origin(from_run: Path | None, from_genotype: Path | None, settings: Settings, dataset: Dataset) -> Origin:
+def read_origin(
+    from_run: Path | None,
+    from_genotype: Path | None,
+    settings: Settings,
+    dataset: Dataset,
+    space: SearchSpace[Any],
+    trust: Trust = NOTHING,
+) -> Origin:
     """Returns the source of a new run's initial individuals; writes nothing.
 
     Args:
@@ -41,6 +48,8 @@ def read_origin(from_run: Path | None, from_genotype: Path | None, settings: Set
         from_genotype: file with the genotype of every initial individual.
         settings: of the new run.
         dataset: of the new run.
+        space: of the new run.
+        trust: whose code may run to read the earlier run.
 
     Raises:
         ValueError: if both are given, or the source is not valid or does not fit the new run.
@@ -48,18 +57,18 @@ def read_origin(from_run: Path | None, from_genotype: Path | None, settings: Set
     if from_run is not None and from_genotype is not None:
         raise ValueError(f"from_genotype is {from_genotype}, but must be left out beside from_run {from_run}")
     if from_run is not None:
-        return _of_run(from_run, settings, dataset)
-    warm_start = None if from_genotype is None else _of_genotype(from_genotype, space_from(settings))
+        return _of_run(from_run, settings, dataset, trust)
+    warm_start = None if from_genotype is None else _of_genotype(from_genotype, space)
     return Origin(warm_start, Path())
 
 
-def _of_run(path: Path, settings: Settings, dataset: Dataset) -> Origin:
+def _of_run(path: Path, settings: Settings, dataset: Dataset, trust: Trust) -> Origin:
     if settings.inheritance == "none":
         raise ValueError(
             f"from_run is {path}, whose weights the initial individuals inherit, but inheritance is 'none': choose "
             "another inheritance, or give --from-genotype, which takes no weights"
         )
-    history = History(Workdir(path))
+    history = History(Workdir(path), trust=trust)
     manifest = history.manifest
     _check_task(path, manifest, settings, dataset)
     living = [one for one in history.state.population if one.weights is not None]
@@ -72,7 +81,7 @@ def _of_run(path: Path, settings: Settings, dataset: Dataset) -> Origin:
     for name, fingerprint in trained_on:
         if fingerprint != dataset.fingerprint:
             _check_unseen(path, name, _trained_on(path, manifest, name, fingerprint), dataset)
-    space = space_from(manifest.settings)
+    space = history.space
     warm_start = WarmStart(
         source=path.absolute().name,
         sha256=history.state.fingerprint,
@@ -176,7 +185,9 @@ def _hash(image: np.ndarray) -> bytes:
     return hashlib.sha256(image.tobytes()).digest()
 
 
-def copy_initial_weights(folder: Path, names: Sequence[str], workdir: Workdir, manifest: Manifest) -> None:
+def copy_initial_weights(
+    folder: Path, names: Sequence[str], workdir: Workdir, manifest: Manifest, space: SearchSpace[Any]
+) -> None:
     """Copies weights into a new work folder as those of its initial individuals; they are durable afterwards.
 
     Args:
@@ -184,14 +195,14 @@ def copy_initial_weights(folder: Path, names: Sequence[str], workdir: Workdir, m
         names: names of the weights there, in the order of the initial individuals.
         workdir: the new work folder.
         manifest: its manifest.
+        space: its search space.
 
     Raises:
         CheckpointError: if weights are missing, or differ from their hash.
     """
     remove_weights(workdir.weights, weight_names(workdir.weights))  # A start that was killed may have left some.
-    space = space_from(manifest.settings)
     source, target = WeightStore(folder, space), WeightStore(workdir.weights, space)
-    begun = [one.inherited for one in initial_of_manifest(manifest) if one.inherited is not None]
+    begun = [one.inherited for one in initial_individuals(manifest.warm_start, space) if one.inherited is not None]
     for name, inherited in zip(names, begun, strict=True):
         variables = source.load(name, inherited.weights_sha256, inherited.genotype)
         target.save(inherited.weights, inherited.genotype, variables)

@@ -20,11 +20,9 @@ import orbax.checkpoint as ocp
 from jaxevo.search.evolution import EvolutionState
 from jaxevo.search.space import SearchSpace
 from jaxevo.search.state_json import state_from_json, state_to_json
-from jaxevo.spaces import space_from
-from jaxevo.spaces.large_scale.inheritance import Variables
+from jaxevo.spaces.network_space import Variables, leaves
 from jaxevo.storage.durable import force_tree
 from jaxevo.storage.faults import kill_point
-from jaxevo.storage.history import task_of_manifest
 from jaxevo.storage.workdir import Manifest
 
 _KEPT_SNAPSHOTS = 2
@@ -94,7 +92,7 @@ class WeightStore:
 
 def variables_sha256(variables: Variables) -> str:
     """Returns the sha256 of variables over path, dtype, shape and bytes, sorted by path."""
-    return _digest(sorted(_leaves(variables))).hex()
+    return _digest(sorted(("/".join(path), array) for path, array in leaves(variables))).hex()
 
 
 def _digest(named: Iterable[tuple[str, Any]]) -> bytes:
@@ -105,15 +103,6 @@ def _digest(named: Iterable[tuple[str, Any]]) -> bytes:
         digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
         digest.update(array.tobytes())
     return digest.digest()
-
-
-def _leaves(variables: Variables) -> list[tuple[str, Any]]:
-    return [
-        (f"{collection}/{module}/{name}", array)
-        for collection, modules in variables.items()
-        for module, arrays in modules.items()
-        for name, array in arrays.items()
-    ]
 
 
 def remove_weights(folder: Path, names: list[str]) -> None:
@@ -234,12 +223,15 @@ class SnapshotStore:
         self._manager.close()
 
 
-def load_snapshots(folder: Path, manifest: Manifest, last: int | None = None) -> dict[int, EvolutionState]:
+def load_snapshots(
+    folder: Path, manifest: Manifest, space: SearchSpace[Any], last: int | None = None
+) -> dict[int, EvolutionState]:
     """Returns the saved states by event, the latest last; changes nothing in the folder.
 
     Args:
         folder: folder of the snapshots.
         manifest: manifest of the run, to derive what snapshots omit.
+        space: its search space.
         last: number of latest states to load; None for all.
 
     Raises:
@@ -249,22 +241,24 @@ def load_snapshots(folder: Path, manifest: Manifest, last: int | None = None) ->
         return {}
     with ocp.CheckpointManager(folder.absolute(), options=ocp.CheckpointManagerOptions(read_only=True)) as manager:
         steps = sorted(manager.all_steps())
-        return {step: _load_snapshot(manager, folder, manifest, step) for step in steps[-last if last else None :]}
+        wanted = steps[-last if last else None :]
+        return {step: _load_snapshot(manager, folder, manifest, space, step) for step in wanted}
 
 
-def load_latest_snapshot(folder: Path, manifest: Manifest) -> EvolutionState | None:
+def load_latest_snapshot(folder: Path, manifest: Manifest, space: SearchSpace[Any]) -> EvolutionState | None:
     """Returns the latest state, None if there is none; raises as `load_snapshots` does."""
-    return next(iter(load_snapshots(folder, manifest, last=1).values()), None)
+    return next(iter(load_snapshots(folder, manifest, space, last=1).values()), None)
 
 
-def _load_snapshot(manager: ocp.CheckpointManager, folder: Path, manifest: Manifest, step: int) -> EvolutionState:
+def _load_snapshot(
+    manager: ocp.CheckpointManager, folder: Path, manifest: Manifest, space: SearchSpace[Any], step: int
+) -> EvolutionState:
     try:
         content = manager.restore(step, args=ocp.args.JsonRestore())
         text = content["state"]
         if hashlib.sha256(text.encode()).hexdigest() != content["sha256"]:
             raise ValueError("its checksum does not match")
-        settings = manifest.settings
-        return state_from_json(json.loads(text), settings, space_from(settings), task_of_manifest(manifest))
+        return state_from_json(json.loads(text), manifest.settings, space, manifest.task)
     except Exception as error:  # Orbax raises many exception types for a damaged folder.
         raise CheckpointError(
             f"the snapshot {folder / str(step)} is damaged ({error}); delete that folder: the journal still holds the "

@@ -6,17 +6,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from jaxevo.search.births import Birth, Initial, spent_flops
-from jaxevo.search.evolution import Evolution, EvolutionState, evolution
+import numpy as np
+
+from jaxevo.doors.opening import DoorError, check_named, kept_sources, open_recorded
+from jaxevo.doors.trust import NOTHING, Trust, allowed
+from jaxevo.search.births import Birth, spent_flops
+from jaxevo.search.doors import Doors
+from jaxevo.search.evolution import Evolution, EvolutionState, evolution, first_state
 from jaxevo.search.pareto import Point, fronts
 from jaxevo.search.population import Individual
 from jaxevo.search.selection import point_of
 from jaxevo.search.space import SearchSpace, Task
 from jaxevo.settings import Settings
-from jaxevo.spaces import space_from
+from jaxevo.storage.descriptions import RecordedSpace
 from jaxevo.storage.finish import Finish, read_finish
 from jaxevo.storage.integrity import DecisionCheck, check_manifest
 from jaxevo.storage.journal import Record, next_told, read_journal
+from jaxevo.storage.recorded import recorded_events
 from jaxevo.storage.warm_start import initial_individuals
 from jaxevo.storage.workdir import Manifest, Workdir, read_manifest
 
@@ -55,6 +61,7 @@ class Row(NamedTuple):
     event: int
     parent_id: int | None
     mutation: str | None
+    fitness: float
     validation_accuracy: float
     test_accuracy: float | None
     failure: str | None
@@ -71,9 +78,23 @@ class Row(NamedTuple):
 
 
 class History:
-    """The whole run up to its last event, computed without training."""
+    """The whole run up to its last event, computed without training.
 
-    def __init__(self, workdir: Workdir, max_events: int | None = None, check_decisions: bool = True) -> None:
+    Attributes:
+        manifest: the manifest.
+        journal: content of the journal.
+        lives: all individuals by id, in the order of events.
+        state: state after the last event.
+        space: search space of the run. Without trust in one from outside, what the journal says of it.
+    """
+
+    def __init__(
+        self,
+        workdir: Workdir,
+        max_events: int | None = None,
+        check_decisions: bool = True,
+        trust: Trust = NOTHING,
+    ) -> None:
         """Computes the history of a run, or of its first `max_events` events.
 
         Args:
@@ -81,6 +102,7 @@ class History:
             max_events: number of events; None for all.
             check_decisions: True to compare every birth and fingerprint with the journal. Only a caller that reports
                 each difference itself may pass False.
+            trust: whose code may run.
 
         Raises:
             ValueError: if the folder holds no run or is damaged, or its decisions differ from those computed.
@@ -94,13 +116,47 @@ class History:
         last = max_events
         if last is None and self.journal.stopped is not None:
             last = self.journal.stopped.events
-        states = recompute_states(self.manifest, self.journal.records, self.lives, check)
+        self._doors: Doors | None = None
+        if not allowed(self.manifest.doors, trust):
+            self.space: SearchSpace[Any] = RecordedSpace(self.manifest.doors, self.journal.descriptions.values())
+            self._read_recorded(last)
+            return
+        self._doors = open_recorded(self.manifest.settings, self.manifest.doors, workdir.path)
+        self.space = self._doors.space
+        states = recompute_states(self.manifest, self._doors, self.journal.records, self.lives, check)
         for state, asked in states:  # noqa: B007 - used below
             self.state = state
             if state.events == last:
                 break
         if check is not None and max_events is None:
             check.end(asked)
+
+    def _read_recorded(self, last: int | None) -> None:
+        """Reads the run from what its journal says was decided: no code from outside runs."""
+        kept_sources(self.manifest.doors, self._workdir.path)
+        self.state = first_state()
+        for event in recorded_events(self._workdir.journal, self.journal):
+            if self.state.events == last:
+                break
+            for dead in event.dead:
+                self.lives[dead] = dataclasses.replace(self.lives[dead], death=self.state.events)
+            self.state = event.state
+            self.lives[event.individual.id] = Life(
+                event.individual, event.state.events, event.state.clock, event.record, None, event.birth
+            )
+
+    @property
+    def recomputed(self) -> bool:
+        """True if every decision was recomputed, False if the run was read without its code from outside."""
+        return self._doors is not None
+
+    @property
+    def doors(self) -> Doors:
+        """The doors of the run; raises `DoorError` if they are from outside and not trusted."""
+        if self._doors is None:
+            check_named(self.manifest.doors, ())
+            raise DoorError("the doors of the run were not opened")
+        return self._doors
 
     @property
     def skipped(self) -> list[int]:
@@ -121,7 +177,7 @@ class History:
 
     @property
     def front(self) -> list[Individual]:
-        """The individuals ever told that no other one dominates in accuracy and `pareto_cost`, the cheapest first.
+        """The individuals ever told that no other one dominates in fitness and `pareto_cost`, the cheapest first.
 
         Of individuals that are equal in both, the one born first. Failed ones are left out.
         """
@@ -129,10 +185,18 @@ class History:
         told = sorted((life.individual for life in self.lives.values()), key=lambda one: one.id)
         first_born: dict[Point, Individual] = {}
         for individual in told:
-            if individual.weights is not None:
+            if individual.failure is None:
                 first_born.setdefault(point_of(individual, cost), individual)
         points = list(first_born)
         return [first_born[points[index]] for front in fronts(points)[:1] for index in front]
+
+    def _summary_names(self) -> list[str]:
+        """Returns the columns of the space's summary, which may differ between individuals; all have a place."""
+        space, task = self.space, self.manifest.task
+        genotypes = [life.individual.genotype for life in self.lives.values()]
+        if not genotypes and self.recomputed:
+            genotypes = [space.initial(np.random.default_rng(0), task)]
+        return list(dict.fromkeys(name for genotype in genotypes for name in space.summary(genotype, task)))
 
     def lineage(self, individual_id: int) -> list[Individual]:
         """Returns an individual's ancestors, oldest first, and itself."""
@@ -146,16 +210,15 @@ class History:
     def row(self, individual_id: int) -> dict[str, Any]:
         """Returns the columns of `frame` of an individual, by name, as JSON values."""
         settings, life = self.manifest.settings, self.lives[individual_id]
-        space, task = space_from(settings), task_of_manifest(self.manifest)
+        space, task = self.space, self.manifest.task
         return {**_row(life, space, settings, task)._asdict(), **space.summary(life.individual.genotype, task)}
 
     def frame(self) -> "pandas.DataFrame":
         """Returns a pandas DataFrame with one row per individual, by event: `Row` and the summary of the genotype."""
         import pandas
 
-        space, task = space_from(self.manifest.settings), task_of_manifest(self.manifest)
         rows = [self.row(individual_id) for individual_id in self.lives]
-        columns = [*Row._fields, *space.summary(space.initial(), task)]
+        columns = [*Row._fields, *(name for name in self._summary_names() if name not in Row._fields)]
         return pandas.DataFrame(rows, columns=columns).astype({"parent_id": "Int64", "death": "Int64"})
 
 
@@ -167,7 +230,8 @@ def _row(life: Life, space: SearchSpace[Any], settings: Settings, task: Task) ->
         event=life.event,
         parent_id=individual.parent_id,
         mutation=individual.mutation,
-        validation_accuracy=individual.fitness,
+        fitness=individual.fitness,
+        validation_accuracy=individual.accuracy,
         test_accuracy=record.test_accuracy,
         failure=record.outcome.failure,
         death=life.death,
@@ -183,29 +247,24 @@ def _row(life: Life, space: SearchSpace[Any], settings: Settings, task: Task) ->
     )
 
 
-def task_of_manifest(manifest: Manifest) -> Task:
-    """Returns the task of a run: its image shape, classes and validation images."""
-    return Task(manifest.image_shape, len(manifest.class_names), manifest.validation_images)
-
-
-def initial_of_manifest(manifest: Manifest) -> tuple[Initial, ...]:
-    """Returns the beginnings of a run's initial individuals; empty without a warm start."""
-    return initial_individuals(manifest.warm_start, space_from(manifest.settings))
-
-
-def evolution_of_manifest(manifest: Manifest) -> Evolution:
-    """Returns the evolution of a run."""
-    space, task = space_from(manifest.settings), task_of_manifest(manifest)
-    return evolution(manifest.settings, space, task, initial_of_manifest(manifest))
+def evolution_of_manifest(manifest: Manifest, doors: Doors) -> Evolution:
+    """Returns the evolution of a run with these doors."""
+    initial = initial_individuals(manifest.warm_start, doors.space)
+    return evolution(manifest.settings, doors, manifest.task, initial)
 
 
 def recompute_states(
-    manifest: Manifest, records: dict[int, Record], lives: dict[int, Life], check: DecisionCheck | None = None
+    manifest: Manifest,
+    doors: Doors,
+    records: dict[int, Record],
+    lives: dict[int, Life],
+    check: DecisionCheck | None = None,
 ) -> Iterator[tuple[EvolutionState, EvolutionState]]:
     """Recomputes the states of a run by telling its recorded outcomes to the evolution.
 
     Args:
         manifest: manifest of the run.
+        doors: its doors.
         records: records by individual, in the order in which they finished.
         lives: filled with the lives, in the order of events.
         check: compares every birth and state with the journal.
@@ -216,7 +275,7 @@ def recompute_states(
     Raises:
         JournalError: if `check` finds a difference.
     """
-    algorithm = evolution_of_manifest(manifest)
+    algorithm = evolution_of_manifest(manifest, doors)
     state = algorithm.init()
     pending = OrderedDict(records)  # A dict would search past all removed entries for its first one.
     while True:

@@ -17,6 +17,7 @@ from typing import Any, Self
 from jaxevo.search.births import Outcome
 from jaxevo.search.evolution import EvolutionState
 from jaxevo.settings import Limits
+from jaxevo.storage.descriptions import Description, Told
 from jaxevo.storage.durable import force
 from jaxevo.storage.faults import kill_point
 
@@ -77,7 +78,7 @@ class Record:
     """The record of a finished training. The evolution is told only the outcome.
 
     Attributes:
-        outcome: fitness and weights.
+        outcome: accuracy and weights.
         test_accuracy: test accuracy in [0, 1]; None if the training failed or a logit of a test image is not finite.
         compile_seconds: seconds spent compiling for this individual, 0 if its programs were known.
         train_seconds: seconds spent loading, training, evaluating and saving.
@@ -132,9 +133,9 @@ class Snapshot:
     fingerprint: str
 
 
-Entry = Start | Attempt | LostAttempt | Record | Stop | Snapshot
-_KINDS: dict[str, type[Attempt | LostAttempt | Stop | Snapshot]] = {
-    kind.__name__.lower(): kind for kind in (Attempt, LostAttempt, Stop, Snapshot)
+Entry = Start | Attempt | LostAttempt | Record | Stop | Snapshot | Description | Told
+_KINDS: dict[str, type[Attempt | LostAttempt | Stop | Snapshot | Description]] = {
+    kind.__name__.lower(): kind for kind in (Attempt, LostAttempt, Stop, Snapshot, Description)
 }
 
 
@@ -150,6 +151,8 @@ class JournalContent:
         snapshots: announced snapshots, in order.
         records: records by individual, in the order in which they finished.
         stopped: end of the last session; None while it runs, or if it was killed.
+        descriptions: births by individual, of a run with doors from outside.
+        told: told events, in order, of a run with doors from outside.
     """
 
     sessions: tuple[Start, ...] = ()
@@ -159,6 +162,8 @@ class JournalContent:
     snapshots: tuple[Snapshot, ...] = ()
     records: dict[int, Record] = dataclasses.field(default_factory=dict)
     stopped: Stop | None = None
+    descriptions: dict[int, Description] = dataclasses.field(default_factory=dict)
+    told: tuple[Told, ...] = ()
 
 
 class JournalError(ValueError):
@@ -174,10 +179,16 @@ class Journal:
         self._file = open(path, "ab", buffering=0)  # noqa: SIM115 - open as long as the run
         self._length = intact
         self._lock = threading.Lock()
+        self._later: list[Entry] = []
         if self._file.tell() > intact:
             self._file.truncate(intact)
             os.fsync(self._file.fileno())
         force(path.parent)  # The entry of a new file must be durable too.
+
+    def append_later(self, entry: Entry) -> None:
+        """Appends an entry before those of the next `append`, with which it becomes durable."""
+        with self._lock:
+            self._later.append(entry)
 
     def append(self, entries: Iterable[Entry]) -> None:
         """Appends entries in one write and returns when they are durable. Threads may share it.
@@ -187,9 +198,11 @@ class Journal:
         Raises:
             OSError: if the entries cannot be written, for example on a full disk.
         """
-        entries = list(entries)
+        with self._lock:
+            entries = [*self._later, *entries]
+            self._later = []
         lines = b"".join(map(_line, entries))
-        write = "attempt" if entries and isinstance(entries[0], Attempt) else "journal record"
+        write = "attempt" if any(isinstance(entry, Attempt) for entry in entries) else "journal record"
         with self._lock:
             kill_point(f"before {write}")
             try:
@@ -244,6 +257,8 @@ def read_journal(path: Path, kinds: Container[str] | None = None) -> JournalCont
         snapshots=tuple(entry for entry in entries if isinstance(entry, Snapshot)),
         records=records,
         stopped=entries[-1] if entries and isinstance(entries[-1], Stop) else None,
+        descriptions={entry.id: entry for entry in entries if isinstance(entry, Description)},
+        told=tuple(entry for entry in entries if isinstance(entry, Told)),
     )
 
 
@@ -317,7 +332,11 @@ def _from_json(fields: dict[str, Any]) -> Entry:
     kind = fields.pop("kind")
     if kind == "record":
         outcome = fields["outcome"] | {"checks": tuple(fields["outcome"]["checks"])}
+        if outcome["confusion"] is not None:
+            outcome["confusion"] = tuple(map(tuple, outcome["confusion"]))
         return Record(**(fields | {"outcome": Outcome(**outcome)}))
+    if kind == "told":
+        return Told(**(fields | {"dead": tuple(fields["dead"])}))
     if kind == "start":
         return Start(**(fields | {"limits": Limits(**fields["limits"])}))
     return _KINDS[kind](**fields)

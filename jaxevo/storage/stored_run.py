@@ -3,12 +3,13 @@
 import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Self
 
+from jaxevo.search.births import Birth
+from jaxevo.search.doors import Doors
 from jaxevo.search.evolution import EvolutionState
-from jaxevo.search.space import SearchSpace
-from jaxevo.spaces import space_from
 from jaxevo.storage.checkpoint import SnapshotStore, TrainingStore, load_latest_snapshot, remove_weights
+from jaxevo.storage.descriptions import Told, describe
 from jaxevo.storage.integrity import check_journal, check_manifest
 from jaxevo.storage.journal import Journal, JournalContent, Record, Snapshot, read_journal
 from jaxevo.storage.warm_start import is_initial
@@ -22,22 +23,19 @@ class StoredRun:
     Attributes:
         workdir: the work folder.
         manifest: the manifest.
+        doors: the doors of the run, opened.
         content: content of the journal.
         state: state of the last snapshot, None if there is none.
     """
 
     workdir: Workdir
     manifest: Manifest
+    doors: Doors
     content: JournalContent = field(default_factory=JournalContent)
     state: EvolutionState | None = None
 
-    @property
-    def space(self) -> SearchSpace[Any]:
-        """The search space of the run."""
-        return space_from(self.manifest.settings)
 
-
-def read_stored_run(workdir: Workdir, manifest: Manifest) -> StoredRun:
+def read_stored_run(workdir: Workdir, manifest: Manifest, doors: Doors) -> StoredRun:
     """Reads a run to resume; changes nothing.
 
     Raises:
@@ -45,10 +43,10 @@ def read_stored_run(workdir: Workdir, manifest: Manifest) -> StoredRun:
         JournalError: if the journal is damaged.
     """
     content = read_journal(workdir.journal)
-    state = load_latest_snapshot(workdir.snapshots, manifest)
+    state = load_latest_snapshot(workdir.snapshots, manifest, doors.space)
     check_manifest(workdir, content)
     check_journal(workdir, content, state)
-    return StoredRun(workdir, manifest, content, state)
+    return StoredRun(workdir, manifest, doors, content, state)
 
 
 class RunWriter:
@@ -69,13 +67,16 @@ class RunWriter:
             events_a_snapshot: events between two snapshots.
         """
         self.journal = Journal(run.workdir.journal)
-        self._snapshots = SnapshotStore(run.workdir.snapshots, run.space)
+        self._snapshots = SnapshotStore(run.workdir.snapshots, run.doors.space)
         self._trainings = TrainingStore(run.workdir.training)
         attempted = {attempt.id for attempt in run.content.attempts}
         self._trainings.keep_only(lambda birth_id: birth_id in attempted and birth_id not in run.content.records)
         self._events_a_snapshot = events_a_snapshot
         self._weights = run.workdir.weights
         # Those of a warm start stay for good.
+        self._describes = bool(run.manifest.doors)
+        self._described, self._noted = set(run.content.descriptions), len(run.content.told)
+        self._space, self._task = run.doors.space, run.manifest.task
         self._present = {name: None for name in weight_names(self._weights) if not is_initial(name)}
         run.workdir.result.unlink(missing_ok=True)  # It would be out of date.
 
@@ -97,6 +98,30 @@ class RunWriter:
         for record in records:
             if record.outcome.weights is not None:
                 self._present[record.outcome.weights] = None
+
+    def decided(self, births: Iterable[Birth]) -> None:
+        """Describes births in the journal, for readers that may not run the doors of the run."""
+        for birth in births:
+            if self._describes and birth.id not in self._described:
+                self._described.add(birth.id)
+                self.journal.append_later(describe(birth, self._space, self._task))
+
+    def note(self, asked: EvolutionState, before: EvolutionState, told: EvolutionState, individual_id: int) -> None:
+        """Notes an event in the journal, for readers that may not run the doors of the run.
+
+        Args:
+            asked: the state before the event.
+            before: the same state before `ask`, with those that died for the next births.
+            told: the state after the event.
+            individual_id: that was told.
+        """
+        individual = told.population.find(individual_id)
+        if not self._describes or told.events <= self._noted or individual is None:
+            return
+        self._noted = told.events
+        dead = tuple(one.id for one in before.population.without(asked.population))
+        facts = told.events, individual_id, individual.fitness, told.clock, told.total_flops, dead, told.fingerprint
+        self.journal.append_later(Told(*facts))
 
     def told(self, state: EvolutionState) -> None:
         """Saves a snapshot of the state after an event, if one is due.

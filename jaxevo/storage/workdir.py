@@ -8,17 +8,19 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from jaxevo.doors.opening import FOLDER, Door
+from jaxevo.search.space import Task
 from jaxevo.settings import Execution, Limits, Settings, settings_from_json
 from jaxevo.storage.durable import force
 from jaxevo.storage.machine import Machine, machine_from_json
 from jaxevo.storage.warm_start import WarmStart, is_initial, warm_start_from_json
 
-FORMAT = 4
+FORMAT = 5
 """The format of a work folder; a folder of another format is refused."""
 
 _WEIGHTS_NAME = re.compile(r"(\d{6,})-(\d+)")
@@ -74,6 +76,11 @@ class Workdir:
         return self.path / "finish"
 
     @property
+    def doors(self) -> Path:
+        """Sources of doors from outside, by hash."""
+        return self.path / FOLDER
+
+    @property
     def data(self) -> Path:
         """The data set, if the run was given arrays."""
         return self.path / "data.npz"
@@ -97,7 +104,7 @@ class Manifest:
         settings: settings, which determine the result.
         limits: limits of the first session.
         data_fingerprint: sha256 of images, labels and class names.
-        image_shape: height, width, channels.
+        image_shape: height, width, channels; empty, as all that follows from the data, if nothing is trained.
         class_names: names of the classes, by label.
         mean: mean of the training pixels scaled to [0, 1], by channel, to normalise images.
         deviation: standard deviation of the same, by channel.
@@ -108,13 +115,14 @@ class Manifest:
         label_values: the given integer of each class if these were not 0, 1, ...; empty otherwise.
         pixel_factor: by which the given pixels were multiplied.
         order: in a replay, the individuals in the order of events of the replayed run; empty otherwise.
-        warm_start: source of the initial individuals; None if they have no layers and fresh weights.
+        warm_start: source of the initial individuals; None if they are those of the space, with fresh weights.
+        doors: doors from outside.
     """
 
     settings: Settings
     limits: Limits
     data_fingerprint: str
-    image_shape: tuple[int, int, int]
+    image_shape: tuple[int, ...]
     class_names: tuple[str, ...]
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
@@ -125,6 +133,17 @@ class Manifest:
     pixel_factor: float = 1.0
     order: tuple[int, ...] = ()
     warm_start: WarmStart | None = None
+    doors: tuple[Door, ...] = ()
+
+    @property
+    def trains(self) -> bool:
+        """False if nothing is trained in the run's search space; the run then has no data set."""
+        return bool(self.class_names)
+
+    @property
+    def task(self) -> Task:
+        """The task of the run: image shape, classes and validation images."""
+        return Task(self.image_shape, len(self.class_names), self.validation_images)
 
 
 def weights_name(birth_id: int, attempt: int) -> str:
@@ -175,7 +194,7 @@ def check_new(path: Path) -> None:
         raise WorkdirError(f"workdir {path} is a file, but must be a folder: choose another path")
     present = {child.name for child in path.iterdir() if not _of_the_system(child.name)} if path.exists() else set()
     # A run that was killed before it began may have left these, and copies of weights for its initial individuals.
-    left = {"lock", "manifest.tmp", "data.npz"} if "lock" in present else {"manifest.tmp"}
+    left = {"lock", "manifest.tmp", "data.npz", FOLDER} if "lock" in present else {"manifest.tmp"}
     if (path / "weights").is_dir() and all(is_initial(child.name) for child in (path / "weights").iterdir()):
         left.add("weights")
     if present - left:
@@ -258,6 +277,16 @@ def write_manifest(workdir: Workdir, manifest: Manifest) -> None:
     force(workdir.path.absolute().parent)  # The work folder may be new too.
 
 
+def write_sources(workdir: Workdir, sources: Mapping[str, bytes]) -> None:
+    """Writes the sources of doors from outside, by hash, durably before the manifest names them."""
+    for sha256, source in sources.items():
+        workdir.doors.mkdir(exist_ok=True)
+        path = workdir.doors / f"{sha256}.py"
+        path.write_bytes(source)
+        force(path)
+        force(workdir.doors)
+
+
 def read_manifest(workdir: Workdir) -> Manifest:
     """Returns the manifest of a work folder.
 
@@ -282,11 +311,12 @@ def read_manifest(workdir: Workdir) -> Manifest:
         limits = Limits(**fields.pop("limits"))
         machine = machine_from_json(fields.pop("machine"))
         warm_start = warm_start_from_json(fields.pop("warm_start"))
+        doors = tuple(Door(**door) for door in fields.pop("doors"))
         # JSON has no tuples.
         facts: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
         }
-        return Manifest(settings=settings, limits=limits, machine=machine, warm_start=warm_start, **facts)
+        return Manifest(settings, limits, machine=machine, warm_start=warm_start, doors=doors, **facts)
     except (ValueError, KeyError, TypeError) as error:
         raise WorkdirError(f"{path} is damaged ({error}): restore it from a copy. Nothing was changed") from error
 

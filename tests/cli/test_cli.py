@@ -125,7 +125,7 @@ def test_show_prints_the_front_of_accuracy_and_cost(run_path, capsys):
             str(one.id),
             f"{one.cost.parameters:,}",
             f"{one.cost.forward_flops:,}",
-            f"{one.fitness:.1%}",
+            f"{one.accuracy:.1%}",
             f"{run.test_accuracy(one.id):.1%}",
             "kept" if one.id in kept else "removed",
         ]

@@ -9,7 +9,7 @@ from helpers.fresh_process import run_fresh
 from helpers.tiny_runs import TINY
 
 from jaxevo import environment
-from jaxevo.environment import check_platform, required_environment
+from jaxevo.environment import check_platform, required_environment, topology
 from jaxevo.environment.probe import Found
 
 ASK_FOR_WORK = """
@@ -96,6 +96,43 @@ def test_other_accelerators_need_neither_flags_nor_a_pool_of_one_thread(monkeypa
     found_on(monkeypatch, platform)
     assert required_environment().keys() == {"XLA_FLAGS", "TF_CPP_MIN_LOG_LEVEL"}
     assert required_environment()["XLA_FLAGS"] == ""
+
+
+@pytest.mark.usefixtures("unflagged")
+def test_a_run_on_one_host_of_a_tpu_slice_waits_for_no_other_host(monkeypatch):
+    monkeypatch.setattr(topology, "_chips", lambda: 4)
+    for name in ("TPU_VISIBLE_CHIPS", "TPU_PROCESS_BOUNDS"):
+        monkeypatch.delenv(name, raising=False)
+    found_on(monkeypatch, "tpu")
+    assert required_environment()["TPU_PROCESS_BOUNDS"] == "1,1,1"
+    assert required_environment()["TPU_CHIPS_PER_PROCESS_BOUNDS"] == "2,2,1"
+    found_on(monkeypatch, "cpu")
+    assert "TPU_PROCESS_BOUNDS" not in required_environment()
+
+
+PREALLOCATED = """
+    import os
+    from jaxevo import environment
+    from jaxevo.environment.probe import Found
+    from jaxevo.settings import Execution
+    environment.ask_jax = lambda candidates: Found("gpu", ())
+    environment.prepare_process({arguments})
+    print(os.environ.get("XLA_PYTHON_CLIENT_PREALLOCATE"))
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "given", "expected"),
+    [
+        ("Execution()", None, "None"),
+        ("", None, "false"),
+        ("Execution(), beside_others=True", None, "false"),
+        ("", "true", "true"),
+    ],
+)
+def test_only_a_run_takes_most_of_a_gpus_memory_at_its_start(arguments, given, expected):
+    given = {} if given is None else {"XLA_PYTHON_CLIENT_PREALLOCATE": given}
+    assert run_fresh(PREALLOCATED.replace("{arguments}", arguments), **given) == [expected]
 
 
 @pytest.mark.usefixtures("unflagged")

@@ -11,6 +11,7 @@ from jaxevo.data import load
 from jaxevo.execution.lane import Lane
 from jaxevo.execution.placement import lane_devices
 from jaxevo.execution.training_loop import CancelledError, Checks, DivergedError, run_to_end
+from jaxevo.networks.evaluation import Validation
 from jaxevo.networks.trainer import Trainer
 from jaxevo.search.births import Threshold
 from jaxevo.settings import Execution, Settings
@@ -54,12 +55,13 @@ def nothing():
 @pytest.mark.parametrize(("thresholds", "end"), [(NEVER, 20), (AT_THE_FIRST, 5), (AT_THE_SECOND, 10)])
 def test_checks_are_made_after_exactly_their_steps(steps_a_call, thresholds, end):
     training, seen = Steps(steps_a_call), []
-    checks = Checks(thresholds, lambda: seen.append(training.step) or training.step / 100)
+    checks = Checks(thresholds, lambda: seen.append(training.step) or Validation(training.step / 100))
     run_to_end(training, never, nothing, 1e9, checks)
     assert training.step == end
     assert seen == [step for step in (5, 10) if step <= end]
     assert checks.accuracies == tuple(step / 100 for step in seen)
     assert checks.stopped_at == (end if end < 20 else None)
+    assert checks.last == (Validation(end / 100) if end < 20 else None)
 
 
 def test_a_logit_at_a_check_that_is_not_finite_fails_the_training():
@@ -95,12 +97,12 @@ def test_a_stopped_individual_has_the_weights_and_the_fitness_of_the_stop(traine
     made = thresholds.index(max(thresholds, key=lambda threshold: threshold.accuracy)) + 1
     assert outcome.stopped_at == thresholds[made - 1].step
     assert outcome.checks == whole.checks[:made]
-    assert outcome.fitness == outcome.checks[-1]
+    assert outcome.accuracy == outcome.checks[-1]
     digits = trainer.dataset
     variables = WeightStore(tmp_path / "weights", SPACE).load(outcome.weights, outcome.weights_sha256, PLAIN)
     images = (digits.validation.images / 255 - digits.mean) / digits.std
     predictions = forward(PLAIN, variables, images).logits.argmax(axis=1)
-    assert outcome.fitness == np.mean(predictions == digits.validation.labels)
+    assert outcome.accuracy == np.mean(predictions == digits.validation.labels)
 
 
 @pytest.mark.parametrize(("thresholds", "calls"), [(NEVER, 1), (NEVER, 2), (AT_THE_SECOND, 1)])
@@ -118,4 +120,4 @@ def test_a_training_goes_on_from_a_checkpoint_between_checks(trainer, tmp_path, 
 def test_a_failed_training_has_no_checks(trainer, tmp_path):
     outcome = train(trainer, tmp_path, birth_of(1, Genotype(3e38), thresholds=AT_THE_SECOND))
     assert outcome.failure is not None
-    assert (outcome.fitness, outcome.checks, outcome.stopped_at) == (0.0, (), None)
+    assert (outcome.accuracy, outcome.checks, outcome.stopped_at) == (0.0, (), None)

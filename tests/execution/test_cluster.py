@@ -3,11 +3,12 @@
 from types import SimpleNamespace
 
 import pytest
-from helpers.births import birth_of
+from helpers.births import SPACE, birth_of
 from helpers.genotypes import INITIAL, ONE_CONVOLUTION, THREE_CONVOLUTIONS
 
 from jaxevo.execution.worker import Assignment, Joined, Report
 from jaxevo.search.births import Outcome
+from jaxevo.search.space import Task
 from jaxevo.settings import Execution, Settings
 from jaxevo.storage.journal import Record
 
@@ -45,7 +46,7 @@ def birth(number, genotype=INITIAL):
 def taking_note():
     """Returns an actor whose calls do nothing but keep what it was sent."""
     sent: list[int] = []
-    submit = SimpleNamespace(remote=lambda births: sent.extend(one.id for one, _ in births))
+    submit = SimpleNamespace(remote=lambda births: sent.extend(one["id"] for one, _ in births))
     report = SimpleNamespace(remote=lambda timeout: object())
     return SimpleNamespace(submit=submit, report=report, sent=sent)
 
@@ -61,8 +62,8 @@ def host(monkeypatch, attempts):
     monkeypatch.setattr(cluster, "connect", lambda execution: None)
     monkeypatch.setattr(cluster, "end_worker", lambda actor: None)
     execution = Execution(executor="ray", lease_seconds=10)
-    assignment = Assignment(Settings(), "workdir", 1, {}, "")
-    host = cluster.ClusterExecutor(assignment, execution, attempts, lambda text: None)
+    assignment = Assignment(Settings(), "workdir", 1, Task(), (), {}, "")
+    host = cluster.ClusterExecutor(assignment, SPACE, execution, attempts, lambda text: None)
     for lanes in (2, 1):
         worker = cluster._Hired(taking_note(), NODE, object(), "", float("inf"))
         host._workers.append(worker)

@@ -16,11 +16,13 @@ from helpers.genotypes import BN_RELU, convolution
 from helpers.numpy_network import forward
 
 from jaxevo.data import load
+from jaxevo.doors.opening import built_in
 from jaxevo.execution.lane import Lane
 from jaxevo.execution.local import LocalExecutor
-from jaxevo.networks import compilation, trainer
+from jaxevo.networks import trainer
 from jaxevo.search.births import Outcome
 from jaxevo.settings import Execution, Settings
+from jaxevo.spaces.large_scale import networks
 from jaxevo.spaces.large_scale.genotype import Genotype, genotype_from_json
 from jaxevo.spaces.large_scale.network import variable_shapes
 from jaxevo.storage.attempts import Attempts
@@ -58,7 +60,8 @@ def executors_in(path, digits):
 
     def make(lanes=1, **changes):
         attempts = Attempts(journal, read_journal(workdir.journal), SESSION, max_deaths=5)
-        executor = LocalExecutor(settings_of(**changes), digits, workdir, Execution(lanes), SESSION, attempts)
+        settings = settings_of(**changes)
+        executor = LocalExecutor(settings, built_in(settings), digits, workdir, Execution(lanes), SESSION, attempts)
         executors.append(executor)
         return executor
 
@@ -147,22 +150,24 @@ def share_correct(genotype, variables, digits, split):
 
 def test_fitness_and_test_accuracy_are_exact_shares_of_their_splits(one, digits, weights):
     variables = WeightStore(weights, SPACE).load(one.outcome.weights, one.outcome.weights_sha256, NETWORK)
-    assert one.outcome.fitness == share_correct(NETWORK, variables, digits, digits.validation)
+    assert one.outcome.accuracy == share_correct(NETWORK, variables, digits, digits.validation)
     assert one.test_accuracy == share_correct(NETWORK, variables, digits, digits.test)
     # It learned something, and it knows not everything.
-    assert 0.2 < one.outcome.fitness < 1
+    assert 0.2 < one.outcome.accuracy < 1
     assert 0.2 < one.test_accuracy < 1
 
 
 def test_the_outcome_that_evolution_is_told_holds_no_test_accuracy(one):
     assert {field.name for field in dataclasses.fields(Outcome)} == {
         "id",
-        "fitness",
+        "accuracy",
         "weights",
         "weights_sha256",
         "failure",
         "checks",
         "stopped_at",
+        "confusion",
+        "loss",
     }
     assert one.test_accuracy not in dataclasses.astuple(one.outcome)
 
@@ -183,7 +188,7 @@ def test_a_record_says_what_it_took(one):
 
 def test_the_same_birth_gives_the_same_whatever_is_trained_before_or_beside_it(executor_of, one, tmp_path):
     def result(record):
-        return record.outcome.fitness, record.outcome.weights_sha256, record.test_accuracy
+        return record.outcome.accuracy, record.outcome.weights_sha256, record.test_accuracy
 
     # On two lanes: after some births, beside others, of the same architecture and of another.
     crowd = [birth_of(number, NETWORK if number % 2 else PLAIN) for number in (1, 2, 3, 4, 6, 7, 8)]
@@ -229,7 +234,7 @@ def test_an_absurd_learning_rate_ends_with_fitness_zero_and_a_reason(executor_of
 
 
 def test_validation_logits_that_are_not_finite_fail_the_training(executor_of, monkeypatch, tmp_path):
-    monkeypatch.setattr(trainer, "accuracy", lambda *_: None)
+    monkeypatch.setattr(trainer, "validate", lambda *_: None)
     record = finish(executor_of(), birth_of(1))[1]
     assert record.outcome == Outcome(1, 0.0, None, None, failure="a logit is not a finite number")
     assert record.test_accuracy is None
@@ -246,28 +251,31 @@ def test_batches_and_fresh_arrays_are_those_of_the_runs_seed_and_the_individual(
 
         return noted
 
-    for function in (trainer.plan_training, trainer.first_variables):
-        monkeypatch.setattr(trainer, function.__name__, noting(function))
+    for module, function in ((trainer, trainer.plan_training), (networks, networks.first_variables)):
+        monkeypatch.setattr(module, function.__name__, noting(function))
     finish(executor_of(seed=7), birth_of(3), birth_of(4))
     assert sorted(asked) == [(name, 7, number) for name in ("first_variables", "plan_training") for number in (3, 4)]
 
 
 def test_test_images_never_fail_a_training(executor_of, digits, one, monkeypatch):
-    measure = trainer.accuracy
+    validate = trainer.validate
 
-    def without_test(evaluate, variables, images, batches, count):
-        return None if count == len(digits.test.labels) else measure(evaluate, variables, images, batches, count)
+    def without_test(evaluate, variables, images, batches, split, *classes):
+        return None if split is digits.test else validate(evaluate, variables, images, batches, split, *classes)
 
-    monkeypatch.setattr(trainer, "accuracy", without_test)
+    monkeypatch.setattr(trainer, "validate", without_test)
     record = finish(executor_of(), birth_of(5, NETWORK))[5]
     assert record.test_accuracy is None
     assert record.outcome.failure is None
-    assert (record.outcome.fitness, record.outcome.weights_sha256) == (one.outcome.fitness, one.outcome.weights_sha256)
+    assert (record.outcome.accuracy, record.outcome.weights_sha256) == (
+        one.outcome.accuracy,
+        one.outcome.weights_sha256,
+    )
 
 
 def test_a_lane_trains_on_after_a_failure(executor_of):
     records = finish(executor_of(), birth_of(1, DIVERGING), birth_of(2))
-    assert records[2].outcome.fitness > 0
+    assert records[2].outcome.accuracy > 0
 
 
 def altered(weights, outcome):
@@ -380,7 +388,7 @@ def test_spare_cores_compile_ahead_side_by_side_and_nothing_twice(executor_of, m
         together.wait()
         return variable_shapes(phenotype)
 
-    monkeypatch.setattr(compilation, "variable_shapes", meeting)
+    monkeypatch.setattr(networks, "variable_shapes", meeting)
     births = [birth_of(number, Genotype(0.1, (convolution(1, number + 2),))) for number in range(4)]
     records = finish(executor_of(lanes=1), *births)
     assert sorted(records) == [0, 1, 2, 3]

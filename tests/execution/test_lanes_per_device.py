@@ -29,14 +29,14 @@ execution = Execution(lanes_per_device=2)
 assert prepare_process(execution)
 import jax
 
-from jaxevo.networks.compilation import Compiler
+from jaxevo.networks.programs import ProgramMaker
 from jaxevo.execution.lane import Lane
 from jaxevo.networks.trainer import Trainer
 from jaxevo.session.progress import Watcher
 from jaxevo.session.run import start_run
 
 compiled, held, lanes = collections.Counter(), collections.Counter(), {}
-compile_one, put, make_lane = Compiler._compile, Trainer.__init__, Lane.__init__
+compile_one, put, make_lane = ProgramMaker.make, Trainer.__init__, Lane.__init__
 
 def compiling(self, architecture):
     compiled[self._devices.first.id, architecture] += 1
@@ -47,11 +47,11 @@ def putting(self, settings, dataset, devices, *others):
     put(self, settings, dataset, devices, *others)
 
 def making(self, trainer, *others):
-    assert trainer.devices.first == trainer.compiler._devices.first
+    assert trainer.devices.first == trainer.compiler._maker._devices.first
     lanes.setdefault(trainer.devices.first.id, []).append((id(trainer.images), id(trainer.compiler)))
     make_lane(self, trainer, *others)
 
-Compiler._compile, Trainer.__init__, Lane.__init__ = compiling, putting, making
+ProgramMaker.make, Trainer.__init__, Lane.__init__ = compiling, putting, making
 settings = Settings(**json.loads(sys.argv[2]))
 start_run(Path(sys.argv[1]), settings, Limits(max_individuals=int(sys.argv[3])), execution, Watcher())
 print(json.dumps({

@@ -24,7 +24,7 @@ NEW = Settings(
     dataset="fashion_mini",
     population_size=8,
     num_workers=3,
-    mutations="growth:max_channels=48,IDENTITY=4",
+    mutations="growth,max_channels=48,IDENTITY=4",
     mutations_per_birth=3,
     inheritance="morph",
     schedule="cosine",
@@ -92,7 +92,7 @@ def test_without_insertion_mutations_have_the_papers_forms_at_the_same_odds():
 def test_without_odds_all_mutations_are_as_likely_and_parameters_stay():
     left = without_odds(NEW)
     assert {one.weight for one in mutation_set(left.mutations, 0.1)} == {1.0}
-    assert left.mutations.startswith("growth:max_channels=48,channel_factor=2,")
+    assert left.mutations.startswith("growth,max_channels=48,channel_factor=2,")
 
 
 def test_every_arm_differs_from_the_default_and_lacks_what_it_names():

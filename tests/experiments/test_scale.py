@@ -15,11 +15,11 @@ from experiments.benchmarks.scale.idle import Window, idle_share
 from experiments.benchmarks.scale.scenarios import DIGITS, FITTED, manifest_of
 from experiments.benchmarks.scale.throughput import Load, measure_here
 from experiments.benchmarks.scale.workload import evolved
+from jaxevo.doors.opening import built_in
 from jaxevo.search.evolution import evolution
 from jaxevo.session.loop import HostLoop
 from jaxevo.session.progress import Watcher
 from jaxevo.settings import Limits, Settings
-from jaxevo.spaces import space_from
 from jaxevo.spaces.large_scale.genotype import Genotype
 from jaxevo.storage.journal import read_journal
 from jaxevo.storage.stored_run import RunWriter, StoredRun
@@ -92,14 +92,14 @@ def test_noise_belongs_to_the_birth_and_has_the_deviation_asked_for():
 def test_fitness_rewards_depth_and_a_fitting_learning_rate():
     birth = births(1.0)[0]
     assert simulated_outcome(birth, 1) == simulated_outcome(birth, 1)
-    assert 0 <= simulated_outcome(birth, 1).fitness <= 1
+    assert 0 <= simulated_outcome(birth, 1).accuracy <= 1
     assert simulated_fitness(Genotype(0.1), 0.5) > simulated_fitness(Genotype(100.0), 0.5)
     layers = [evolved_layers(generations) for generations in (1, 8)]
     assert layers[0] < layers[1]
 
 
 def evolved_layers(generations):
-    algorithm = evolution(SETTINGS, space_from(SETTINGS), DIGITS)
+    algorithm = evolution(SETTINGS, built_in(SETTINGS), DIGITS)
     state = algorithm.init()
     while state.events < generations * SETTINGS.population_size:
         state, _ = algorithm.ask(state)
@@ -176,7 +176,7 @@ def host_loop(load, folder, events):
     workdir = Workdir(folder)
     limits = Limits(max_individuals=events)
     simulated = executor(load.lanes, load.durations, load.sigma)
-    run = StoredRun(workdir, manifest_of(load.settings, load.task, limits))
+    run = StoredRun(workdir, manifest_of(load.settings, load.task, limits), built_in(load.settings))
     with RunWriter(run, 50) as writer:
         yield HostLoop(run, limits, writer, simulated, Watcher()), simulated
 

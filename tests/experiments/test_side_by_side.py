@@ -20,15 +20,8 @@ from experiments.benchmarks.side_by_side.streams import NAMES, Bucket, bucket_of
 from experiments.benchmarks.side_by_side.tables import accuracy_table, search_table, speed_table, verdicts
 from experiments.benchmarks.side_by_side.work import Trained, Work, trained_from_json, work_from_json
 from jaxevo.data import load
-from jaxevo.networks.training import (
-    carry_shapes,
-    draw_batch,
-    make_evaluate,
-    make_train_step,
-    plan_training,
-    put_images,
-    start,
-)
+from jaxevo.networks.batches import draw_batch, plan_training, put_images
+from jaxevo.networks.training import carry_shapes, make_evaluate, make_train_step, start
 from jaxevo.settings import Settings
 from jaxevo.spaces.large_scale.architecture import architecture
 from jaxevo.spaces.large_scale.network import Phenotype, variable_shapes

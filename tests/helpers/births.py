@@ -3,13 +3,13 @@
 import dataclasses
 from typing import Any
 
+from jaxevo.doors.opening import built_in
 from jaxevo.search.births import Birth, Inherited, Outcome, derive
 from jaxevo.search.space import Cost, ImageShape, Task
 from jaxevo.settings import Settings
-from jaxevo.spaces import space_from
 from jaxevo.spaces.large_scale.genotype import Genotype
 
-SPACE = space_from(Settings())
+SPACE = built_in(Settings()).space
 """The paper's space with default settings."""
 
 COST = Cost(10, 100, 200, 100, 200, 1000)

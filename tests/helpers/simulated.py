@@ -8,7 +8,7 @@ from jaxevo.storage.journal import Record
 from jaxevo.storage.machine import Machine
 from jaxevo.storage.workdir import Manifest, weights_name
 
-TASK = Task(image_shape=(8, 8, 1), num_classes=10, validation_images=143)
+TASK = Task(input_shape=(8, 8, 1), num_classes=10, validation_images=143)
 
 
 class Simulated:

@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 
 from helpers.simulated import Simulated, manifest_of
+from jaxevo.doors.opening import built_in
 from jaxevo.search.births import Outcome
 from jaxevo.session.loop import HostLoop
 from jaxevo.session.progress import Watcher
@@ -32,7 +33,7 @@ class _Lanes(Simulated):
         record = super().record(birth)
         record = dataclasses.replace(
             record,
-            test_accuracy=record.outcome.fitness / 2,
+            test_accuracy=record.outcome.accuracy / 2,
             finished=1000.0 + birth.id,
             train_seconds=1.5,
             compile_seconds=0.25 * (birth.id % 3 == 0),
@@ -51,7 +52,7 @@ def simulated_run(
     workdir, limits = Workdir(path), Limits(max_individuals=events)
     manifest = manifest_of(dataclasses.replace(SETTINGS, **changes), limits)
     write_manifest(workdir, manifest)
-    run = StoredRun(workdir, manifest)
+    run = StoredRun(workdir, manifest, built_in(manifest.settings))
     with RunWriter(run, 50) as writer:
         writer.journal.append([Start(1, 1000.0, limits, manifest_sha256(workdir))])
         lanes = _Lanes(2, Attempts(writer.journal, run.content, 1, max_deaths=5).begin)

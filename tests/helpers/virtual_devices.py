@@ -54,10 +54,11 @@ def main(file: str, lanes: int, devices_per_lane: int, steps: int, program: str)
     import jax
 
     from jaxevo.data import load
+    from jaxevo.networks.batches import PLAN_AXIS, plan_training, put_images
     from jaxevo.networks.compilation import Compiler
     from jaxevo.networks.devices import Devices, device_groups
     from jaxevo.networks.schedules import learning_rates
-    from jaxevo.networks.training import PLAN_AXIS, plan_training, put_images, start
+    from jaxevo.networks.training import start
     from jaxevo.spaces.large_scale.inheritance import first_variables
 
     dataset = load("digits")
@@ -65,8 +66,7 @@ def main(file: str, lanes: int, devices_per_lane: int, steps: int, program: str)
     arrays: dict[str, np.ndarray] = {}
 
     def trained(lane: int, devices: Devices) -> None:
-        compiler = Compiler(settings, dataset, devices)
-        compiler._step_by_step = program == "a step"
+        compiler = Compiler(settings, dataset, devices, step_by_step=program == "a step")
         programs = compiler.programs(architecture(NETWORK, dataset.image_shape))
         variables = first_variables(0, 1, NETWORK, programs.shapes.variables, None)
         carry = jax.device_put(start(variables, programs.shapes), devices.everywhere)

@@ -4,6 +4,7 @@ import chex
 import jax
 import numpy as np
 import pytest
+from helpers.births import task_of
 from helpers.genotypes import BN_RELU, EXAMPLES, RICH, convolution, one_to_one
 from helpers.numpy_network import random_variables
 from helpers.tiny_runs import resume, start
@@ -16,7 +17,8 @@ from jaxevo.reports.verify import verify_run
 from jaxevo.settings import Settings
 from jaxevo.spaces.large_scale.architecture import architecture
 from jaxevo.spaces.large_scale.genotype import Genotype
-from jaxevo.spaces.large_scale.network import Phenotype, make_phenotype, variable_shapes
+from jaxevo.spaces.large_scale.network import Phenotype, variable_shapes
+from jaxevo.spaces.large_scale.networks import LargeScaleNetworks
 
 CLASSES, SHAPE, BATCH = 4, (8, 8, 3), 6
 EVENTS = 16
@@ -56,10 +58,10 @@ def lowered(genotype, compute_dtype):
 
 
 def test_a_network_computes_in_what_the_settings_say():
-    compiled = architecture(RICH, SHAPE)
-    assert make_phenotype(compiled, CLASSES, Settings()).compute_dtype == "float32"
+    compiled, task, networks = architecture(RICH, SHAPE), task_of(SHAPE, CLASSES), LargeScaleNetworks()
+    assert networks.module(compiled, task, Settings()).compute_dtype == "float32"
     settings = Settings(compute_dtype="bfloat16", batch_norm_decay=0.5)
-    assert make_phenotype(compiled, CLASSES, settings) == Phenotype(compiled, CLASSES, 0.5, None, "bfloat16")
+    assert networks.module(compiled, task, settings) == Phenotype(compiled, CLASSES, 0.5, None, "bfloat16")
 
 
 @over_examples
@@ -112,11 +114,10 @@ def test_mean_and_variance_are_taken_in_float32():
     np.testing.assert_allclose(statistics["var"], images.var(axis=(0, 1, 2), dtype=np.float64), rtol=1e-2)
 
 
-def test_a_chunk_for_accelerators_agrees_with_step_by_step(monkeypatch):
-    monkeypatch.setattr("jaxevo.networks.training.draw_batch", lambda images, plan, step: images)
+def test_a_chunk_for_accelerators_agrees_with_step_by_step():
     network, batch, rate = network_of(SKIPPING), batch_of(), np.float32(0.01)
     step = make_train_step(network, Settings())
-    chunked = jax.jit(make_train_chunk(step, 4))(
+    chunked = jax.jit(make_train_chunk(step, lambda images, plan, step: images, 4))(
         carry_of(network), batch, None, np.full(3, rate), np.int32(0), np.int32(3)
     )
     stepped = carry_of(network)

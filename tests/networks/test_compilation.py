@@ -23,12 +23,13 @@ from helpers.tiny_runs import start as start_run
 import jaxevo
 from jaxevo.data.dataset import make_dataset
 from jaxevo.execution.lane import Lane
-from jaxevo.networks import compilation
+from jaxevo.networks import compilation, programs
+from jaxevo.networks.batches import BATCHES_DRAWN, plan_training, put_images
 from jaxevo.networks.compilation import Compiler
 from jaxevo.networks.devices import Devices
 from jaxevo.networks.schedules import learning_rates
 from jaxevo.networks.trainer import Trainer
-from jaxevo.networks.training import BATCHES_DRAWN, plan_training, put_images, start
+from jaxevo.networks.training import start
 from jaxevo.settings import Execution, Settings
 from jaxevo.spaces.large_scale import mutation
 from jaxevo.spaces.large_scale.architecture import architecture
@@ -144,7 +145,7 @@ def test_the_learning_rate_is_an_argument(dataset, device, compiler):
     np.testing.assert_allclose(moved[2], 2 * moved[1], rtol=1e-3, atol=1e-6)
 
 
-def test_one_call_a_chunk_as_on_accelerators_agrees_with_one_call_a_step(dataset, device, devices, monkeypatch):
+def test_one_call_a_chunk_as_on_accelerators_agrees_with_one_call_a_step(dataset, device, devices):
     # Several calls of the program that draws batches.
     settings = dataclasses.replace(SETTINGS, train_steps=2 * BATCHES_DRAWN + 4)
 
@@ -159,8 +160,8 @@ def test_one_call_a_chunk_as_on_accelerators_agrees_with_one_call_a_step(dataset
             carry = programs.train(carry, put_images(dataset, device), plan, rates, first, end)
         return jax.device_get(carry)
 
-    stepping, chunked = Compiler(settings, dataset, devices), Compiler(settings, dataset, devices)
-    monkeypatch.setattr(chunked, "_step_by_step", False)
+    stepping = Compiler(settings, dataset, devices)
+    chunked = Compiler(settings, dataset, devices, step_by_step=False)
     end = settings.train_steps
     chex.assert_trees_all_close(trained(chunked, end), trained(stepping, end), rtol=1e-3, atol=1e-5)
     # Where a call ends changes nothing, to the last bit.
@@ -171,10 +172,10 @@ def test_one_call_a_chunk_as_on_accelerators_agrees_with_one_call_a_step(dataset
 def test_on_cpu_each_step_is_a_call(compiler, monkeypatch):
     """Inside a loop XLA's CPU backend takes 10 to 20 times as long for the gradients of convolutions."""
 
-    def refuse(train_step):
+    def refuse(train_step, draw_batch, length):
         raise AssertionError("the steps of a training are compiled as a loop")
 
-    monkeypatch.setattr(compilation, "make_train_chunk", refuse)
+    monkeypatch.setattr(programs, "make_train_chunk", refuse)
     compiler.programs(compiled_of(NETWORK))
 
 
@@ -232,13 +233,13 @@ class Compilations:
         assert self.go_on.wait(30)
         if self.error is not None:
             raise self.error
-        return compilation.Programs({}, None, 1, None, 0.5)
+        return programs.Programs({}, None, 1, None, 0.5)
 
 
 @pytest.fixture
 def stand_in(monkeypatch):
     stand_in = Compilations()
-    monkeypatch.setattr(Compiler, "_compile", lambda self, compiled: stand_in(compiled))
+    monkeypatch.setattr(programs.ProgramMaker, "make", lambda self, compiled: stand_in(compiled))
     return stand_in
 
 
@@ -320,6 +321,38 @@ def test_the_least_recently_used_architecture_is_forgotten(dataset, devices, sta
     compiler.programs(wide[1])
     assert len(stand_in.asked) == 5
     assert [compiler.knows(compiled) for compiled in wide] == [True, True, False, True, False]
+
+
+def test_programs_in_memory_are_bounded_by_the_bytes_of_their_code(dataset, devices, stand_in, monkeypatch):
+    """On a TPU they lie in the memory that networks need."""
+    monkeypatch.setattr(programs.Programs, "code_bytes", 400 * 2**20)
+    compiler = Compiler(SETTINGS, dataset, devices)
+    wide = [compiled_of(Genotype(0.1, (convolution(1, factor),))) for factor in range(1, 5)]
+    for compiled in wide:
+        compiler.programs(compiled)
+    assert [compiler.knows(compiled) for compiled in wide] == [False, False, True, True]
+
+
+def test_a_program_that_takes_more_than_all_memory_for_code_is_kept_until_the_next(
+    dataset, devices, stand_in, monkeypatch
+):
+    monkeypatch.setattr(programs.Programs, "code_bytes", 2 * 2**30)
+    compiler = Compiler(SETTINGS, dataset, devices)
+    wide = [compiled_of(Genotype(0.1, (convolution(1, factor),))) for factor in range(1, 3)]
+    compiler.programs(wide[0])
+    assert compiler.has(wide[0])
+    compiler.programs(wide[1])
+    assert [compiler.knows(compiled) for compiled in wide] == [False, True]
+
+
+def test_what_accelerators_never_run_is_not_compiled_for_them(dataset, devices, monkeypatch):
+    def refuse(*arguments):
+        raise AssertionError("the program that draws batches on CPU is compiled")
+
+    monkeypatch.setattr(programs, "draw_batches", refuse)
+    Compiler(SETTINGS, dataset, devices, step_by_step=False)
+    with pytest.raises(AssertionError, match="draws batches"):
+        Compiler(SETTINGS, dataset, devices)
 
 
 def test_what_dropped_programs_leave_is_collected_once_there_are_as_many_as_are_held(dataset, devices, stand_in):

@@ -10,7 +10,8 @@ from helpers.virtual_devices import PROGRAMS, train
 
 import jaxevo as package
 from jaxevo.data import load
-from jaxevo.networks.devices import Devices, device_groups
+from jaxevo.environment.flags import TPU_OPTIONS
+from jaxevo.networks.devices import Devices, _compiled, device_groups
 from jaxevo.session.progress import Watcher
 from jaxevo.session.run import resume_run
 from jaxevo.settings import Execution, Limits
@@ -158,3 +159,36 @@ def test_one_device_is_no_group():
     array = devices.put_split(np.arange(6), 0)
     assert array.shape == (6,)
     assert Devices([device]).on_first(array) is array
+
+
+# Options of the compiler.
+
+
+class Lowered:
+    """A lowered program whose compiler knows some options."""
+
+    def __init__(self, *known):
+        self.known, self.asked = known, []
+
+    def compile(self, compiler_options=None):
+        self.asked.append(compiler_options)
+        unknown = [name for name in compiler_options or {} if name not in self.known]
+        if unknown:
+            raise jax.errors.JaxRuntimeError(f"INVALID_ARGUMENT: No such compile option: '{unknown[0]}'")
+        return "compiled"
+
+
+def test_only_tpus_compile_with_options():
+    for platform in ("cpu", "gpu"):
+        lowered = Lowered()
+        assert _compiled(lowered, platform) == "compiled"
+        assert lowered.asked == [None]
+    lowered = Lowered(*TPU_OPTIONS)
+    assert _compiled(lowered, "tpu") == "compiled"
+    assert lowered.asked == [TPU_OPTIONS]
+
+
+def test_an_option_that_a_compiler_does_not_know_is_left_out():
+    lowered = Lowered()
+    assert _compiled(lowered, "tpu") == "compiled"
+    assert lowered.asked == [TPU_OPTIONS, None]

@@ -31,7 +31,7 @@ def test_votes_are_counted_image_by_image():
 
 def individual(identifier: int, fitness: float, weights: str | None = "w") -> Individual:
     genotype = random_genotype(0, 0, (8, 8, 1))
-    return Individual(identifier, None, None, genotype, fitness, weights, weights, event=1, cost=COST)
+    return Individual(identifier, None, None, genotype, fitness, fitness, weights, weights, event=1, cost=COST)
 
 
 def test_members_are_the_fittest_with_weights_and_the_best_ever_is_one():

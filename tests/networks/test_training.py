@@ -1,4 +1,4 @@
-"""Batches, plans, steps of SGD and exact counts, against NumPy written out by hand."""
+"""Steps of SGD and exact counts, against NumPy written out by hand."""
 
 import copy
 import dataclasses
@@ -15,21 +15,16 @@ from jaxevo.data import Split
 from jaxevo.data.dataset import make_dataset
 from jaxevo.layers.batch_norm import BatchNorm
 from jaxevo.layers.convolution import convolve_on
+from jaxevo.networks.batches import draw_batch, normalise, plan_training, put_images
 from jaxevo.networks.schedules import learning_rates
 from jaxevo.networks.training import (
-    Images,
-    Plan,
     carry_shapes,
     cross_entropy_gradient,
-    draw_batch,
     evaluation_batch_size,
     make_evaluate,
     make_train_chunk,
     make_train_step,
-    normalise,
-    plan_training,
     put_evaluation_batches,
-    put_images,
     start,
     steps_a_chunk,
 )
@@ -82,110 +77,6 @@ def batch_of(size=8, seed=4, shape=SHAPE):
     generator = np.random.default_rng(seed)
     images = generator.standard_normal((size, *shape)).astype(np.float32)
     return images, generator.integers(0, CLASSES, size).astype(np.int32)
-
-
-# Batches.
-
-
-def cropped(image, offset, flip):
-    """Returns an image (height, width, channels) moved by an offset, zeros where nothing was, then flipped."""
-    height, width = image.shape[:2]
-    result = np.zeros_like(image)
-    for row in range(height):
-        for column in range(width):
-            source = row + offset[0], column + offset[1]
-            if 0 <= source[0] < height and 0 <= source[1] < width:
-                result[row, column] = image[source]
-    return result[:, ::-1] if flip else result
-
-
-def test_a_batch_is_picked_cropped_with_zero_padding_flipped_and_normalised():
-    dataset = dataset_of()
-    images = put_images(dataset, jax.local_devices()[0])
-    generator = np.random.default_rng(0)
-    count = len(dataset.train.labels)
-    # Offsets up to the size of the image and beyond: nothing of it may be left.
-    plan = Plan(
-        generator.integers(0, count, (3, 30)).astype(np.int32),
-        generator.integers(-7, 8, (3, 30, 2)).astype(np.int32),
-        generator.integers(0, 2, (3, 30)).astype(bool),
-    )
-    for step in range(3):
-        pixels, labels = jax.jit(draw_batch)(images, plan, np.int32(step))
-        moved = [
-            cropped(dataset.train.images[index], offset, flip)
-            for index, offset, flip in zip(plan.order[step], plan.offsets[step], plan.flips[step], strict=True)
-        ]
-        expected = (np.stack(moved) / 255 - dataset.mean) / dataset.std
-        chex.assert_type([pixels, labels], [np.float32, np.int32])
-        np.testing.assert_allclose(pixels, expected, rtol=1e-5, atol=1e-5)
-        np.testing.assert_array_equal(labels, dataset.train.labels[plan.order[step]])
-
-
-def test_the_device_holds_the_train_images_as_bytes():
-    dataset = dataset_of()
-    images = put_images(dataset, jax.local_devices()[0])
-    chex.assert_type(list(images), [np.uint8, np.int32, np.float32, np.float32])
-    chex.assert_trees_all_equal(images, Images(dataset.train.images, dataset.train.labels, dataset.mean, dataset.std))
-
-
-# Plans.
-
-
-def test_every_epoch_is_a_shuffle_of_all_train_images():
-    dataset = dataset_of(50)
-    count = len(dataset.train.labels)
-    # Three whole epochs and a part of a fourth; batches run over their borders.
-    order = plan_training(0, 1, settings_of(train_steps=21), dataset).order
-    assert order.shape == (21, 7)
-    shown = order.reshape(-1)
-    epochs = [shown[first : first + count] for first in range(0, len(shown), count)]
-    assert [len(epoch) for epoch in epochs] == [45, 45, 45, 12]
-    for epoch in epochs[:3]:
-        assert sorted(epoch) == list(range(count))
-    assert len(set(epochs[3])) == 12
-    assert len({tuple(epoch[:12]) for epoch in epochs}) == 4
-
-
-def test_a_plan_depends_on_seed_and_individual_alone():
-    dataset = dataset_of()
-    plan = plan_training(3, 4, settings_of(), dataset)
-    others = settings_of(seed=9, momentum=0.5, weight_decay=0.1, selection="random", initial_learning_rate=0.7)
-    chex.assert_trees_all_equal(plan, plan_training(3, 4, others, dataset))
-    for seed, individual_id in ((3, 5), (4, 4), (4, 3)):
-        other = plan_training(seed, individual_id, settings_of(), dataset)
-        for one, another in zip(plan, other, strict=True):
-            assert (one != another).any()
-
-
-def test_a_plan_is_made_of_small_numbers_of_the_documented_shapes():
-    plan = plan_training(0, 1, settings_of(), dataset_of())
-    chex.assert_shape(list(plan), [(12, 7), (12, 7, 2), (12, 7)])
-    chex.assert_type(list(plan), [np.int32, np.int32, bool])
-
-
-def test_offsets_reach_everything_within_the_padding_and_nothing_beyond():
-    plan = plan_training(0, 1, settings_of(train_steps=100), dataset_of(padding=2))
-    seen = {tuple(offset) for offset in plan.offsets.reshape(-1, 2).tolist()}
-    assert seen == {(row, column) for row in range(-2, 3) for column in range(-2, 3)}
-    assert 0.4 < plan.flips.mean() < 0.6
-
-
-@pytest.mark.parametrize("padding", [0, 1])
-@pytest.mark.parametrize("flip", [False, True])
-def test_augmentation_is_the_data_sets(padding, flip):
-    plan = plan_training(0, 1, settings_of(), dataset_of(padding=padding, flip=flip))
-    assert set(plan.offsets.reshape(-1)) == set(range(-padding, padding + 1))
-    assert plan.flips.any() == flip
-
-
-@pytest.mark.parametrize("padding", [0, 3])
-@pytest.mark.parametrize("flip", [False, True])
-def test_the_settings_override_the_data_sets_augmentation(padding, flip):
-    settings = settings_of(crop_padding=padding, flip=flip)
-    plan = plan_training(0, 1, settings, dataset_of(padding=1, flip=not flip))
-    assert set(plan.offsets.reshape(-1)) == set(range(-padding, padding + 1))
-    assert plan.flips.any() == flip
 
 
 # Steps.
@@ -310,7 +201,7 @@ def test_a_chunk_for_accelerators_agrees_with_step_by_step():
     plan = jax.device_put(plan_training(0, 1, settings, dataset))
     variables, rates = variables_of(network), learning_rates("one_cycle", 0.05, settings.train_steps)
     step, draw = jax.jit(make_train_step(network, settings)), jax.jit(draw_batch)
-    chunk = jax.jit(make_train_chunk(make_train_step(network, settings), 5))
+    chunk = jax.jit(make_train_chunk(make_train_step(network, settings), draw_batch, 5))
     stepped = chunked = jax.device_put(started(variables, settings))
     for number in range(9):
         stepped = step(stepped, draw(images, plan, np.int32(number)), rates[number])
@@ -334,7 +225,8 @@ def parted(batch):
 def shared_step():
     """A step in which each of several devices sees its part of the batch only."""
     network = Phenotype(architecture(NETWORK, SHAPE), CLASSES, axis_name="devices")
-    return jax.jit(jax.vmap(make_train_step(network, settings_of()), in_axes=(None, 0, None), axis_name="devices"))
+    step = make_train_step(network, settings_of(), axis_name="devices")
+    return jax.jit(jax.vmap(step, in_axes=(None, 0, None), axis_name="devices"))
 
 
 def test_devices_that_share_a_batch_all_take_the_step_of_the_whole_batch(shared_step):

@@ -23,11 +23,15 @@ from jaxevo.spaces.large_scale.architecture import architecture
 from jaxevo.spaces.large_scale.drawing import draw
 from jaxevo.spaces.large_scale.genotype import Genotype, genotype_from_json
 from jaxevo.spaces.large_scale.inheritance import first_variables
-from jaxevo.spaces.large_scale.network import Phenotype, make_phenotype, variable_shapes
+from jaxevo.spaces.large_scale.network import Phenotype, variable_shapes
+from jaxevo.spaces.large_scale.networks import LargeScaleNetworks
 from jaxevo.spaces.large_scale.source import network_source
+from jaxevo.spaces.large_scale.space import LargeScale
 from jaxevo.storage.machine import Machine
 from jaxevo.storage.workdir import Manifest
 
+SPACE = LargeScale(0.1)
+SPACE = LargeScale(0.1)
 NAMES = (
     "plain",
     "Mc'Intosh",
@@ -106,7 +110,7 @@ def images_of(image_shape, batch):
 def own_outputs(genotype, image_shape, compute_dtype="float32"):
     """Returns jaxevo's logits for every batch, and the running statistics after training on the last."""
     manifest, variables = manifest_of(image_shape, compute_dtype), variables_of(genotype, image_shape)
-    phenotype = make_phenotype(architecture(genotype, image_shape), len(NAMES), manifest.settings)
+    phenotype = LargeScaleNetworks().module(architecture(genotype, image_shape), manifest.task, manifest.settings)
 
     def apply(variables, mean, deviation, pixels, train):
         normalised = (pixels.astype(np.float32) / 255.0 - mean) / deviation
@@ -211,7 +215,7 @@ def exported(tmp_path_factory):
     for name, (genotype, image_shape, *compute_dtype) in CASES.items():
         variables = variables_of(genotype, image_shape)
         facts = {"validation accuracy": 0.98765, "parameters": 12345, "run": "demo"}
-        export_network(genotype, variables, manifest_of(image_shape, *compute_dtype), facts, base / name)
+        export_network(SPACE, genotype, variables, manifest_of(image_shape, *compute_dtype), facts, base / name)
         np.savez(base / f"{name}.npz", **{str(batch): images_of(image_shape, batch) for batch in BATCHES})
     environment = os.environ | {
         "JAX_COMPILATION_CACHE_DIR": str(base / "compiled"),  # The README repeats some of what is compared.
@@ -337,7 +341,7 @@ def test_what_a_network_computes_in_is_said(exported):
 
 def export_initial(folder):
     image_shape = (8, 8, 1)
-    export_network(INITIAL, variables_of(INITIAL, image_shape), manifest_of(image_shape), {}, folder)
+    export_network(SPACE, INITIAL, variables_of(INITIAL, image_shape), manifest_of(image_shape), {}, folder)
 
 
 def test_a_folder_that_holds_something_is_refused(tmp_path):
@@ -415,7 +419,7 @@ def test_an_exported_ensemble_votes_as_jaxevo_does_where_it_cannot_be_imported(t
     image_shape = (8, 8, 1)
     genotypes = [INITIAL, *(random_genotype(seed, 6, image_shape) for seed in range(2))]
     members = [Member(place, one, variables_of(one, image_shape), {}) for place, one in enumerate(genotypes)]
-    export_ensemble(members, manifest_of(image_shape), tmp_path / "ensemble")
+    export_ensemble(SPACE, members, manifest_of(image_shape), tmp_path / "ensemble")
     done = subprocess.run(
         [sys.executable, "-c", ENSEMBLE_USER], cwd=tmp_path / "ensemble", capture_output=True, text=True, check=False
     )

@@ -155,7 +155,7 @@ def test_reprs_say_who_it_is(run):
         f"test {best.test_accuracy:.1%}>"
     )
     assert repr(run.ensemble_of(2)).startswith(f"<Ensemble of 2: individuals {best.individual.id}, ")
-    assert repr(run.individual(0)) == f"<Individual 0: initial, fitness {run.individual(0).fitness:.1%}>"
+    assert repr(run.individual(0)) == f"<Individual 0: initial, validation accuracy {run.individual(0).accuracy:.1%}>"
     child = next(one for one in run.population if one.parent_id is not None)
     assert repr(child).startswith(f"<Individual {child.id}: child of {child.parent_id} by {child.mutation}, ")
     assert (

@@ -16,8 +16,8 @@ from jaxevo.search.population import Individual, Population
 from jaxevo.session.progress import Progress
 from jaxevo.settings import Limits
 
-FIRST = Individual(0, None, None, INITIAL, 0.125, "w", "h", 1, COST)
-BETTER = Individual(7, 0, "INSERT-CONVOLUTION", ONE_CONVOLUTION, 0.5, "w", "h", 8, COST)
+FIRST = Individual(0, None, None, INITIAL, 0.125, 0.125, "w", "h", 1, COST)
+BETTER = Individual(7, 0, "INSERT-CONVOLUTION", ONE_CONVOLUTION, 0.5, 0.5, "w", "h", 8, COST)
 
 
 TO_100 = Limits(max_individuals=100)

@@ -79,7 +79,7 @@ def test_a_killed_run_is_as_it_must_be(tmp_path):
 
 def test_an_altered_fitness_is_found(copied):
     def raise_fitness(fields):
-        fields["outcome"]["fitness"] = min(1.0, fields["outcome"]["fitness"] + 0.3)
+        fields["outcome"]["accuracy"] = min(1.0, fields["outcome"]["accuracy"] + 0.3)
         return True
 
     rewrite(copied, raise_fitness)
@@ -224,7 +224,7 @@ def test_a_skipped_birth_is_skipped_again(finished, tmp_path):
     def skip(fields):
         if fields["outcome"]["id"] != last:
             return False
-        fields["outcome"] |= {"fitness": 0.0, "weights": None, "weights_sha256": None, "failure": "skipped"}
+        fields["outcome"] |= {"accuracy": 0.0, "weights": None, "weights_sha256": None, "failure": "skipped"}
         fields |= {"attempt": 0, "test_accuracy": None}
         return True
 

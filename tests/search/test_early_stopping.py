@@ -10,18 +10,18 @@ import pytest
 from helpers.births import birth_of
 from helpers.genotypes import INITIAL
 
+from jaxevo.doors.opening import built_in
 from jaxevo.search.births import Outcome, Threshold, birth_sha256
 from jaxevo.search.early_stopping import thresholds
 from jaxevo.search.evolution import evolution
 from jaxevo.search.space import Task
 from jaxevo.search.state_json import state_from_json, state_to_json
 from jaxevo.settings import Settings
-from jaxevo.spaces import space_from
 
-TASK = Task(image_shape=(8, 8, 1), num_classes=10, validation_images=180)
+TASK = Task(input_shape=(8, 8, 1), num_classes=10, validation_images=180)
 NEVER = Settings(population_size=12, num_workers=3, train_steps=300, selection="aging", sample_size=5)
 MEDIAN = dataclasses.replace(NEVER, early_stopping=0.5)
-SPACE = space_from(MEDIAN)
+SPACE = built_in(MEDIAN).space
 
 
 def drawn(*facts):
@@ -49,7 +49,7 @@ class Run:
 
     def __init__(self, settings, state=None):
         self.settings = settings
-        self.evolution = evolution(settings, space_from(settings), TASK)
+        self.evolution = evolution(settings, built_in(settings), TASK)
         self.state = self.evolution.init() if state is None else state
         self.births = {}
         self.told = {}

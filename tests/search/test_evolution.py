@@ -14,19 +14,20 @@ from helpers.births import birth_of
 from helpers.genotypes import INITIAL, ONE_CONVOLUTION, convolution
 
 import jaxevo.search.evolution
+from jaxevo.doors.opening import built_in
 from jaxevo.search.births import Birth, Derived, Inherited, Initial, Outcome, birth_sha256, individual_flops
 from jaxevo.search.evolution import evolution, mutants
 from jaxevo.search.selection import Selection, tournament
 from jaxevo.search.space import Mutation, Task
 from jaxevo.search.state_json import state_from_json, state_to_json
 from jaxevo.settings import Settings
-from jaxevo.spaces import space_from
 from jaxevo.spaces.large_scale.architecture import architecture
 from jaxevo.spaces.large_scale.cost import cost
 
-TASK = Task(image_shape=(8, 8, 1), num_classes=10, validation_images=180)
+TASK = Task(input_shape=(8, 8, 1), num_classes=10, validation_images=180)
 SMALL = Settings(population_size=12, num_workers=3, train_steps=300, compile_overhead=0.0)
-SPACE = space_from(SMALL)
+DOORS = built_in(SMALL)
+SPACE = DOORS.space
 
 selections = pytest.mark.parametrize("selection", ["tournament", "aging", "pareto", "random"])
 population_sizes = pytest.mark.parametrize(
@@ -55,9 +56,9 @@ def failed(birth):
 class Run:
     """An evolution that goes on event by event and remembers what it saw."""
 
-    def __init__(self, settings, trainer=trained, state=None, warm_start=()):
+    def __init__(self, settings, trainer=trained, state=None, warm_start=(), **doors):
         self.settings = settings
-        self.evolution = evolution(settings, space_from(settings), TASK, warm_start)
+        self.evolution = evolution(settings, built_in(settings)._replace(**doors), TASK, warm_start)
         self.trainer = trainer
         self.state = self.evolution.init() if state is None else state
         self.births = {}
@@ -114,7 +115,7 @@ def test_of_more_initial_genotypes_than_individuals_the_first_are_taken():
 
 
 def test_a_warm_start_from_what_a_run_begins_with_anyway_is_the_same_run():
-    cold, warm = Run(SMALL).until(40), Run(SMALL, warm_start=(Initial(SPACE.initial()),)).until(40)
+    cold, warm = Run(SMALL).until(40), Run(SMALL, warm_start=(Initial(INITIAL),)).until(40)
     assert warm.state == cold.state
 
 
@@ -129,10 +130,10 @@ def test_other_inherited_weights_are_another_run():
 
 def test_any_initial_genotype_over_budget_is_refused():
     settings = dataclasses.replace(SMALL, max_parameters=100)
-    evolution(settings, SPACE, TASK, (Initial(INITIAL),))
+    evolution(settings, DOORS, TASK, (Initial(INITIAL),))
     huge = dataclasses.replace(ONE_CONVOLUTION, layers=(convolution(1, 64),))
     with pytest.raises(ValueError, match="max_parameters is 100, .* initial individual"):
-        evolution(settings, SPACE, TASK, (Initial(INITIAL), Initial(huge)))
+        evolution(settings, DOORS, TASK, (Initial(INITIAL), Initial(huge)))
 
 
 def test_a_warm_start_survives_a_snapshot():
@@ -144,7 +145,7 @@ def test_a_warm_start_survives_a_snapshot():
 
 
 def test_a_run_that_has_not_begun_is_empty():
-    state = evolution(SMALL, SPACE, TASK).init()
+    state = evolution(SMALL, DOORS, TASK).init()
     assert (state.events, state.births, state.clock, state.total_flops) == (0, 0, 0.0, 0)
     assert (len(state.population), len(state.in_flight), state.best) == (0, 0, None)
 
@@ -260,13 +261,13 @@ def test_selection_presses_as_its_name_says(selection):
     for _ in range(1000):
         before = run.state.population
         births = run.ask()
-        average = statistics.mean(individual.fitness for individual in before) if len(before) else 0.0
+        average = statistics.mean(individual.accuracy for individual in before) if len(before) else 0.0
         parents = {birth.parent_id for birth in births}
         for individual in before:
             if individual.id not in living(run.state):
-                advantages["victim"].append(individual.fitness - average)
+                advantages["victim"].append(individual.accuracy - average)
             if individual.id in parents:
-                advantages["parent"].append(individual.fitness - average)
+                advantages["parent"].append(individual.accuracy - average)
         run.step()
     victim, parent = (statistics.mean(advantages[role]) for role in ("victim", "parent"))
     assert victim < -0.05 if selection in ("tournament", "pareto") else abs(victim) < 0.05
@@ -304,7 +305,7 @@ def test_at_random_fitness_does_not_matter_for_who_lives_and_who_reproduces():
     settings = dataclasses.replace(SMALL, selection="random")
 
     def the_other_way_round(birth):
-        return dataclasses.replace(trained(birth), fitness=1 - trained(birth).fitness)
+        return dataclasses.replace(trained(birth), accuracy=1 - trained(birth).accuracy)
 
     one, other = Run(settings).until(200), Run(settings, the_other_way_round).until(200)
     assert living(one.state) == living(other.state)
@@ -313,7 +314,7 @@ def test_at_random_fitness_does_not_matter_for_who_lives_and_who_reproduces():
 
 def test_under_tournament_fitness_does_matter():
     def the_other_way_round(birth):
-        return dataclasses.replace(trained(birth), fitness=1 - trained(birth).fitness)
+        return dataclasses.replace(trained(birth), accuracy=1 - trained(birth).accuracy)
 
     one, other = Run(SMALL).until(100), Run(SMALL, the_other_way_round).until(100)
     assert living(one.state) != living(other.state)
@@ -436,11 +437,13 @@ def test_what_is_told_joins_the_living():
             "parent_id": birth.parent_id,
             "mutation": birth.mutation,
             "genotype": dataclasses.asdict(birth.genotype),
-            "fitness": outcome.fitness,
+            "fitness": outcome.accuracy if outcome.failure is None else -math.inf,
+            "accuracy": outcome.accuracy,
             "weights": outcome.weights,
             "weights_sha256": outcome.weights_sha256,
             "event": run.state.events,
             "cost": dataclasses.asdict(birth.cost),
+            "failure": outcome.failure,
         }
 
 
@@ -459,7 +462,7 @@ def test_the_best_is_at_every_event_the_fittest_told_so_far():
     run = Run(SMALL)
     for _ in range(100):
         run.step()
-        assert run.state.best.fitness == max(trained(birth).fitness for birth in run.told)
+        assert run.state.best.fitness == max(trained(birth).accuracy for birth in run.told)
 
 
 @pytest.mark.parametrize("wall_clock", [False, True])
@@ -508,7 +511,7 @@ def test_with_inheritance_none_nobody_inherits_but_all_have_parents():
 def test_a_run_whose_trainings_all_fail_goes_on(selection):
     run = Run(dataclasses.replace(SMALL, selection=selection), failed).until(100)
     assert all(inherits_nothing(birth) for birth in run.births.values())
-    assert run.state.best.fitness == 0
+    assert run.state.best.fitness == -math.inf
     assert len(run.state.population) + len(run.state.in_flight) == 12
 
 
@@ -516,7 +519,7 @@ def test_a_run_whose_trainings_all_fail_goes_on(selection):
 
 BUDGETS = {
     "max_parameters": (35, lambda found: found.parameters),
-    "max_flops_per_image": (3000, lambda found: found.forward_flops),
+    "max_flops_per_image": (2000, lambda found: found.forward_flops),
     "max_memory": (300_000, lambda found: found.memory),
 }
 
@@ -549,7 +552,7 @@ def test_an_initial_individual_over_budget_is_an_error_that_names_the_setting(na
     _, needed = BUDGETS[name]
     budget = needed(cost(architecture(INITIAL, (8, 8, 1)), 10, SMALL.batch_size, SMALL.evaluation_batch_size)) - 1
     with pytest.raises(ValueError, match=f"{name} is {budget}, but {budget + 1}"):
-        evolution(dataclasses.replace(SMALL, **{name: budget}), SPACE, TASK)
+        evolution(dataclasses.replace(SMALL, **{name: budget}), DOORS, TASK)
 
 
 def test_a_rising_budget_lets_later_births_cost_more():
@@ -571,8 +574,8 @@ def test_an_initial_individual_must_fit_the_budget_of_the_first_birth():
     needed = cost(architecture(INITIAL, (8, 8, 1)), 10, SMALL.batch_size).forward_flops
     rising = dataclasses.replace(SMALL, max_flops_per_image=10 * needed - 1, budget_births=5)
     with pytest.raises(ValueError, match="max_flops_per_image"):
-        evolution(rising, SPACE, TASK)
-    evolution(dataclasses.replace(rising, max_flops_per_image=10 * needed + 1), SPACE, TASK)
+        evolution(rising, DOORS, TASK)
+    evolution(dataclasses.replace(rising, max_flops_per_image=10 * needed + 1), DOORS, TASK)
 
 
 # Several mutations a birth, and their odds.
@@ -755,7 +758,7 @@ def test_the_fingerprint_is_another_after_every_event():
 @pytest.mark.parametrize(
     "change",
     [
-        lambda outcome: dataclasses.replace(outcome, fitness=math.nextafter(outcome.fitness, 2.0)),
+        lambda outcome: dataclasses.replace(outcome, accuracy=math.nextafter(outcome.accuracy, 2.0)),
         lambda outcome: dataclasses.replace(outcome, weights_sha256="another hash"),
         lambda outcome: Outcome(outcome.id, 0.0, None, None, "the loss is not finite"),
     ],
@@ -815,11 +818,10 @@ def test_the_fingerprint_covers_the_event_number():
     assert run.evolution.tell(later, outcome).fingerprint != run.evolution.tell(run.state, outcome).fingerprint
 
 
-def test_the_fingerprint_covers_deaths(monkeypatch):
+def test_the_fingerprint_covers_deaths():
     def states(victim):
         selection = Selection(victim=victim, parent=tournament().parent)
-        monkeypatch.setattr(jaxevo.search.evolution, "selection_from", lambda settings: selection)
-        run = Run(SMALL, lambda birth: trained_to(birth, 0.5)).until(10)
+        run = Run(SMALL, lambda birth: trained_to(birth, 0.5), selection=selection).until(10)
         told = run.state
         run.ask()
         return told, run.state

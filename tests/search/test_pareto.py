@@ -10,8 +10,8 @@ from jaxevo.search.pareto import Point, Rank, fronts, ranks
 
 def dominates(one, other):
     """The definition: no worse in both objectives, better in one."""
-    no_worse = one.accuracy >= other.accuracy and one.cost <= other.cost
-    return no_worse and (one.accuracy > other.accuracy or one.cost < other.cost)
+    no_worse = one.fitness >= other.fitness and one.cost <= other.cost
+    return no_worse and (one.fitness > other.fitness or one.cost < other.cost)
 
 
 def peeled(points):
@@ -41,8 +41,8 @@ def test_fronts_are_those_of_the_definition(seed):
 def test_a_front_goes_from_the_cheapest_to_the_most_accurate_and_equal_points_keep_their_order(seed):
     points = random_points(seed)
     for front in fronts(points):
-        assert front == sorted(front, key=lambda index: (points[index].cost, points[index].accuracy, index))
-        assert front == sorted(front, key=lambda index: (points[index].accuracy, points[index].cost, index))
+        assert front == sorted(front, key=lambda index: (points[index].cost, points[index].fitness, index))
+        assert front == sorted(front, key=lambda index: (points[index].fitness, points[index].cost, index))
 
 
 def test_no_points_have_no_front():

@@ -10,7 +10,9 @@ from jaxevo.search.population import Individual, Population
 
 
 def individual(number):
-    return Individual(number, None, None, INITIAL, number / 10, f"weights/{number}", "hash", number + 1, COST)
+    return Individual(
+        number, None, None, INITIAL, number / 10, number / 10, f"weights/{number}", "hash", number + 1, COST
+    )
 
 
 def population_of(*numbers):

@@ -10,7 +10,7 @@ from helpers.births import COST
 from helpers.genotypes import INITIAL
 
 from jaxevo.search.population import Individual, Population
-from jaxevo.search.selection import aging, pareto, random, selection_from, tournament
+from jaxevo.search.selection import aging, built_in, pareto, random, tournament
 from jaxevo.settings import Settings
 
 DRAWS = 3000
@@ -22,7 +22,7 @@ def population_of(fitness, events=None):
     """Returns individuals with ids from 7 up, told in the order of their ids unless their events are given."""
     events = range(1, len(fitness) + 1) if events is None else events
     return Population(
-        Individual(7 + place, None, None, INITIAL, value, "weights", "hash", event, COST)
+        Individual(7 + place, None, None, INITIAL, value, value, "weights", "hash", event, COST)
         for place, (value, event) in enumerate(zip(fitness, events, strict=True))
     )
 
@@ -189,7 +189,7 @@ def test_under_pareto_equal_individuals_rank_by_id():
 
 def test_under_pareto_a_failed_individual_is_the_worst_however_cheap_it_is():
     population = costing([(0.0, 1), *MIXED])
-    failed = dataclasses.replace(population[0], weights=None, weights_sha256=None)
+    failed = dataclasses.replace(population[0], failure="the loss is not finite")
     population = population.remove(0).add(failed)
     assert pareto(2, "parameters").victim(np.random.default_rng(0), population) == 0
     assert pareto(2, "parameters").parent(Drawing(0, 6), population) == 6
@@ -237,6 +237,6 @@ def test_equal_generators_choose_equally_and_the_population_stays(selection):
 
 @pytest.mark.parametrize("name", SELECTIONS)
 def test_the_settings_name_the_selection(name):
-    named = selection_from(Settings(selection=name, sample_size=3))
+    named = built_in(Settings(sample_size=3))[name]()
     for place in (0, 1):
         assert frequencies(named[place], DISTINCT) == frequencies(SELECTIONS[name][place], DISTINCT)

@@ -5,6 +5,7 @@ import itertools
 import pytest
 from helpers.simulated import Simulated, manifest_of
 
+from jaxevo.doors.opening import built_in
 from jaxevo.session.loop import HostLoop
 from jaxevo.session.progress import Watcher
 from jaxevo.settings import Limits, Settings
@@ -39,9 +40,9 @@ def session(folder, settings, events, told):
     workdir = Workdir(folder)
     executor = Writing(workdir.weights)
     limits = Limits(max_individuals=events)
-    manifest = manifest_of(settings, limits)
-    content, state = read_journal(workdir.journal), load_latest_snapshot(workdir.snapshots, manifest)
-    run = StoredRun(workdir, manifest, content, state)
+    manifest, doors = manifest_of(settings, limits), built_in(settings)
+    content, state = read_journal(workdir.journal), load_latest_snapshot(workdir.snapshots, manifest, doors.space)
+    run = StoredRun(workdir, manifest, doors, content, state)
     with RunWriter(run, 7) as writer:
         loop = HostLoop(run, limits, writer, executor, Living(folder, told))
         loop.until_stopped(lambda: False)

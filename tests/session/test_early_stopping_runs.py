@@ -20,7 +20,7 @@ from jaxevo.storage.workdir import Workdir
 EVENTS = 24
 # Nothing changes the architecture, so that next to nothing is compiled.
 KEPT = ("ALTER-LEARNING-RATE", "IDENTITY", "RESET-WEIGHTS")
-MUTATIONS_KEPT = "paper:" + ",".join(f"{mutation.name}=0" for mutation in MUTATIONS if mutation.name not in KEPT)
+MUTATIONS_KEPT = "paper," + ",".join(f"{mutation.name}=0" for mutation in MUTATIONS if mutation.name not in KEPT)
 FLAGS = {"early_stopping": 0.5, "mutations": MUTATIONS_KEPT}
 
 
@@ -95,17 +95,18 @@ def test_on_another_machine_a_retrained_individual_stops_where_the_recorded_one_
     path = Path(shutil.copytree(finished, tmp_path / "copy"))
     rewrite_manifest(path, lambda fields: fields["machine"]["packages"].update(jax="0.0.1"))
     recorded = {life.birth.id: life.record.outcome.stopped_at for life in History(Workdir(path)).lives.values()}
-    exact, train, stops = Trainer.validation_accuracy, Lane.train, {}
+    exact, train, stops = Trainer.validated, Lane.train, {}
 
     def with_other_bits(self, programs, variables):
-        return max(0.0, exact(self, programs, variables) - 0.04)
+        validation = exact(self, programs, variables)
+        return validation._replace(accuracy=max(0.0, validation.accuracy - 0.04))
 
     def noting(self, birth, *arguments, **named):
         record = train(self, birth, *arguments, **named)
         stops[birth.id] = record.outcome.stopped_at
         return record
 
-    monkeypatch.setattr(Trainer, "validation_accuracy", with_other_bits)
+    monkeypatch.setattr(Trainer, "validated", with_other_bits)
     monkeypatch.setattr(Lane, "train", noting)
     assert verify_run(path, EVENTS, lambda _: None) == []
     assert stops == recorded

@@ -16,7 +16,7 @@ EVENTS = 10
 GROWTH = {
     "population_size": 4,
     "num_workers": 2,
-    "mutations": "growth:INSERT-CONVOLUTION=6,max_channels=12",
+    "mutations": "growth,INSERT-CONVOLUTION=6,max_channels=12",
     "mutations_per_birth": 3,
     "inheritance": "morph",
     "schedule": "cosine",

@@ -142,6 +142,7 @@ def test_a_run_in_which_all_fail_has_a_result_and_nothing_to_test(tmp_path):
     assert [name for name, value in result.items() if value is None] == [
         "best_id",
         "best_validation_accuracy",
+        "best_fitness",
         "best_test_accuracy",
         "finished_test_accuracy",
         "ensemble_test_accuracy",

@@ -165,7 +165,7 @@ def test_resuming_where_there_is_no_run_is_refused(tmp_path):
 def test_a_manifest_of_another_format_is_refused(copied):
     fields = json.loads((copied / "manifest.json").read_text())
     (copied / "manifest.json").write_text(json.dumps({**fields, "format": 99}))
-    with pytest.raises(WorkdirError, match="has format 99, but this version of jaxevo reads format 4"):
+    with pytest.raises(WorkdirError, match="has format 99, but this version of jaxevo reads format 5"):
         resume(copied)
 
 
@@ -212,8 +212,8 @@ def test_a_torn_last_line_is_skipped_by_readers_and_cut_off_by_the_writer(copied
 def test_an_altered_journal_line_is_named(copied):
     journal = copied / "journal.jsonl"
     lines = journal.read_text().splitlines(keepends=True)
-    place = next(place for place, line in enumerate(lines) if '"fitness": 0.' in line)
-    lines[place] = lines[place].replace('"fitness": 0.', '"fitness": 0.9', 1)
+    place = next(place for place, line in enumerate(lines) if '"accuracy": 0.' in line)
+    lines[place] = lines[place].replace('"accuracy": 0.', '"accuracy": 0.9', 1)
     journal.write_text("".join(lines))
     before = journal.read_bytes()
     with pytest.raises(JournalError, match=f"line {place + 1}, is damaged"):
@@ -348,6 +348,7 @@ def test_result_holds_what_scripts_rely_on(tmp_path):
         "stop_reason",
         "best_id",
         "best_validation_accuracy",
+        "best_fitness",
         "best_test_accuracy",
         "finished_test_accuracy",
         "ensemble_test_accuracy",

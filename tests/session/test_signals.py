@@ -14,6 +14,7 @@ from helpers.simulated import manifest_of
 from helpers.tiny_runs import journal_lines, run_arguments, start
 
 import jaxevo as package
+from jaxevo.doors.opening import built_in
 from jaxevo.reports.verify import verify_run
 from jaxevo.session.progress import Watcher
 from jaxevo.session.session import Session
@@ -203,7 +204,7 @@ def test_an_impatient_user_leaves_the_end_of_the_session_in_the_journal(tmp_path
         progress=lambda: SimpleNamespace(state=state, session_seconds=1.0), keep=lambda records: None
     )
     path = tmp_path / "journal.jsonl"
-    run = StoredRun(Workdir(tmp_path), manifest_of(Settings(), Limits()))
+    run = StoredRun(Workdir(tmp_path), manifest_of(Settings(), Limits()), built_in(Settings()))
     session = Session(run, dataset=None, execution=None, watcher=Watcher())
     with RunWriter(run, events_a_snapshot=50) as writer, pytest.raises(KeyboardInterrupt):
         session._stop("interrupted", loop, SimpleNamespace(close=close), writer)

@@ -129,7 +129,7 @@ def alter_fitness(path, place):
 
     def change(lines):
         record = [line for line in lines if line["kind"] == "record"][place]
-        record["outcome"]["fitness"] = (record["outcome"]["fitness"] + 0.5) % 1.0
+        record["outcome"]["accuracy"] = (record["outcome"]["accuracy"] + 0.5) % 1.0
 
     rewrite_journal(path, change)
 

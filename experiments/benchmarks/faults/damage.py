@@ -7,7 +7,7 @@ from random import Random
 from experiments.benchmarks.faults.account import Account, Cost, expect
 from experiments.benchmarks.faults.host import SIGKILLED, apart
 from experiments.benchmarks.faults.scene import EVENTS, Scene, journal
-from jaxevo.spaces import space_from
+from jaxevo.doors.opening import built_in
 from jaxevo.storage.checkpoint import CheckpointError, WeightStore, load_latest_snapshot, load_snapshots
 from jaxevo.storage.history import History
 from jaxevo.storage.journal import Journal, JournalError, read_journal
@@ -80,7 +80,9 @@ def snapshot_bits(scene: Scene, times: int) -> Cost:
     path = _copy(scene)
     account = Account(path)
     account.pause()
-    latest = path / "snapshots" / str(max(load_snapshots(path / "snapshots", read_manifest(Workdir(path)))))
+    latest = (
+        path / "snapshots" / str(max(int(one.name) for one in (path / "snapshots").iterdir() if one.name.isdigit()))
+    )
     whole = Path(shutil.copytree(latest, scene.new_path()))
     found = apart(_flip_snapshot, latest, whole, scene.random("snapshot bits"), times)
     _spoil(latest)
@@ -93,12 +95,13 @@ def snapshot_bits(scene: Scene, times: int) -> Cost:
 def _flip_snapshot(latest: Path, whole: Path, places: Random, times: int) -> int:
     """Returns how many flips were found."""
     manifest = read_manifest(Workdir(latest.parent.parent))
-    expected = load_snapshots(latest.parent, manifest)[int(latest.name)]
+    space = built_in(manifest.settings).space
+    expected = load_snapshots(latest.parent, manifest, space)[int(latest.name)]
     found = 0
     for _ in range(times):
         name = _flip_a_bit(latest, places)
         try:
-            state = load_latest_snapshot(latest.parent, manifest)
+            state = load_latest_snapshot(latest.parent, manifest, space)
         except CheckpointError as error:
             expect("delete that folder" in str(error), f"a flipped bit of a snapshot gives: {error}")
             found += 1
@@ -129,7 +132,7 @@ def weight_bits(scene: Scene, times: int) -> Cost:
 def _flip_weights(path: Path, whole: Path, places: Random, times: int) -> int:
     """Returns how many flips were found."""
     history, found = History(Workdir(path)), 0
-    store = WeightStore(path / "weights", space_from(history.manifest.settings))
+    store = WeightStore(path / "weights", history.space)
     living = [one for one in history.state.population if one.weights is not None]
     for _ in range(times):
         one = places.choice(living)

@@ -22,7 +22,7 @@ TINY: Mapping[str, object] = {
     "compile_overhead": 0.0,
     "selection": "tournament",
     # The mutations of the presets, but those that need a new program are rare.
-    "mutations": "growth:INSERT-CONVOLUTION=0.1,ALTER-NUMBER-OF-CHANNELS=0.1,ADD-SKIP=0.1,FILTER-SIZE=0,"
+    "mutations": "growth,INSERT-CONVOLUTION=0.1,ALTER-NUMBER-OF-CHANNELS=0.1,ADD-SKIP=0.1,FILTER-SIZE=0,"
     "ALTER-STRIDE=0,INSERT-ONE-TO-ONE=0",
     "train_steps": 6,
     "batch_size": 20,

@@ -164,7 +164,7 @@ def _skipped(scene: Scene, path: Path, account: Account) -> Cost:
         said = host.wait() == 0 and _NOT_FROM_ITS_SEED in host.output
         expect(said, f"a run told to skip a birth ends with: {host.output}")
     run = jaxevo.open(path)
-    failed = run.skipped == [doomed] and run.individual(doomed).fitness == 0
+    failed = run.skipped == [doomed] and run.individual(doomed).accuracy == 0
     expect(failed, f"the run says that it skipped {run.skipped} instead of {doomed}")
     with Host(scene.folder, ["show", path]) as host:
         expect(

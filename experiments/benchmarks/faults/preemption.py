@@ -56,17 +56,17 @@ def compile_deep_nets(marker: Path) -> None:
     """Makes this process compile a deep network before every other one, and touch `marker` when it begins."""
     import jax
 
-    from jaxevo.networks.compilation import Compiler
+    from jaxevo.networks.programs import ProgramMaker
 
     jax.config.update("jax_enable_compilation_cache", False)
-    compile_one = Compiler._compile
+    compile_one = ProgramMaker.make
 
-    def compile_deep(compiler: Compiler, wanted: Architecture) -> object:
+    def compile_deep(maker: ProgramMaker, wanted: Architecture) -> object:
         marker.touch()
-        compile_one(compiler, _deep(compiler._dataset.image_shape))
-        return compile_one(compiler, wanted)
+        compile_one(maker, _deep(wanted.image_shape))
+        return compile_one(maker, wanted)
 
-    setattr(Compiler, "_compile", compile_deep)  # noqa: B010 - no other way that a type checker accepts
+    setattr(ProgramMaker, "make", compile_deep)  # noqa: B010 - no other way that a type checker accepts
 
 
 def _deep(shape: ImageShape) -> Architecture:

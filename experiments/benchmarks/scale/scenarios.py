@@ -9,8 +9,8 @@ from jaxevo.settings import Limits, Settings
 from jaxevo.storage.machine import Machine
 from jaxevo.storage.workdir import Manifest
 
-DIGITS = Task(image_shape=(8, 8, 1), num_classes=10, validation_images=180)
-CIFAR10 = Task(image_shape=(32, 32, 3), num_classes=10, validation_images=5_000)
+DIGITS = Task(input_shape=(8, 8, 1), num_classes=10, validation_images=180)
+CIFAR10 = Task(input_shape=(32, 32, 3), num_classes=10, validation_images=5_000)
 
 FITTED = Durations(floor=0.46, compile_seconds=1.33, rate=4.7e8)
 """Times on one of two CPU lanes. Measured by

@@ -10,6 +10,7 @@ from experiments.benchmarks.apart import in_fresh_process, peak_memory
 from experiments.benchmarks.scale.durations import Durations
 from experiments.benchmarks.scale.executor import SimulatedExecutor
 from experiments.benchmarks.scale.scenarios import manifest_of
+from jaxevo.doors.opening import built_in
 from jaxevo.search.evolution import EvolutionState
 from jaxevo.search.space import Task
 from jaxevo.session.loop import HostLoop
@@ -131,7 +132,7 @@ class _MeteredWriter(RunWriter):
 def _measure(load: Load, workdir: Workdir) -> Throughput:
     size = load.settings.population_size
     limits = Limits(max_individuals=size + load.events)
-    run = StoredRun(workdir, manifest_of(load.settings, load.task, limits))
+    run = StoredRun(workdir, manifest_of(load.settings, load.task, limits), built_in(load.settings))
     with _MeteredWriter(run, Execution().events_a_snapshot(size)) as writer:
         executor = SimulatedExecutor(
             load.lanes,

@@ -6,10 +6,10 @@ import numpy as np
 
 from experiments.benchmarks.scale.durations import Durations
 from experiments.benchmarks.scale.executor import simulated_outcome
+from jaxevo.doors.opening import built_in
 from jaxevo.search.evolution import evolution
 from jaxevo.search.space import Task
 from jaxevo.settings import Settings
-from jaxevo.spaces import space_from
 from jaxevo.spaces.large_scale.architecture import Architecture
 from jaxevo.spaces.large_scale.genotype import Genotype
 
@@ -45,8 +45,8 @@ class Workload:
 
 def evolved(settings: Settings, task: Task, first: int, last: int) -> Workload:
     """Evolves with made-up outcomes and returns the births `[first, last)`."""
-    space = space_from(settings)
-    algorithm = evolution(settings, space, task)
+    doors = built_in(settings)
+    algorithm = evolution(settings, doors, task)
     state = algorithm.init()
     flops: list[int] = []
     new: list[bool] = []
@@ -61,6 +61,6 @@ def evolved(settings: Settings, task: Task, first: int, last: int) -> Workload:
             known.add(birth.architecture)
             genotypes.append(birth.genotype)
             parent = birth.parent_id
-            changed.append(parent is not None and not space.alike(birth.genotype, genotypes[parent]))
+            changed.append(parent is not None and not doors.space.alike(birth.genotype, genotypes[parent]))
         state = algorithm.tell(state, simulated_outcome(state.in_flight[0], settings.seed))
     return Workload(*(np.array(values[first:last]) for values in (flops, new, changed)))

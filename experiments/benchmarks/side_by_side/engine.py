@@ -8,13 +8,13 @@ import jax
 
 from experiments.benchmarks.side_by_side.work import Trained, Work
 from jaxevo.data import Dataset, load
+from jaxevo.doors.opening import built_in
 from jaxevo.execution.local import LocalExecutor
 from jaxevo.execution.waiting import BIRTHS_A_LANE
 from jaxevo.networks.compilation import use_persistent_cache
 from jaxevo.search.births import Birth, derive
 from jaxevo.search.space import Task
 from jaxevo.settings import Execution
-from jaxevo.spaces import space_from
 from jaxevo.storage.attempts import Attempts
 from jaxevo.storage.journal import Journal, JournalContent, Record
 from jaxevo.storage.workdir import Workdir
@@ -41,7 +41,7 @@ def train(work: Work, began: float, folder: Path) -> Trained:
     return Trained(
         seconds,
         started - began,
-        tuple(None if outcome.failure else outcome.fitness for outcome in ordered),
+        tuple(None if outcome.failure else outcome.accuracy for outcome in ordered),
         {
             "compile_seconds": sum(record.compile_seconds for record in records),
             "train_seconds": sum(record.train_seconds for record in records),
@@ -56,7 +56,7 @@ def _train(work: Work, dataset: Dataset, workdir: Workdir) -> list[Record]:
     """
     with Journal(workdir.journal) as journal:
         attempts = Attempts(journal, JournalContent(), session=1, max_deaths=1)
-        executor = LocalExecutor(work.settings, dataset, workdir, Execution(), 1, attempts)
+        executor = LocalExecutor(work.settings, built_in(work.settings), dataset, workdir, Execution(), 1, attempts)
         untrained = deque(_births(work, dataset))
         records: list[Record] = []
         free = BIRTHS_A_LANE * executor.lanes
@@ -72,7 +72,7 @@ def _train(work: Work, dataset: Dataset, workdir: Workdir) -> list[Record]:
 
 
 def _births(work: Work, dataset: Dataset) -> list[Birth]:
-    space = space_from(work.settings)
+    space = built_in(work.settings).space
     task = Task(dataset.image_shape, dataset.num_classes, len(dataset.validation.labels))
     return [
         Birth(

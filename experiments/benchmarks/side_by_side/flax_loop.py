@@ -17,7 +17,8 @@ import optax
 from experiments.benchmarks.side_by_side.images import padded_images, validation_batches
 from experiments.benchmarks.side_by_side.work import Trained, Work
 from jaxevo.data import load
-from jaxevo.networks.training import evaluation_batch_size, plan_training
+from jaxevo.networks.batches import plan_training
+from jaxevo.networks.training import evaluation_batch_size
 from jaxevo.settings import Settings
 from jaxevo.spaces.large_scale.architecture import architecture
 from jaxevo.spaces.large_scale.network import Phenotype

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxevo.data import Dataset, Split
-from jaxevo.networks.training import augmentation
+from jaxevo.networks.batches import augmentation
 from jaxevo.settings import Settings
 
 

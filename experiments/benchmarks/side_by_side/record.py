@@ -63,7 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def record(name: str, run: Run, each: int, grown: int) -> Stream:
     """Returns a stream of a run's individuals, at most `each` of every bucket, and `grown` grown networks."""
-    shape = run.manifest.image_shape
+    shape = run.manifest.task.image_shape
     history = run.history[run.history["failure"].isna()]
     firsts: dict[Architecture, Sample] = {}
     for number, fields in zip(history["id"], history["genotype"], strict=True):

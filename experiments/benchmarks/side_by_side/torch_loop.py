@@ -14,7 +14,8 @@ from experiments.benchmarks.side_by_side.images import padded_images, validation
 from experiments.benchmarks.side_by_side.torch_network import TorchNetwork
 from experiments.benchmarks.side_by_side.work import Trained, Work, work_from_json
 from jaxevo.data import Dataset, load
-from jaxevo.networks.training import evaluation_batch_size, plan_training
+from jaxevo.networks.batches import plan_training
+from jaxevo.networks.training import evaluation_batch_size
 from jaxevo.settings import Settings
 from jaxevo.spaces.large_scale.architecture import architecture
 from jaxevo.spaces.large_scale.genotype import Genotype

@@ -12,8 +12,8 @@ from torch.nn import functional
 from jaxevo.search.space import ImageShape
 from jaxevo.spaces.large_scale.architecture import Architecture
 from jaxevo.spaces.large_scale.genotype import Activation
-from jaxevo.spaces.large_scale.inheritance import Variables
 from jaxevo.spaces.large_scale.layer_types.convolution import PlacedConvolution
+from jaxevo.spaces.network_space import Variables
 
 _EPSILON = 1e-5
 """Added to the variance in batch normalisation; Flax's default."""

@@ -8,7 +8,7 @@ import contextlib
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Any
 
 from jaxevo.execution.ray.client import (
@@ -27,8 +27,9 @@ from jaxevo.execution.ray.client import (
 from jaxevo.execution.worker import Assignment, Joined, Report
 from jaxevo.search.births import Birth
 from jaxevo.search.in_flight import by_due
+from jaxevo.search.space import SearchSpace
+from jaxevo.search.state_json import birth_to_json
 from jaxevo.settings import Execution
-from jaxevo.spaces.large_scale.architecture import Architecture
 from jaxevo.storage.attempts import AttemptKeeper
 from jaxevo.storage.journal import Record
 
@@ -78,7 +79,7 @@ class _Hired:
     heard: float
     lanes: int = 0
     births: dict[int, tuple[Birth, int]] = dataclasses.field(default_factory=dict)
-    architectures: set[Architecture] = dataclasses.field(default_factory=set)
+    architectures: set[Hashable] = dataclasses.field(default_factory=set)
 
 
 class ClusterExecutor:
@@ -92,6 +93,7 @@ class ClusterExecutor:
     def __init__(
         self,
         assignment: Assignment,
+        space: SearchSpace[Any],
         execution: Execution,
         attempts: AttemptKeeper,
         notice: Callable[[str], None],
@@ -100,6 +102,7 @@ class ClusterExecutor:
 
         Args:
             assignment: facts about the session, for the workers.
+            space: search space of the run.
             execution: address of the cluster, number and resources of the workers.
             attempts: makes attempts at births durable before trainings start.
             notice: called with sentences for the user.
@@ -107,6 +110,7 @@ class ClusterExecutor:
         connect(execution)
         self._assignment = assignment
         self._again = "'jaxevo finish'" if assignment.finishing else "'jaxevo resume'"
+        self._space = space
         self._execution = execution
         self._attempts = attempts
         self._notice = notice
@@ -322,7 +326,7 @@ class ClusterExecutor:
             self._waiting.remove(birth)
             worker.births[birth.id] = (birth, number)
             worker.architectures.add(birth.architecture)
-            worker.actor.submit.remote([(birth, number)])
+            worker.actor.submit.remote([(birth_to_json(birth, self._space), number)])
 
     def _takes(self, worker: _Hired, load: int, alone: bool) -> bool:
         if alone:
@@ -330,6 +334,6 @@ class ClusterExecutor:
         return load < _BIRTHS_A_LANE * worker.lanes and not any(map(self._attempts.suspicious, worker.births))
 
 
-def _preference(worker: _Hired, load: int, compiled: Architecture) -> tuple[bool, bool, float]:
+def _preference(worker: _Hired, load: int, compiled: Hashable) -> tuple[bool, bool, float]:
     """Returns a sort key of a worker for a birth: a free lane first, then a compiled program, then a small load."""
     return load >= worker.lanes, compiled not in worker.architectures, load / worker.lanes

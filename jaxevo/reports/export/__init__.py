@@ -10,6 +10,7 @@ import shutil
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.export
@@ -19,16 +20,14 @@ import safetensors.numpy
 
 from jaxevo.reports.export.onnx import to_onnx_source
 from jaxevo.reports.export.readme import PLATFORMS, readme_text
-from jaxevo.spaces.large_scale.architecture import Architecture, architecture
-from jaxevo.spaces.large_scale.genotype import Genotype
-from jaxevo.spaces.large_scale.inheritance import Variables
-from jaxevo.spaces.large_scale.network import make_phenotype
-from jaxevo.spaces.large_scale.source import network_source
+from jaxevo.search.space import SearchSpace
+from jaxevo.spaces.network_space import Variables, leaves, networks_of
 from jaxevo.storage.workdir import Manifest
 
 
 def export_network(
-    genotype: Genotype,
+    space: SearchSpace[Any],
+    genotype: Any,
     variables: Variables,
     manifest: Manifest,
     facts: Mapping[str, float | str],
@@ -37,7 +36,8 @@ def export_network(
     """Exports a network to a folder that works without jaxevo, completely or not at all.
 
     Args:
-        genotype: genotype of the network.
+        space: search space of the network.
+        genotype: its genotype.
         variables: its trained variables.
         manifest: manifest of its run, for the image shape, the normalisation and the classes.
         facts: facts for the README, such as accuracies, in order.
@@ -46,9 +46,8 @@ def export_network(
     Raises:
         ValueError: if the folder is not empty or cannot be written.
     """
-    write_whole(
-        folder, lambda target: write_network(genotype, jax.tree.map(np.asarray, variables), manifest, facts, target)
-    )
+    arrays = jax.tree.map(np.asarray, variables)
+    write_whole(folder, lambda target: write_network(space, genotype, arrays, manifest, facts, target))
 
 
 def write_whole(folder: Path, write: Callable[[Path], None]) -> None:
@@ -78,50 +77,49 @@ def write_whole(folder: Path, write: Callable[[Path], None]) -> None:
 
 
 def write_network(
-    genotype: Genotype,
+    space: SearchSpace[Any],
+    genotype: Any,
     variables: Variables,
     manifest: Manifest,
     facts: Mapping[str, float | str],
     folder: Path,
 ) -> None:
-    """Writes all files of a network into an empty folder."""
-    compiled = architecture(genotype, manifest.image_shape)
-    texts = {
-        "network.py": network_source(
-            compiled, manifest.settings, manifest.class_names, manifest.mean, manifest.deviation
-        ),
+    """Writes all files of a network into an empty folder; without Flax source if its space has none."""
+    source = networks_of(space).source(
+        space.architecture(genotype, manifest.task),
+        manifest.settings,
+        manifest.class_names,
+        manifest.mean,
+        manifest.deviation,
+    )
+    # The program that writes ONNX needs the source.
+    written = {} if source is None else {"network.py": source, "to_onnx.py": to_onnx_source(manifest.image_shape)}
+    texts = written | {
         "class_names.json": json.dumps(manifest.class_names, indent=1) + "\n",
-        "genotype.json": json.dumps(genotype.to_json(), indent=1) + "\n",
+        "genotype.json": json.dumps(space.to_json(genotype), indent=1) + "\n",
         "images.json": json.dumps({"shape": manifest.image_shape, "pixel_factor": manifest.pixel_factor}) + "\n",
-        "to_onnx.py": to_onnx_source(manifest.image_shape),
-        "README.md": readme_text(genotype, manifest, facts),
+        "README.md": readme_text(space, genotype, manifest, facts, with_source=source is not None),
     }
     for name, text in texts.items():
         # A fact may contain a path that is not valid UTF-8.
         (folder / name).write_text(text, encoding="utf-8", errors="backslashreplace")
-    (folder / "network.stablehlo").write_bytes(_stablehlo(compiled, variables, manifest))
+    network = logits_of(space, genotype, variables, manifest)
+    (folder / "network.stablehlo").write_bytes(serialised(network, manifest))
     save_weights(folder / "weights.safetensors", variables)
 
 
 def save_weights(path: Path, variables: Variables) -> None:
-    """Writes variables to one safetensors file, named by collection, module and array, as in `params/dense/kernel`."""
-    arrays = {
-        f"{collection}/{module}/{name}": np.ascontiguousarray(array)
-        for collection, modules in variables.items()
-        for module, leaves in modules.items()
-        for name, array in leaves.items()
-    }
+    """Writes variables to one safetensors file, named by their paths, such as `params/dense/kernel`."""
+    arrays = {"/".join(path): np.ascontiguousarray(array) for path, array in leaves(variables)}
     safetensors.numpy.save_file(arrays, path)
 
 
-def _stablehlo(compiled: Architecture, variables: Variables, manifest: Manifest) -> bytes:
-    """Returns the serialised function from uint8 images [batch, height, width, channels] to logits."""
-    return serialised(logits_of(compiled, variables, manifest), manifest)
-
-
-def logits_of(compiled: Architecture, variables: Variables, manifest: Manifest) -> Callable[[jax.Array], jax.Array]:
+def logits_of(
+    space: SearchSpace[Any], genotype: Any, variables: Variables, manifest: Manifest
+) -> Callable[[jax.Array], jax.Array]:
     """Returns the function from uint8 images [batch, height, width, channels] to logits."""
-    phenotype = make_phenotype(compiled, len(manifest.class_names), manifest.settings)
+    compiled = space.architecture(genotype, manifest.task)
+    phenotype = networks_of(space).module(compiled, manifest.task, manifest.settings)
     constants = variables, np.array(manifest.mean, np.float32), np.array(manifest.deviation, np.float32)
 
     def network(images: jax.Array) -> jax.Array:

@@ -3,16 +3,15 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxevo.reports.export import logits_of, serialised, write_network, write_whole
-from jaxevo.spaces.large_scale.architecture import architecture
-from jaxevo.spaces.large_scale.genotype import Genotype
-from jaxevo.spaces.large_scale.inheritance import Variables
+from jaxevo.search.space import SearchSpace
+from jaxevo.spaces.network_space import Variables
 from jaxevo.storage.workdir import Manifest
 
 _SOURCE = '''\
@@ -79,15 +78,16 @@ class Member(NamedTuple):
     """
 
     id: int
-    genotype: Genotype
+    genotype: Any
     variables: Variables
     facts: Mapping[str, float | str]
 
 
-def export_ensemble(members: Sequence[Member], manifest: Manifest, folder: Path) -> None:
+def export_ensemble(space: SearchSpace[Any], members: Sequence[Member], manifest: Manifest, folder: Path) -> None:
     """Exports an ensemble to a folder that works without jaxevo, completely or not at all.
 
     Args:
+        space: search space of their run.
         members: members, the fittest first.
         manifest: manifest of their run.
         folder: target folder; must not exist or must be empty.
@@ -95,14 +95,14 @@ def export_ensemble(members: Sequence[Member], manifest: Manifest, folder: Path)
     Raises:
         ValueError: if the folder is not empty or cannot be written.
     """
-    write_whole(folder, lambda target: _write(members, manifest, target))
+    write_whole(folder, lambda target: _write(space, members, manifest, target))
 
 
-def _write(members: Sequence[Member], manifest: Manifest, folder: Path) -> None:
+def _write(space: SearchSpace[Any], members: Sequence[Member], manifest: Manifest, folder: Path) -> None:
     for one in members:
         target = folder / "members" / str(one.id)
         target.mkdir(parents=True)
-        write_network(one.genotype, jax.tree.map(np.asarray, one.variables), manifest, one.facts, target)
+        write_network(space, one.genotype, jax.tree.map(np.asarray, one.variables), manifest, one.facts, target)
     image_shape = ", ".join(map(str, manifest.image_shape))
     names = ", ".join(f'"{one.id}"' for one in members) + ("," if len(members) == 1 else "")
     facts = [
@@ -121,17 +121,14 @@ def _write(members: Sequence[Member], manifest: Manifest, folder: Path) -> None:
     }
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8", errors="backslashreplace")
-    (folder / "network.stablehlo").write_bytes(_stablehlo(members, manifest))
+    (folder / "network.stablehlo").write_bytes(_stablehlo(space, members, manifest))
 
 
 _ACCURACIES = ("validation accuracy", "test accuracy")
 
 
-def _stablehlo(members: Sequence[Member], manifest: Manifest) -> bytes:
-    networks = [
-        logits_of(architecture(one.genotype, manifest.image_shape), jax.tree.map(np.asarray, one.variables), manifest)
-        for one in members
-    ]
+def _stablehlo(space: SearchSpace[Any], members: Sequence[Member], manifest: Manifest) -> bytes:
+    networks = [logits_of(space, one.genotype, jax.tree.map(np.asarray, one.variables), manifest) for one in members]
     classes = len(manifest.class_names)
 
     def ensemble(images: jax.Array) -> jax.Array:

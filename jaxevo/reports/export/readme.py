@@ -3,12 +3,11 @@
 import importlib.metadata
 import platform
 from collections.abc import Mapping
+from typing import Any
 
 from jaxevo.reports.drawing import drawing_text
-from jaxevo.spaces import space_from
-from jaxevo.spaces.large_scale.genotype import Genotype
+from jaxevo.search.space import SearchSpace
 from jaxevo.spaces.large_scale.source import string_literal
-from jaxevo.storage.history import task_of_manifest
 from jaxevo.storage.machine import software_versions
 from jaxevo.storage.workdir import Manifest
 
@@ -19,11 +18,55 @@ _README = """\
 # An image classifier
 
 A network evolved by jaxevo. It takes uint8 images [batch, {image_shape}], normalises them itself, and
-distinguishes {classes} classes. Both forms below work without jaxevo and give the same logits.
+distinguishes {classes} classes. {forms}
 {precision}
 
 {facts}
 
+{source}## StableHLO
+
+`network.stablehlo` is the same function as a portable program, weights included, for {platforms} and any
+number of images. It needs `jax` and `flatbuffers`. It was written by JAX {jax}; JAX 0.9 and later read it, 0.8 and
+older do not.
+
+```python
+import json
+from pathlib import Path
+
+import jax.export
+import numpy as np
+
+network = jax.export.deserialize(bytearray(Path("network.stablehlo").read_bytes()))
+class_names = json.loads(Path("class_names.json").read_text())
+
+images = np.zeros((2, {image_shape}), np.uint8)  # Yours here.
+logits = network.call(images)
+print([class_names[label] for label in logits.argmax(axis=-1)])
+```
+
+{onnx}## The network
+
+One line per layer; `genotype.json` describes the same network for programs.
+
+```text
+{description}
+```
+
+## Classes
+
+```text
+{class_names}
+```
+
+## Written by
+
+{versions}
+"""
+
+_TWO_FORMS = "Both forms below work without jaxevo and give the same logits."
+_ONE_FORM = "The program below works without jaxevo."
+
+_SOURCE = """\
 ## Flax source and weights
 
 `network.py` is plain Flax, written for this one network: read it, change it, train it further. It needs `flax`,
@@ -73,49 +116,22 @@ def step(params, batch_stats, state, images, labels):
 params, batch_stats, state = step(params, batch_stats, state, images, labels)
 ```
 
-## StableHLO
+"""
 
-`network.stablehlo` is the same function as a portable program, weights included, for {platforms} and any
-number of images. It needs `jax` and `flatbuffers`. It was written by JAX {jax}; JAX 0.9 and later read it, 0.8 and
-older do not.
+_WITHOUT_SOURCE = """\
+## Weights
 
-```python
-import json
-from pathlib import Path
+`weights.safetensors` holds the arrays by their paths. The search space writes no Flax source, so only the program below
+works without jaxevo.
 
-import jax.export
-import numpy as np
+"""
 
-network = jax.export.deserialize(bytearray(Path("network.stablehlo").read_bytes()))
-class_names = json.loads(Path("class_names.json").read_text())
-
-images = np.zeros((2, {image_shape}), np.uint8)  # Yours here.
-logits = network.call(images)
-print([class_names[label] for label in logits.argmax(axis=-1)])
-```
-
+_ONNX = """\
 ## ONNX
 
 `python to_onnx.py` writes `network.onnx`, in an environment with `jax`, `flax`, `safetensors` and `jax2onnx`. It takes
 float32 pixels of 0 to 255.
 
-## The network
-
-One line per layer; `genotype.json` describes the same network for programs.
-
-```text
-{description}
-```
-
-## Classes
-
-```text
-{class_names}
-```
-
-## Written by
-
-{versions}
 """
 
 _PRECISION = {
@@ -127,17 +143,26 @@ _PRECISION = {
 }
 
 
-def readme_text(genotype: Genotype, manifest: Manifest, facts: Mapping[str, float | str]) -> str:
-    """Returns the README, in Markdown."""
-    drawing = space_from(manifest.settings).drawing(genotype, task_of_manifest(manifest))
+def readme_text(
+    space: SearchSpace[Any], genotype: Any, manifest: Manifest, facts: Mapping[str, float | str], with_source: bool
+) -> str:
+    """Returns the README, in Markdown; `with_source` if Flax source is beside it."""
+    drawing = space.drawing(genotype, manifest.task)
+    image_shape = ", ".join(map(str, manifest.image_shape))
+    source = _SOURCE.format(
+        image_shape=image_shape,
+        learning_rate=float(f"{space.training(genotype).learning_rate:.4g}"),
+        momentum=manifest.settings.momentum,
+    )
     labelled = enumerate(string_literal(name) for name in manifest.class_names)
     return _README.format(
-        image_shape=", ".join(map(str, manifest.image_shape)),
+        image_shape=image_shape,
+        forms=_TWO_FORMS if with_source else _ONE_FORM,
+        source=source if with_source else _WITHOUT_SOURCE,
+        onnx=_ONNX if with_source else "",
         classes=len(manifest.class_names),
         precision=_PRECISION[manifest.settings.compute_dtype],
         facts="\n".join(f"- {name}: {_number(value)}" for name, value in facts.items()),
-        learning_rate=float(f"{genotype.learning_rate:.4g}"),
-        momentum=manifest.settings.momentum,
         platforms=", ".join(PLATFORMS),
         jax=importlib.metadata.version("jax"),
         description=drawing_text(drawing),

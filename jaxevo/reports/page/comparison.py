@@ -122,7 +122,7 @@ def _compared(name: str, history: History, differing: Sequence[str]) -> Compared
         f"{setting.replace('_', ' ')} {shown_setting(setting, getattr(settings, setting))}" for setting in differing
     ]
     lives = history.lives.values()
-    validation = np.array([life.individual.fitness for life in lives])
+    validation = np.array([life.individual.accuracy for life in lives])
     test = [life.record.test_accuracy for life in lives]
     course, leader = np.empty(len(validation)), 0
     for place, accuracy in enumerate(validation):
@@ -136,7 +136,7 @@ def _compared(name: str, history: History, differing: Sequence[str]) -> Compared
         seed=settings.seed,
         course=course,
         facts={
-            "validation": best.fitness,
+            "validation": best.accuracy,
             "test": _known(course[-1]),
             "parameters": history.lives[best.id].birth.cost.parameters,
             "flops": history.state.total_flops,

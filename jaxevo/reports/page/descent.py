@@ -101,7 +101,7 @@ def mutations_tried(history: History) -> list[Tried]:
 def _change(history: History, individual_id: int) -> float:
     child = history.lives[individual_id].individual
     assert child.parent_id is not None  # Only children have mutations.
-    return child.fitness - history.lives[child.parent_id].individual.fitness
+    return child.accuracy - history.lives[child.parent_id].individual.accuracy
 
 
 def measures(history: History) -> dict[str, Any]:

@@ -6,8 +6,7 @@ from typing import Any
 
 from jaxevo.reports.page.times import elapsed_seconds
 from jaxevo.search.space import Box, Drawing, SearchSpace, Task
-from jaxevo.spaces import space_from
-from jaxevo.storage.history import History, Life, task_of_manifest
+from jaxevo.storage.history import History, Life
 
 JSON = Any
 """A value that `json.dumps` writes."""
@@ -29,12 +28,12 @@ def individuals(history: History) -> dict[str, JSON]:
     mutations = _Table(life.individual.mutation for life in lives)
     failures = _Table(life.record.outcome.failure for life in lives)
     elapsed = elapsed_seconds(history.journal)
-    space, task = space_from(history.manifest.settings), task_of_manifest(history.manifest)
+    space, task = history.space, history.manifest.task
     columns: dict[str, list[JSON]] = {
         "id": [life.individual.id for life in lives],
         "parent": [_place(places, life.individual.parent_id) for life in lives],
         "mutation": mutations.column,
-        "validation": [round(life.individual.fitness, 6) for life in lives],
+        "validation": [round(life.individual.accuracy, 6) for life in lives],
         "test": [_rounded(life.record.test_accuracy, 6) for life in lives],
         "failure": failures.column,
         "death": [life.death or 0 for life in lives],

@@ -8,12 +8,9 @@ the graphs that the mutations of Real et al. 2017 can reach. Point 0 is the imag
 """
 
 import enum
-import hashlib
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 from jaxevo.spaces.large_scale.layer_types import PAPER, Convolution, Operation
@@ -119,11 +116,6 @@ class Genotype:
             "layers": [_layer_to_json(layer) for layer in self.layers],
             "skips": [list(skip) for skip in self.skips],
         }
-
-    @cached_property
-    def sha256(self) -> str:
-        """The hash of its JSON values, in hexadecimal. Children that change no gene share it with their parent."""
-        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()
 
 
 def genotype_from_json(fields: Any, layer_types: Sequence[type[Operation]] = PAPER) -> Genotype:

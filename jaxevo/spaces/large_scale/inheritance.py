@@ -14,9 +14,7 @@ from jaxevo.settings import InheritanceName
 from jaxevo.spaces.large_scale.architecture import computing_layers
 from jaxevo.spaces.large_scale.genotype import IMAGE, Genotype
 from jaxevo.spaces.large_scale.morphing import Moments, normalising_to, overlapped, passing_on, rectified_moments
-
-Variables = dict[str, dict[str, dict[str, Any]]]
-"""{"params" or "batch_stats": {module: {array name: array}}}."""
+from jaxevo.spaces.network_space import Variables
 
 _CLASSIFIER = IMAGE  # No layer has this id, so it can be the classifier's.
 _ARRAYS = ("kernel", "bias", "scale", "mean", "var")

@@ -26,34 +26,37 @@ _GROWTH_WEIGHTS = {
 
 
 def mutation_set(
-    text: str, initial_learning_rate: float, layer_types: Sequence[type[Operation]] = PAPER
+    name: str,
+    initial_learning_rate: float,
+    layer_types: Sequence[type[Operation]] = PAPER,
+    **options: float,
 ) -> MutationSet:
     """Returns a set of mutations by its name and options.
 
     Args:
-        text: NAME or NAME:KEY=VALUE,..., where a key is a mutation, whose weight is given, or a parameter of the set.
+        name: paper or growth.
         initial_learning_rate: of the initial individuals.
         layer_types: layer types of the space; those that are not in the paper get an insertion each.
+        **options: weights by the names of mutations, and parameters of the set.
 
     Raises:
-        ValueError: for an unknown name or key, a key given twice, or a value that is not a number of its range.
+        ValueError: for an unknown option, or a value that is not a number of its range.
     """
-    name, _, rest = text.partition(":")
-    options = _options(text, rest)
-    if name not in ("paper", "growth"):
-        raise ValueError(f"mutations is {text!r}, but must be paper or growth, with options after a colon")
-    parameters = {key: value for key, value in options.items() if key == key.lower()}
-    weights = {key: value for key, value in options.items() if key not in parameters}
+    for key, value in options.items():
+        if isinstance(value, bool | str) or not 0 <= value < math.inf:
+            raise ValueError(f"{key} is {value!r}, but must be a finite number, 0 or more")
+    parameters = {key: float(value) for key, value in options.items() if key == key.lower()}
+    weights = {key: float(value) for key, value in options.items() if key not in parameters}
     known = paper(layer_types)
-    _expect(text, weights, [mutation.name for mutation in known])  # Both sets have the paper's names.
-    _expect(text, parameters, list(_GROWTH_PARAMETERS) if name == "growth" else [])
+    _expect(weights, [mutation.name for mutation in known])  # Both sets have the paper's names.
+    _expect(parameters, list(_GROWTH_PARAMETERS) if name == "growth" else [])
     if name == "growth":
         known = growth(initial_learning_rate, layer_types, **parameters)
     weighted = tuple(mutation._replace(weight=weights.get(mutation.name, mutation.weight)) for mutation in known)
     # These three apply to every genotype, so a birth always finds a mutation.
     always = ("ALTER-LEARNING-RATE", "IDENTITY", "RESET-WEIGHTS")
     if not any(mutation.weight for mutation in weighted if mutation.name in always):
-        raise ValueError(f"mutations is {text!r}, but one of {', '.join(always)} must have a weight above 0")
+        raise ValueError(f"one of {', '.join(always)} must have a weight above 0")
     return weighted
 
 
@@ -108,25 +111,7 @@ def growth(
     )
 
 
-def _options(text: str, rest: str) -> dict[str, float]:
-    """Returns KEY=VALUE,... as numbers by key."""
-    options: dict[str, float] = {}
-    for part in filter(None, rest.split(",")):
-        key, _, value = part.partition("=")
-        key = key.strip()
-        if key in options:
-            raise ValueError(f"mutations is {text!r}, but {key} must be given once")
-        try:
-            options[key] = float(value)
-        except ValueError:
-            options[key] = math.nan
-        if not 0 <= options[key] < math.inf:
-            raise ValueError(f"mutations is {text!r}, but {part!r} must be KEY=NUMBER with a finite number, 0 or more")
-    return options
-
-
-def _expect(text: str, given: Mapping[str, float], known: Sequence[str]) -> None:
+def _expect(given: Mapping[str, float], known: Sequence[str]) -> None:
     for key in given:
         if key not in known:
-            options = ", ".join(known) or "left out"
-            raise ValueError(f"mutations is {text!r}, but {key} is unknown: it must be {options}")
+            raise ValueError(f"{key} is unknown: it must be {', '.join(known) or 'left out'}")

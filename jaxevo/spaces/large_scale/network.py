@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxevo.layers.convolution import Convolve
-from jaxevo.settings import ComputeDtype, Settings
+from jaxevo.settings import ComputeDtype
 from jaxevo.spaces.large_scale.architecture import Architecture
 from jaxevo.spaces.large_scale.genotype import Activation
 from jaxevo.spaces.large_scale.layer_types.operation import How
@@ -74,13 +74,6 @@ class Phenotype(nn.Module):
         product = functools.partial(jax.lax.dot_general, preferred_element_type=jnp.float32)
         classifier = nn.Dense(self.num_classes, dtype=dtype, dot_general=product, name="classifier")
         return classifier(points[-1].mean(axis=(1, 2)))
-
-
-def make_phenotype(
-    architecture: Architecture, num_classes: int, settings: Settings, axis_name: str | None = None
-) -> Phenotype:
-    """Returns the network that a run with these settings trains and evaluates; for `axis_name` see `Phenotype`."""
-    return Phenotype(architecture, num_classes, settings.batch_norm_decay, axis_name, settings.compute_dtype)
 
 
 def fit(point: jax.Array, shape: tuple[int, ...]) -> jax.Array:

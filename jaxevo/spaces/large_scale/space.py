@@ -1,11 +1,13 @@
 """The search space as a value for the evolution."""
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jaxevo.search.space import Cost, Drawing, Mutation, Task, Training
+import numpy as np
+
+from jaxevo.search.space import Cost, Drawing, MutationFactory, SearchSpace, Task, Training
 from jaxevo.spaces.large_scale import cost
 from jaxevo.spaces.large_scale.architecture import Architecture, architecture
 from jaxevo.spaces.large_scale.drawing import draw
@@ -15,25 +17,27 @@ from jaxevo.spaces.large_scale.mutation_sets import mutation_set
 
 
 @dataclass(frozen=True)
-class LargeScale:
+class LargeScale(SearchSpace[Genotype]):
     """The search space of Real et al. 2017.
 
     Attributes:
         initial_learning_rate: of the initial individuals, which have no layers.
-        mutation_set: name of the set of mutations, with its options.
         layer_types: layer types that genotypes may have.
     """
 
     initial_learning_rate: float
-    mutation_set: str = "paper"
     layer_types: tuple[type[Operation], ...] = PAPER
 
-    @functools.cached_property
-    def mutations(self) -> Sequence[Mutation[Genotype]]:
-        """The mutations of the set; raises `ValueError` if there is no such set."""
-        return mutation_set(self.mutation_set, float(self.initial_learning_rate), self.layer_types)
+    version = "1"
+    network = "jaxevo.spaces.large_scale.networks:LargeScaleNetworks"
 
-    def initial(self) -> Genotype:
+    @property
+    def mutations(self) -> Mapping[str, MutationFactory[Genotype]]:
+        """The sets of mutations by name: `paper`, `growth`. Parameters may be weights, by the names of mutations."""
+        rate = float(self.initial_learning_rate)
+        return {name: functools.partial(mutation_set, name, rate, self.layer_types) for name in ("paper", "growth")}
+
+    def initial(self, generator: np.random.Generator, task: Task) -> Genotype:
         """Returns a network without hidden layers (Real et al. 2017, section 3.1)."""
         return Genotype(float(self.initial_learning_rate))
 
@@ -44,10 +48,6 @@ class LargeScale:
     def from_json(self, value: Any) -> Genotype:
         """Returns the genotype that `to_json` wrote; raises `ValueError` with a sentence for anything else."""
         return genotype_from_json(value, self.layer_types)
-
-    def sha256(self, genotype: Genotype) -> str:
-        """Returns the hash of a genotype's JSON values."""
-        return genotype.sha256
 
     def architecture(self, genotype: Genotype, task: Task) -> Architecture:
         """Returns the compiled part of a genotype."""

@@ -120,7 +120,7 @@ def tab(shared):
 def test_the_winner_is_selected_and_announced(tab, history):
     best = history.best
     assert selected(tab) == best.id
-    assert tab.locator("#individual .large dd").first.inner_text() == f"{best.fitness:.1%}".replace("%", " %")
+    assert tab.locator("#individual .large dd").first.inner_text() == f"{best.accuracy:.1%}".replace("%", " %")
     assert tab.locator("#status").inner_text().startswith(f"Individual {best.id}: validation")
     assert tab.locator("#individual .fate").inner_text().startswith("the winner")
 

@@ -40,10 +40,10 @@ def test_mutations_are_counted_over_all_children(history):
     rows = {row.name: row for row in mutations_tried(history)}
     made = [life.individual for life in history.lives.values() if life.individual.mutation is not None]
     assert sum(row.tried for row in rows.values()) == len(made)
-    fitness = {one: life.individual.fitness for one, life in history.lives.items()}
+    fitness = {one: life.individual.accuracy for one, life in history.lives.items()}
     name = next(iter(rows))
     children = [one for one in made if one.mutation == name]
-    better = [one for one in children if one.weights is not None and one.fitness > fitness[one.parent_id]]
+    better = [one for one in children if one.weights is not None and one.accuracy > fitness[one.parent_id]]
     assert (rows[name].tried, rows[name].improved) == (len(children), len(better))
     line = [one for one in history.lineage(history.best.id) if one.mutation is not None]
     assert sum(row.winning for row in rows.values()) == len(line)

@@ -12,8 +12,7 @@ from jaxevo.cli.parse import parse
 from jaxevo.reports.page.assemble import assemble
 from jaxevo.reports.page.repeat import repeat
 from jaxevo.reports.page.story import SCRIPTS, page, story
-from jaxevo.spaces import space_from
-from jaxevo.storage.history import History, task_of_manifest
+from jaxevo.storage.history import History
 from jaxevo.storage.workdir import Workdir
 
 
@@ -48,7 +47,7 @@ def test_the_columns_are_those_of_the_history(history, data):
 
 
 def test_each_individual_has_its_networks_drawing(history, data):
-    space, task = space_from(history.manifest.settings), task_of_manifest(history.manifest)
+    space, task = history.space, history.manifest.task
     for place, life in enumerate(history.lives.values()):
         boxes, skips = data["drawings"][data["columns"]["drawing"][place]]
         drawing = space.drawing(life.individual.genotype, task)

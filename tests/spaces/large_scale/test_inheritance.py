@@ -25,11 +25,11 @@ from helpers.genotypes import (
 )
 from helpers.numpy_network import arrays_by_layer, random_variables
 
+from jaxevo.doors.opening import built_in
 from jaxevo.search.births import Outcome
 from jaxevo.search.evolution import evolution
 from jaxevo.search.space import Task
 from jaxevo.settings import Settings
-from jaxevo.spaces import space_from
 from jaxevo.spaces.large_scale import mutation
 from jaxevo.spaces.large_scale.architecture import architecture
 from jaxevo.spaces.large_scale.genotype import Genotype
@@ -305,7 +305,7 @@ def test_without_a_parent_nothing_survives(genotype):
 def births_by_mutation(inheritance):
     """Returns one birth of every mutation from an evolution with made-up outcomes."""
     settings = Settings(population_size=8, num_workers=2, train_steps=10, inheritance=inheritance)
-    search = evolution(settings, space_from(settings), TASK)
+    search = evolution(settings, built_in(settings), TASK)
     state, births = search.ask(search.init())
     found = {}
     for _ in range(1_000):

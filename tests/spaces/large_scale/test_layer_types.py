@@ -16,6 +16,7 @@ from helpers.numpy_network import random_variables
 from helpers.separable import Separable
 from helpers.xla_flops import BATCH, CLASSES, forward_flops, training_flops
 
+from jaxevo.doors.opening import built_in
 from jaxevo.layers.convolution import convolve_on
 from jaxevo.networks.training import Carry, carry_shapes, make_train_step, optimiser, start
 from jaxevo.presets import PRESETS
@@ -24,12 +25,12 @@ from jaxevo.reports.export import save_weights
 from jaxevo.search.births import Outcome
 from jaxevo.search.evolution import evolution, mutants
 from jaxevo.settings import Settings
-from jaxevo.spaces import space_from
 from jaxevo.spaces.large_scale.architecture import architecture
 from jaxevo.spaces.large_scale.cost import cost
 from jaxevo.spaces.large_scale.genotype import Genotype, Layer
 from jaxevo.spaces.large_scale.inheritance import first_variables
 from jaxevo.spaces.large_scale.layer_types import PAPER
+from jaxevo.spaces.large_scale.mutation import MUTATIONS
 from jaxevo.spaces.large_scale.network import Phenotype, variable_shapes
 from jaxevo.spaces.large_scale.source import network_source
 from jaxevo.spaces.large_scale.space import LargeScale
@@ -41,6 +42,7 @@ LAYER_TYPES = (
     Separable,
 )
 SPACE = LargeScale(0.1, layer_types=LAYER_TYPES)
+DOORS = built_in(Settings())._replace(space=SPACE, mutations=SPACE.mutations["paper"]())
 SHAPE = (9, 8, 3)
 TASK = task_of(SHAPE, CLASSES)
 
@@ -68,9 +70,9 @@ def phenotype_of(genotype, **options):
 
 def test_the_presets_have_the_papers_layer_types_and_mutations():
     for settings, _ in PRESETS.values():
-        space = space_from(settings)
-        assert space.layer_types == PAPER
-        assert len(space.mutations) == 11
+        doors = built_in(settings)
+        assert doors.space.layer_types == PAPER
+        assert len(doors.mutations) == 11
 
 
 # Genotypes.
@@ -107,8 +109,8 @@ def test_operations_that_compute_the_same_share_an_architecture():
 
 
 def test_each_has_an_insertion_beside_the_papers_mutations():
-    names = [mutation.name for mutation in SPACE.mutations]
-    assert names[:11] == [mutation.name for mutation in LargeScale(0.1).mutations]
+    names = [mutation.name for mutation in DOORS.mutations]
+    assert names[:11] == [mutation.name for mutation in MUTATIONS]
     assert names[11:] == ["INSERT-MAX-POOL", "INSERT-SEPARABLE-CONVOLUTION"]
 
 
@@ -120,7 +122,7 @@ def test_each_has_an_insertion_beside_the_papers_mutations():
     ],
 )
 def test_an_insertion_puts_one_anywhere(name, layer_type, genes):
-    (mutation,) = (mutation for mutation in SPACE.mutations if mutation.name == name)
+    (mutation,) = (mutation for mutation in DOORS.mutations if mutation.name == name)
     parent = GENOTYPES["both"]
     places, drawn, activations = set(), set(), set()
     for seed in range(200):
@@ -136,7 +138,7 @@ def test_an_insertion_puts_one_anywhere(name, layer_type, genes):
 
 def test_an_evolution_grows_them():
     settings = Settings(population_size=8, num_workers=2, train_steps=10)
-    search = evolution(settings, SPACE, TASK)
+    search = evolution(settings, DOORS, TASK)
     state = search.init()
     for _ in range(400):
         state, _ = search.ask(state)
@@ -340,11 +342,11 @@ def test_a_drawing_says_what_they_are():
 
 def test_chains_of_mutations_stay_valid():
     generator = np.random.default_rng(0)
-    genotype = SPACE.initial()
+    genotype = SPACE.initial(generator, TASK)
     for _ in range(150):
         genotype = next(
             child
-            for _, child in mutants(generator, genotype, SPACE.mutations, TASK)
+            for _, child in mutants(generator, genotype, DOORS.mutations, TASK)
             if SPACE.cost(SPACE.architecture(child, TASK), TASK, 1, 0).parameters <= 100_000
         )
         assert SPACE.from_json(SPACE.to_json(genotype)) == genotype

@@ -196,7 +196,7 @@ def test_linear_identities_anywhere_leave_the_architecture_as_it_is(seed, length
 def test_every_link_of_a_chain_costs_something(seed, length, image_shape):
     for genotype in chain(seed, length, image_shape)[::5]:
         found = cost(architecture(genotype, image_shape), num_classes=10, batch_size=50)
-        assert min(dataclasses.astuple(found)) > 0
+        assert min(dataclasses.astuple(found)[:-1]) > 0
         assert found.forward_matrix_flops <= found.forward_flops
         assert found.backward_matrix_flops <= found.backward_flops
 

@@ -1,0 +1,1 @@
+"""The engine on a table of known results, beside a plain loop: what asynchrony costs."""

@@ -1,0 +1,1 @@
+"""Doors: search spaces, mutations, selections and fitnesses by name, those of users included."""
