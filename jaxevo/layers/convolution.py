@@ -63,9 +63,9 @@ def convolve_on(platform: str, settings: Settings | None = None) -> Convolve:
 def widened(images: jax.Array, kernel: jax.Array, strides: Sequence[int], padding: Any, **others: Any) -> jax.Array:
     """Returns XLA's convolution, of bfloat16 by way of float32: right on every device and version of JAX.
 
-    JAX 0.11 and 0.12 fuse a convolution on CPU with all that follows up to the next one. If what is between them is
-    bfloat16, the result of some numbers of channels is wrong, even NaN. The barrier ends the fusion. XLA's CPU
-    backend multiplies in float32 anyway, so that this takes no longer.
+    On CPU JAX 0.11 and 0.12 fuse two convolutions with what stands between them. With bfloat16 between them the result
+    is wrong for some numbers of channels, even NaN. The barrier keeps them apart; without it the type alone would
+    change nothing, since XLA's CPU backend multiplies in float32 anyway.
 
     Args:
         images: of any type; all but bfloat16 are left to XLA.
