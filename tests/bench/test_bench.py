@@ -37,6 +37,8 @@ TINY = Extent(
     name="tiny",
     rungs=("linear", "conv 1", "ResNet-20 wide"),
     scaling_rungs=("linear",),
+    batch_rungs=("linear", "ResNet-20 wide"),
+    batch_sizes=(50, 128),
     repeats=2,
     window_seconds=0.02,
     rung_seconds=0.5,
@@ -44,12 +46,14 @@ TINY = Extent(
     step_seconds=0.2,
     compile_repeats=2,
     compile_seconds=1e6,
+    architectures_per_thread=1,
     matrix_seconds=0.005,
     array_mebibytes=4,
     individuals=6,
     evolution_repeats=1,
 )
-PARTS = ("device", "ladder", "evolution", "lanes", "devices")
+PROCESSES = ("device", "ladder", "batches", "compiling", "evolution", "lanes", "devices")
+PARTS = (*PROCESSES, "memory")
 
 
 class Listening:
@@ -234,7 +238,7 @@ def spreads(value):
 def test_nothing_failed_and_every_part_was_told(document, listening):
     assert document["failed"] == []
     assert listening.parts == list(PARTS)
-    assert {text.partition(":")[0] for text in listening.texts} == set(PARTS)
+    assert {text.partition(":")[0] for text in listening.texts} == set(PROCESSES)
 
 
 @pytest.mark.slow
@@ -321,7 +325,8 @@ def test_a_part_whose_process_dies_is_named_and_the_others_go_on(monkeypatch):
 
     monkeypatch.setattr(suite, "_measure", measure)
     measured = suite.run()
-    assert measured["failed"] == ["ladder", "evolution", "lanes", "devices"]
+    assert measured["failed"] == list(PROCESSES[1:])
+    assert "no part" in measured["memory"]["not_measured"]
     assert "Killed" in measured["ladder"]["not_measured"]
 
 
@@ -351,8 +356,9 @@ def test_no_lanes_are_refused(capsys):
 @pytest.mark.slow
 def test_the_command_prints_tables_and_writes_the_file(document, tmp_path, monkeypatch, capsys):
     def run(self):
-        for part in PARTS:
+        for part in PROCESSES:
             self._listener.said(part, "starting")
+        for part in PARTS:
             self._listener.measured(part, document)
         return document
 
@@ -361,7 +367,7 @@ def test_the_command_prints_tables_and_writes_the_file(document, tmp_path, monke
     file = tmp_path / "bench.json"
     assert main(["bench", "--quick", "--json", str(file)]) == 0
     text = capsys.readouterr().out
-    assert "0:00  1/5 device: starting" in text
+    assert "0:00  1/7 device: starting" in text
     assert f"all figures: {file}" in text
     assert json.loads(file.read_text()) == document
 
@@ -380,5 +386,5 @@ def test_a_signal_ends_it_at_once_and_leaves_nothing(tmp_path):
 
 
 def test_its_help_shows_an_example(capsys):
-    parse(["bench", "--help"])
+    assert main(["bench", "--help"]) == 0
     assert "jaxevo bench --json bench.json" in capsys.readouterr().out
