@@ -20,7 +20,18 @@ _PARTS = (*PARTS, "memory")
 # The fields by which an entry of a list is found in the other document.
 _IDENTITY = ("name", "dtype", "part", "source", "batch_size", "threads", "lanes", "devices")
 # Facts about an entry rather than measurements.
-_FACTS = ("size", "array_bytes", "architectures", "individuals", "lanes_per_device", "convolutions", "parameters")
+_FACTS = (
+    "size",
+    "array_bytes",
+    "architectures",
+    "individuals",
+    "lanes_per_device",
+    "convolutions",
+    "parameters",
+    "forward_flops_per_image",
+    "training_flops_per_image",
+    "predicted_step_seconds",
+)
 _SPREAD = {"median", "min", "max", "samples"}
 _UNITS = ((1e9, "G"), (1e6, "M"))
 

@@ -4,12 +4,10 @@ Threads share one compiler, as they do in a run. Tracing and lowering are Python
 compilation by XLA is not.
 """
 
-import contextlib
 import itertools
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 
@@ -17,6 +15,7 @@ from jaxevo.bench import ladder
 from jaxevo.bench.extent import Extent
 from jaxevo.bench.scaling import powers_of_two
 from jaxevo.bench.timing import Spread, spread, timed
+from jaxevo.bench.waiting import intervals_of
 from jaxevo.environment.cores import usable_cores
 from jaxevo.networks.devices import Devices
 from jaxevo.networks.trainer import Trainer
@@ -70,10 +69,10 @@ def measure_compiling(extent: Extent, say: Callable[[str], None]) -> CompileSpee
         samples: list[float] = []
         while len(samples) < extent.compile_repeats and sum(samples) < extent.compile_seconds:
             say(f"{count} architectures, {threads} thread{'' if threads == 1 else 's'}")
-            with _seconds_in_xla() as in_xla:
+            with intervals_of(_BACKEND_COMPILE) as in_xla:
                 samples.append(_compile(trainer, list(itertools.islice(fresh, count)), threads))
             if threads == 1:
-                python.append((samples[-1] - sum(in_xla)) / count)
+                python.append((samples[-1] - sum(end - begin for begin, end in in_xla)) / count)
         speed = spread([count / seconds for seconds in samples])
         alone = speeds[0].architectures_per_second.median if speeds else speed.median
         speeds.append(ThreadsSpeed(threads, count, speed, speed.median / alone))
@@ -91,19 +90,3 @@ def _compile(trainer: Trainer, genotypes: list[Genotype], threads: int) -> float
     """Returns the seconds until all genotypes are compiled."""
     with ThreadPoolExecutor(threads) as pool:
         return timed(lambda: list(pool.map(trainer.programs, genotypes)))
-
-
-@contextlib.contextmanager
-def _seconds_in_xla() -> Iterator[list[float]]:
-    """Yields a list that gets the seconds of every compilation by XLA."""
-    seconds: list[float] = []
-
-    def note(event: str, duration: float, **_: Any) -> None:
-        if event == _BACKEND_COMPILE:
-            seconds.append(duration)
-
-    jax.monitoring.register_event_duration_secs_listener(note)
-    try:
-        yield seconds
-    finally:
-        jax.monitoring.unregister_event_duration_listener(note)

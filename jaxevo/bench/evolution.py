@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jaxevo.bench.timing import spread
-from jaxevo.bench.waiting import Interval, compilations, waiting_seconds
+from jaxevo.bench.waiting import Interval, intervals_of, waiting_seconds
 from jaxevo.execution.placement import lane_devices, number_of_lanes
+from jaxevo.networks.programs import MADE
 from jaxevo.session.progress import Progress, Watcher
 from jaxevo.session.run import start_run
 from jaxevo.settings import Execution, Limits, Settings
@@ -88,7 +89,7 @@ def evolve(individuals: int, lanes: int | None) -> Evolved:
     execution = Execution(lanes=lanes)
     used = number_of_lanes(execution, lane_devices(execution))
     meter = _Meter()
-    with tempfile.TemporaryDirectory() as folder, compilations() as compiled:
+    with tempfile.TemporaryDirectory() as folder, intervals_of(MADE) as compiled:
         workdir = Workdir(Path(folder) / "run")
         start_run(workdir.path, SETTINGS, Limits(max_individuals=individuals), execution, meter)
         records = read_journal(workdir.journal).records.values()

@@ -75,9 +75,7 @@ def measure_lanes(extent: Extent, lanes: int | None, say: Callable[[str], None])
         say: called with the current step.
     """
     groups = lane_devices(Execution())
-    on_cpu = groups[0].first.platform == "cpu"
-    most = number_of_lanes(Execution(), groups) if on_cpu else _MOST_LANES_PER_ACCELERATOR * len(groups)
-    counts = powers_of_two(lanes if lanes is not None else most)
+    counts = powers_of_two(lanes if lanes is not None else most_lanes(groups))
     settings, dataset = ladder.settings(), ladder.images()
     trainers = [Trainer(settings, dataset, devices) for devices in groups[: counts[-1]]]
     speeds: list[LanesSpeed] = []
@@ -94,6 +92,13 @@ def measure_lanes(extent: Extent, lanes: int | None, say: Callable[[str], None])
             devices = min(count, len(trainers))
             speeds.append(LanesSpeed(name, count, devices, -(-count // devices), speed, speed.median / alone))
     return speeds
+
+
+def most_lanes(groups: list[Devices]) -> int:
+    """Returns the most lanes to measure on groups of devices by default."""
+    if groups[0].first.platform == "cpu":
+        return number_of_lanes(Execution(), groups)
+    return _MOST_LANES_PER_ACCELERATOR * len(groups)
 
 
 def measure_devices(extent: Extent, say: Callable[[str], None]) -> list[DevicesSpeed]:

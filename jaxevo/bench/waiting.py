@@ -1,13 +1,11 @@
-"""Measure the time in which no lane trains because programs are still being compiled."""
+"""Note when programs are compiled, and measure the time in which no lane trains meanwhile."""
 
 import contextlib
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
-
-from jaxevo.networks.programs import MADE
 
 
 class Interval(NamedTuple):
@@ -23,14 +21,14 @@ class Interval(NamedTuple):
 
 
 @contextlib.contextmanager
-def compilations() -> Iterator[list[Interval]]:
-    """Yields a list that gets the interval of every compilation of an architecture in this process."""
+def intervals_of(name: str) -> Iterator[list[Interval]]:
+    """Yields a list that gets the interval of every duration that `jax.monitoring` tells of the event of a name."""
     found: list[Interval] = []
 
-    def note(event: str, duration: float, **_: Any) -> None:
-        if event == MADE:
+    def note(event: str, duration_secs: float, **_: str | int) -> None:
+        if event == name:
             now = time.time()
-            found.append(Interval(now - duration, now))
+            found.append(Interval(now - duration_secs, now))
 
     jax.monitoring.register_event_duration_secs_listener(note)
     try:

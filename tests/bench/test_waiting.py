@@ -4,8 +4,9 @@ import jax
 import pytest
 
 from jaxevo.bench import ladder
-from jaxevo.bench.waiting import Interval, compilations, waiting_seconds
+from jaxevo.bench.waiting import Interval, intervals_of, waiting_seconds
 from jaxevo.networks.devices import Devices
+from jaxevo.networks.programs import MADE
 from jaxevo.networks.trainer import Trainer
 from jaxevo.spaces.large_scale.genotype import Genotype
 
@@ -32,7 +33,7 @@ def test_waiting_is_compiling_while_nothing_is_trained(trained, compiled, second
 
 def test_every_architecture_is_one_compilation():
     trainer = Trainer(ladder.settings(), ladder.images(), Devices(jax.local_devices()[:1]))
-    with compilations() as found:
+    with intervals_of(MADE) as found:
         programs = trainer.programs(Genotype(0.1))
         trainer.programs(Genotype(0.1))
     [(begin, end)] = found
