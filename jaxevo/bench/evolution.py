@@ -7,10 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jaxevo.bench.timing import spread
+from jaxevo.bench.waiting import Interval, intervals_of, waiting_seconds
 from jaxevo.execution.placement import lane_devices, number_of_lanes
+from jaxevo.networks.programs import MADE
 from jaxevo.session.progress import Progress, Watcher
 from jaxevo.session.run import start_run
 from jaxevo.settings import Execution, Limits, Settings
+from jaxevo.storage.journal import read_journal
+from jaxevo.storage.workdir import Workdir
 
 # Fixed, so that all machines evolve the same individuals.
 SETTINGS = Settings(
@@ -38,6 +42,9 @@ class Evolved:
         compile_share: `compile_seconds / (compile_seconds + train_seconds)`, in [0, 1].
         lane_idle_share: `1 - train_seconds / (lanes * wall_seconds)`, in [0, 1]. Idle lanes wait for a birth, or for
             its compilation in another thread. Trainings that had not finished at the last event count as idle too.
+        compile_wait_share: share of `wall_seconds` in which no lane trains and at least one architecture is being
+            compiled, in [0, 1]: the device waits for compiling. With several devices, all of them do. Trainings that
+            had not finished at the last event do not count.
         host_cpu_microseconds_per_event: mean processor time of the host loop's thread from the first event to the last:
             evolution, journal, snapshots and polls, without waiting.
         host_cpu_microseconds_median: median over single events, without the few that save snapshots or remove weights.
@@ -51,21 +58,24 @@ class Evolved:
     individuals_per_hour: float
     compile_share: float
     lane_idle_share: float
+    compile_wait_share: float
     host_cpu_microseconds_per_event: float
     host_cpu_microseconds_median: float
 
 
 class _Meter(Watcher):
-    """Reads the host thread's processor time after every event."""
+    """Reads the clock and the host thread's processor time after every event."""
 
     def __init__(self) -> None:
         self.processor_seconds: list[float] = []
         self.last: Progress | None = None
+        self.last_event = 0.0
 
     def progressed(self, progress: Progress) -> None:
-        """Records the processor time of a new event; ignores calls between events."""
+        """Records the times of a new event; ignores calls between events."""
         if self.last is None or progress.session_events > self.last.session_events:
             self.processor_seconds.append(time.thread_time())
+            self.last_event = time.time()
         self.last = progress
 
 
@@ -79,11 +89,15 @@ def evolve(individuals: int, lanes: int | None) -> Evolved:
     execution = Execution(lanes=lanes)
     used = number_of_lanes(execution, lane_devices(execution))
     meter = _Meter()
-    with tempfile.TemporaryDirectory() as folder:
-        start_run(Path(folder) / "run", SETTINGS, Limits(max_individuals=individuals), execution, meter)
+    with tempfile.TemporaryDirectory() as folder, intervals_of(MADE) as compiled:
+        workdir = Workdir(Path(folder) / "run")
+        start_run(workdir.path, SETTINGS, Limits(max_individuals=individuals), execution, meter)
+        records = read_journal(workdir.journal).records.values()
+    trained = [Interval(record.finished - record.train_seconds, record.finished) for record in records]
     told = meter.last
     if told is None or told.session_events < individuals:
         raise RuntimeError("the evolution was stopped before its last individual")
+    whole = Interval(meter.last_event - told.session_seconds, meter.last_event)
     events = [after - before for before, after in itertools.pairwise(meter.processor_seconds)]
     return Evolved(
         lanes=used,
@@ -94,6 +108,7 @@ def evolve(individuals: int, lanes: int | None) -> Evolved:
         individuals_per_hour=told.individuals_per_hour,
         compile_share=told.compile_share,
         lane_idle_share=max(0.0, 1 - told.train_seconds / (used * told.session_seconds)),
+        compile_wait_share=waiting_seconds(whole, trained, compiled) / told.session_seconds,
         host_cpu_microseconds_per_event=1e6 * sum(events) / len(events),
         host_cpu_microseconds_median=1e6 * spread(events).median,
     )

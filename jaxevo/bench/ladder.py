@@ -32,11 +32,11 @@ _LEARNING_RATE = 0.01
 def ladder() -> dict[str, Genotype]:
     """Returns the genotypes by name, each with more FLOPs than the one before."""
     return {
-        "linear": _plain([]),
-        "conv 1": _plain([(8, 1)]),
-        "conv 3": _plain([(16, 0), (16, 1), (32, 1)]),
-        "conv 6": _plain([(16, 0), (16, 0), (32, 1), (32, 0), (64, 1), (64, 0)], skips=((1, 3), (3, 5))),
-        "conv 10": _plain(
+        "linear": plain([]),
+        "conv 1": plain([(8, 1)]),
+        "conv 3": plain([(16, 0), (16, 1), (32, 1)]),
+        "conv 6": plain([(16, 0), (16, 0), (32, 1), (32, 0), (64, 1), (64, 0)], skips=((1, 3), (3, 5))),
+        "conv 10": plain(
             [(16, 0), (16, 0), (16, 0), (16, 0), (32, 1), (32, 0), (32, 0), (64, 1), (64, 0), (64, 0)],
             skips=((IMAGE, 2), (2, 4), (4, 7), (7, 10)),
         ),
@@ -61,8 +61,8 @@ def images() -> Dataset:
     return make_dataset("noise", split(_TRAIN_IMAGES), split(_TEST_IMAGES))
 
 
-def _plain(layers: list[tuple[int, int]], skips: tuple[tuple[int, int], ...] = ()) -> Genotype:
-    """Returns 3 x 3 convolutions with batch normalisation and ReLU.
+def plain(layers: list[tuple[int, int]], skips: tuple[tuple[int, int], ...] = ()) -> Genotype:
+    """Returns a genotype of 3 x 3 convolutions with batch normalisation and ReLU.
 
     Args:
         layers: channels and log2 stride of each layer.
@@ -82,4 +82,4 @@ def _residual(widths: tuple[int, ...]) -> Genotype:
     for stage, width in enumerate(widths):
         for block in range(_BLOCKS_A_STAGE):
             layers += [(width, int(stage > 0 and block == 0)), (width, 0)]
-    return _plain(layers, tuple((point, point + 2) for point in range(1, len(layers) - 1, 2)))
+    return plain(layers, tuple((point, point + 2) for point in range(1, len(layers) - 1, 2)))

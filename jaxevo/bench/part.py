@@ -1,8 +1,8 @@
 """Measure one part in a process of its own: `python -m jaxevo.bench.part`, started by `jaxevo.bench.suite`.
 
 The request is one line of JSON on standard input, which stays open while someone waits for the answer. The answer is
-lines of JSON on standard output: {"said": text} for every step, and finally {"result": ...} or {"error": sentence}. The
-module imports nothing that loads JAX, because the process must set JAX up first.
+lines of JSON on standard output: {"said": text} for every step, and finally {"error": sentence} or {"result": ...} with
+the process's {"memory": ...}. The module imports nothing that loads JAX, because the process must set JAX up first.
 """
 
 import dataclasses
@@ -33,7 +33,7 @@ class Request:
         part: name of the part in `PARTS`.
         extent: extent of the benchmark.
         lanes: number of lanes; None for the default of a run.
-        peak_flops: peak float32 FLOPs per second of a lane, with which the ladder is compared.
+        peak_flops: peak float32 FLOPs per second of a lane, by which the time of a step is predicted.
     """
 
     part: str
@@ -60,9 +60,25 @@ def _device(request: Request, cache: Path, say: Say) -> Any:
 def _ladder(request: Request, cache: Path, say: Say) -> Any:
     from jaxevo.bench.rungs import measure_ladder
 
+    return measure_ladder(request.extent, _known_peak(request), cache, say)
+
+
+def _known_peak(request: Request) -> float:
     if request.peak_flops is None:
-        raise ValueError("peak_flops is None, but the ladder needs it: measure the device first")
-    return measure_ladder(request.extent, request.peak_flops, cache, say)
+        raise ValueError(f"peak_flops is None, but {request.part} needs it: measure the device first")
+    return request.peak_flops
+
+
+def _batches(request: Request, cache: Path, say: Say) -> Any:
+    from jaxevo.bench.batches import measure_batches
+
+    return measure_batches(request.extent, _known_peak(request), say)
+
+
+def _compiling(request: Request, cache: Path, say: Say) -> Any:
+    from jaxevo.bench.compiling import measure_compiling
+
+    return measure_compiling(request.extent, say)
 
 
 def _evolution(request: Request, cache: Path, say: Say) -> Any:
@@ -92,6 +108,8 @@ def _devices(request: Request, cache: Path, say: Say) -> Any:
 PARTS: dict[str, Callable[[Request, Path, Say], Any]] = {
     "device": _device,
     "ladder": _ladder,
+    "batches": _batches,
+    "compiling": _compiling,
     "evolution": _evolution,
     "lanes": _lanes,
     "devices": _devices,
@@ -117,11 +135,18 @@ def main() -> int:
 
     try:
         prepare_process(execution_of(request))
-        send(result=answer(request, lambda text: send(said=text)))
+        result = answer(request, lambda text: send(said=text))
+        send(result=result, memory=_memory())
     except Exception as error:  # Catch everything: the other parts can still be measured.
         send(error=f"{type(error).__name__}: {error}".splitlines()[0])
         return 1
     return 0
+
+
+def _memory() -> Any:
+    from jaxevo.bench.memory import high_water_mark
+
+    return _plain(high_water_mark())
 
 
 def _take_standard_output() -> TextIO:

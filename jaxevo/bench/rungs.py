@@ -14,6 +14,7 @@ from jax.experimental.compilation_cache.compilation_cache import reset_cache
 
 from jaxevo.bench import ladder
 from jaxevo.bench.extent import Extent
+from jaxevo.bench.steps import predicted_seconds, samples_within, seconds_a_step, too_long
 from jaxevo.bench.timing import Spread, rates, seconds_each, spread
 from jaxevo.networks.compilation import Compiler, use_persistent_cache
 from jaxevo.networks.devices import Devices
@@ -25,10 +26,6 @@ from jaxevo.spaces.large_scale.architecture import architecture
 from jaxevo.spaces.large_scale.cost import cost
 from jaxevo.spaces.large_scale.genotype import Activation, Genotype, Layer
 from jaxevo.spaces.large_scale.layer_types import Identity
-
-# Share of the peak for predictions: the least that a network of this ladder reached, unless overhead dominated.
-_PREDICTED_SHARE = 0.25
-_FEWEST_SAMPLES = 2
 
 
 @dataclass(frozen=True)
@@ -103,8 +100,7 @@ def _measure(
 ) -> Rung:
     needed, batch_size = cost_of(genotype, trainer), trainer.settings.batch_size
     flops = needed.forward_flops + needed.backward_flops
-    reached = _PREDICTED_SHARE * peak_flops
-    predicted = flops * batch_size / reached
+    predicted = predicted_seconds(flops * batch_size, peak_flops)
     rung = Rung(
         name=name,
         convolutions=genotype.convolutions,
@@ -113,19 +109,18 @@ def _measure(
         training_flops_per_image=flops,
         predicted_step_seconds=predicted,
     )
-    if predicted > extent.step_seconds:
-        reason = f"a step is predicted to take {predicted:.1f} s, more than {extent.step_seconds:.1f} s"
+    reason = too_long(extent, predicted)
+    if reason is not None:
         return dataclasses.replace(rung, not_measured=reason)
     cold, warm = _compile_seconds(extent, trainer, genotype, cache, say)
     say("training steps")
     programs = trainer.programs(genotype)
     training = trainer.begin(0, genotype, programs, genotype.learning_rate)
-    repeats = _repeats(extent, predicted)
-    step = seconds_each(training.repeat, extent.window_seconds, repeats, most=ladder.PLANNED_STEPS)
+    step = seconds_a_step(extent, training, predicted)
     say("evaluation")
     evaluate = functools.partial(_evaluate, trainer, programs, training)
     evaluated = evaluation_batch_size(trainer.settings, trainer.dataset)
-    repeats = _repeats(extent, needed.forward_flops * evaluated / reached)
+    repeats = samples_within(extent, predicted_seconds(needed.forward_flops * evaluated, peak_flops))
     evaluation = seconds_each(evaluate, extent.window_seconds / 2, repeats, most=64)
     return dataclasses.replace(
         rung,
@@ -146,11 +141,6 @@ def _evaluate(trainer: Trainer, programs: Programs, training: Training, batches:
     for _ in range(batches):
         correct = programs.evaluate(variables, images, trainer.test[0], correct).correct
     jax.block_until_ready(correct)
-
-
-def _repeats(extent: Extent, predicted_seconds: float) -> int:
-    """Returns the number of samples to take, given the predicted seconds of one."""
-    return max(_FEWEST_SAMPLES, min(extent.repeats, int(extent.rung_seconds / predicted_seconds)))
 
 
 def cost_of(genotype: Genotype, trainer: Trainer) -> Cost:

@@ -10,7 +10,8 @@ import jax
 
 from jaxevo.bench import ladder
 from jaxevo.bench.extent import Extent
-from jaxevo.bench.timing import Spread, rates, seconds_each, spread, units_in
+from jaxevo.bench.steps import seconds_a_step, steps_a_unit
+from jaxevo.bench.timing import Spread, rates, spread, units_in
 from jaxevo.execution.placement import lane_devices, number_of_lanes
 from jaxevo.networks.devices import Devices
 from jaxevo.networks.trainer import Trainer, Training
@@ -21,6 +22,7 @@ DEVICES_BATCH = 48
 """Batch size of devices that share an individual. Unlike the default of 50, most numbers of devices divide it."""
 # Calls of a lane per window.
 _CALLS = 8
+_MOST_LANES_PER_ACCELERATOR = 8
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class LanesSpeed:
         name: name of the genotype, of which each lane trains an individual.
         lanes: number of lanes.
         devices: number of their devices.
+        lanes_per_device: most lanes that share a device.
         steps_per_second: steps per second of all lanes together.
         ratio: its median divided by that of one lane.
     """
@@ -38,6 +41,7 @@ class LanesSpeed:
     name: str
     lanes: int
     devices: int
+    lanes_per_device: int
     steps_per_second: Spread
     ratio: float
 
@@ -66,28 +70,35 @@ def measure_lanes(extent: Extent, lanes: int | None, say: Callable[[str], None])
 
     Args:
         extent: extent of the benchmark.
-        lanes: most lanes to measure. None for one per core on CPU, and two per device on accelerators, where a second
-            lane uses the time that the first leaves idle.
+        lanes: most lanes to measure. None for one per core on CPU, and eight per device on accelerators, where further
+            lanes use the time that the first leaves idle.
         say: called with the current step.
     """
     groups = lane_devices(Execution())
-    shared = number_of_lanes(Execution(), groups) if groups[0].first.platform == "cpu" else 2 * len(groups)
-    counts = powers_of_two(lanes if lanes is not None else shared)
+    counts = powers_of_two(lanes if lanes is not None else most_lanes(groups))
     settings, dataset = ladder.settings(), ladder.images()
     trainers = [Trainer(settings, dataset, devices) for devices in groups[: counts[-1]]]
     speeds: list[LanesSpeed] = []
     for name in extent.scaling_rungs:
         say(f"{name}: compiling")
         trainings = _trainings(trainers, ladder.ladder()[name], counts[-1])
-        steps = units_in(trainings[0].repeat, extent.window_seconds / _CALLS, ladder.PLANNED_STEPS)
+        steps = _steps_in(trainings[0], extent.window_seconds / _CALLS)
         alone: float | None = None
         for count in counts:
             say(f"{name}: {count} lane{'' if count == 1 else 's'}")
             samples = [_together(trainings[:count], steps, extent.window_seconds) for _ in range(extent.repeats + 1)]
             speed = spread(samples[1:])  # The first sample warms up new lanes.
             alone = speed.median if alone is None else alone
-            speeds.append(LanesSpeed(name, count, min(count, len(trainers)), speed, speed.median / alone))
+            devices = min(count, len(trainers))
+            speeds.append(LanesSpeed(name, count, devices, -(-count // devices), speed, speed.median / alone))
     return speeds
+
+
+def most_lanes(groups: list[Devices]) -> int:
+    """Returns the most lanes to measure on groups of devices by default."""
+    if groups[0].first.platform == "cpu":
+        return number_of_lanes(Execution(), groups)
+    return _MOST_LANES_PER_ACCELERATOR * len(groups)
 
 
 def measure_devices(extent: Extent, say: Callable[[str], None]) -> list[DevicesSpeed]:
@@ -102,8 +113,7 @@ def measure_devices(extent: Extent, say: Callable[[str], None]) -> list[DevicesS
         for count in counts:
             say(f"{name}: {count} device{'' if count == 1 else 's'} an individual")
             [training] = _trainings([trainers[count]], genotype, 1)
-            seconds = seconds_each(training.repeat, extent.window_seconds, extent.repeats, ladder.PLANNED_STEPS)
-            speed = rates(1.0, seconds)
+            speed = rates(1.0, seconds_a_step(extent, training))
             alone = speed.median if alone is None else alone
             speeds.append(DevicesSpeed(name, count, DEVICES_BATCH, speed, speed.median / alone))
     return speeds
@@ -115,6 +125,12 @@ def powers_of_two(most: int) -> list[int]:
     while 2 * counts[-1] <= most:
         counts.append(2 * counts[-1])
     return counts if counts[-1] == most else [*counts, most]
+
+
+def _steps_in(training: Training, seconds: float) -> int:
+    """Returns the steps that a training runs in so many seconds, in whole calls of its program."""
+    unit = steps_a_unit(training)
+    return unit * units_in(lambda units: training.repeat(unit * units), seconds, ladder.PLANNED_STEPS // unit)
 
 
 def _trainings(trainers: Sequence[Trainer], genotype: Genotype, count: int) -> list[Training]:

@@ -25,7 +25,7 @@ from jaxevo.bench.part import Request
 from jaxevo.bench.timing import spread
 from jaxevo.signals import wish_to_stop
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """The version of the document; it changes with the name, unit or meaning of any field."""
 
 _POLL_SECONDS = 0.1
@@ -58,6 +58,7 @@ class Suite:
         self._lanes = lanes
         self._listener = listener
         self._failed: list[str] = []
+        self._peaks: dict[str, dict[str, Any]] = {}
 
     def run(self) -> dict[str, Any]:
         """Measures all parts and returns the document of JSON values by part.
@@ -84,10 +85,13 @@ class Suite:
             self._add(document, "device", device["speed"])
             peak = device["speed"]["products"][0]["flops_per_second"]["median"]
             self._add(document, "ladder", self._measure("ladder", "executables", peak_flops=peak))
+            self._add(document, "batches", self._measure("batches", "executables", peak_flops=peak))
+            self._add(document, "compiling", self._measure("compiling", "compiling"))
             self._add(document, "evolution", self._evolution(document["settings"]))
             # With the programs of the ladder in the cache.
             self._add(document, "lanes", self._measure("lanes", "executables"))
             self._add(document, "devices", self._measure("devices", "executables"))
+            self._add(document, "memory", self._memory())
         document["failed"] = self._failed
         document["wall_seconds"] = time.monotonic() - began
         return document
@@ -113,6 +117,16 @@ class Suite:
             for name, values in joined.items()
         }
 
+    def _memory(self) -> Any:
+        """Returns the high-water mark of each part's process; of several processes of a part, the highest."""
+        if not self._peaks:
+            return {"not_measured": "no part was measured"}
+        return [{"part": part, **peak} for part, peak in self._peaks.items()]
+
+    def _note_memory(self, part: str, memory: dict[str, Any]) -> None:
+        before = self._peaks.get(part, memory)
+        self._peaks[part] = max(before, memory, key=lambda one: one["peak_bytes"])
+
     def _measure(self, part: str, cache: str, before: str = "", peak_flops: float | None = None) -> Any:
         """Measures a part in a process of its own; returns the result, or why it was not measured.
 
@@ -129,8 +143,11 @@ class Suite:
             for message in self._messages(lines):
                 if "said" in message:
                     self._listener.said(part, before + message["said"])
+                elif "error" in message:
+                    return self._failure(part, message["error"])
                 else:
-                    return message["result"] if "result" in message else self._failure(part, message["error"])
+                    self._note_memory(part, message["memory"])
+                    return message["result"]
         last = " ".join(errors.read_text(encoding="utf-8", errors="replace").splitlines()[-_LAST_LINES:])
         return self._failure(part, f"its process ended without an answer: {last}")
 

@@ -8,9 +8,10 @@ from typing import Any
 from rich.console import Console
 from rich.status import Status
 
+from jaxevo.bench.part import PARTS
 from jaxevo.bench.report import print_sections, report_console
 
-_PARTS = ("device", "ladder", "evolution", "lanes", "devices")
+_PARTS = tuple(PARTS)
 
 
 class _Report:

@@ -214,18 +214,22 @@ class ExportCommand:
 
 @dataclass(frozen=True)
 class BenchCommand:
-    """Measure this machine in a few minutes: device, training, compiling, evolution, scaling.
+    """Measure this machine in a few minutes: device, training, batch sizes, compiling, evolution, scaling, memory.
 
-    Tables are printed as they are measured. For example: jaxevo bench --json bench.json
+    Tables are printed as they are measured.
+
+    For example: jaxevo bench --json bench.json
     """
 
     json: FileOption = None
     """File to write all figures to, with versions and flags."""
     quick: bool = False
-    """Take about a minute: fewer networks, fewer samples."""
+    """Take under two minutes: fewer networks, fewer samples."""
     lanes: int | None = None
     """Lanes of the evolution, and most lanes of the scaling. Default: the lanes of jaxevo run; for scaling on
-    accelerators, twice as many."""
+    accelerators, eight a device."""
+    compare: Annotated[tuple[str, ...], Shown("A.json B.json")] = ()
+    """Measure nothing, and print the figures of two such files side by side, with their ratios."""
 
 
 @dataclass(frozen=True)

@@ -262,7 +262,19 @@ def _export(command: ExportCommand) -> int:
     return 0
 
 
+def _compare_benches(command: BenchCommand) -> int:
+    from jaxevo.bench.comparing import print_comparison, read_both
+    from jaxevo.bench.report import report_console
+
+    if command != BenchCommand(compare=command.compare):
+        raise ValueError("compare is given with other options, but measures nothing: leave these out")
+    print_comparison(report_console(), *read_both(command.compare))
+    return 0
+
+
 def _bench(command: BenchCommand) -> int:
+    if command.compare:
+        return _compare_benches(command)
     from jaxevo.bench.extent import FULL, QUICK
     from jaxevo.bench.report import check_writable
     from jaxevo.bench.suite import Suite

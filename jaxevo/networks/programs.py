@@ -44,6 +44,9 @@ from jaxevo.search.doors import Doors
 from jaxevo.settings import Settings
 from jaxevo.spaces.network_space import Kernels, networks_of
 
+MADE = "/jaxevo/programs"
+"""The event of `jax.monitoring` that tells how long an architecture took to compile, for measurements."""
+
 
 @dataclass(frozen=True)
 class Programs:
@@ -123,6 +126,7 @@ class ProgramMaker:
         compiled_evaluation = self._devices.compile_on_first(evaluate_batch, arguments)
         evaluate = self._normalising(compiled_evaluation)
         seconds = time.perf_counter() - began
+        jax.monitoring.record_event_duration_secs(MADE, seconds)
         return Programs(shapes, train, steps_a_call, evaluate, seconds, (compiled_training, compiled_evaluation))
 
     def _by_step(self) -> "_MakeTrain":

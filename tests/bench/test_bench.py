@@ -37,6 +37,8 @@ TINY = Extent(
     name="tiny",
     rungs=("linear", "conv 1", "ResNet-20 wide"),
     scaling_rungs=("linear",),
+    batch_rungs=("linear", "ResNet-20 wide"),
+    batch_sizes=(50, 128),
     repeats=2,
     window_seconds=0.02,
     rung_seconds=0.5,
@@ -44,12 +46,14 @@ TINY = Extent(
     step_seconds=0.2,
     compile_repeats=2,
     compile_seconds=1e6,
+    architectures_per_thread=1,
     matrix_seconds=0.005,
     array_mebibytes=4,
     individuals=6,
     evolution_repeats=1,
 )
-PARTS = ("device", "ladder", "evolution", "lanes", "devices")
+PROCESSES = ("device", "ladder", "batches", "compiling", "evolution", "lanes", "devices")
+PARTS = (*PROCESSES, "memory")
 
 
 class Listening:
@@ -234,7 +238,7 @@ def spreads(value):
 def test_nothing_failed_and_every_part_was_told(document, listening):
     assert document["failed"] == []
     assert listening.parts == list(PARTS)
-    assert {text.partition(":")[0] for text in listening.texts} == set(PARTS)
+    assert {text.partition(":")[0] for text in listening.texts} == set(PROCESSES)
 
 
 @pytest.mark.slow
@@ -277,16 +281,48 @@ def test_the_ladder_is_measured_and_what_is_too_long_is_named(document):
 
 
 @pytest.mark.slow
+def test_batch_sizes_are_measured_and_what_is_too_long_is_named(document):
+    assert [(one["name"], one["batch_size"]) for one in document["batches"]] == [
+        (name, size) for name in TINY.batch_rungs for size in TINY.batch_sizes
+    ]
+    linear, wide = document["batches"][1], document["batches"][2]
+    images = linear["batch_size"] / linear["step_seconds"]["median"]
+    assert linear["images_per_second"]["median"] == pytest.approx(images)
+    assert "a step is predicted to take" in wide["not_measured"]
+
+
+@pytest.mark.slow
+def test_compiling_goes_from_one_thread_to_every_core(document):
+    compiling = document["compiling"]
+    counts = [one["threads"] for one in compiling["speeds"]]
+    assert (counts[0], counts[-1]) == (1, len(os.sched_getaffinity(0)))
+    assert [one["architectures"] for one in compiling["speeds"]] == counts
+    alone = compiling["speeds"][0]["architectures_per_second"]["median"]
+    assert 0 < compiling["python_seconds_per_architecture"]["median"] < 1 / alone
+
+
+@pytest.mark.slow
+def test_every_process_tells_its_memory_and_by_which_measure(document):
+    assert [one["part"] for one in document["memory"] if one["part"] != "devices"] == list(PROCESSES[:-1])
+    for one in document["memory"]:
+        assert one["source"] == "peak resident memory of the process"
+        assert one["peak_bytes"] > 50 * 2**20
+
+
+@pytest.mark.slow
 def test_the_evolution_was_that_of_the_extent(document):
     evolved = document["evolution"]
     assert (evolved["individuals"], evolved["lanes"]) == (TINY.individuals, 2)
     assert 0 <= evolved["lane_idle_share"]["median"] < 1
     assert 0 < evolved["compile_share"]["median"] < 1
+    # The first births of all find no program.
+    assert 0 < evolved["compile_wait_share"]["median"] < 1
 
 
 @pytest.mark.slow
 def test_scaling_goes_from_one_to_the_lanes_asked_for(document):
     assert [(one["lanes"], one["devices"]) for one in document["lanes"]] == [(1, 1), (2, 1)]
+    assert [one["lanes_per_device"] for one in document["lanes"]] == [1, 2]
     assert document["lanes"][0]["ratio"] == 1.0
     if len(os.sched_getaffinity(0)) == 1:
         assert "one device" in document["devices"]["not_measured"]
@@ -302,7 +338,8 @@ def test_the_tables_print_every_rung_and_why_one_is_missing(document, capsys):
         print_sections(Console(width=120), part, document)
     text = capsys.readouterr().out
     assert "…" not in text
-    for name in ("float32 matrix product", *TINY.rungs, "individuals an hour", "host loop", "steps/s of all"):
+    titles = ("float32 matrix product", "batch sizes", "architectures/s", "individuals an hour", "wait for compiling")
+    for name in (*titles, *TINY.rungs, "host loop", "steps/s of all", "lanes a device", "MiB"):
         assert name in text
     assert "ResNet-20 wide: not measured, a step is predicted to take" in text
 
@@ -321,7 +358,8 @@ def test_a_part_whose_process_dies_is_named_and_the_others_go_on(monkeypatch):
 
     monkeypatch.setattr(suite, "_measure", measure)
     measured = suite.run()
-    assert measured["failed"] == ["ladder", "evolution", "lanes", "devices"]
+    assert measured["failed"] == list(PROCESSES[1:])
+    assert "no part" in measured["memory"]["not_measured"]
     assert "Killed" in measured["ladder"]["not_measured"]
 
 
@@ -351,8 +389,9 @@ def test_no_lanes_are_refused(capsys):
 @pytest.mark.slow
 def test_the_command_prints_tables_and_writes_the_file(document, tmp_path, monkeypatch, capsys):
     def run(self):
-        for part in PARTS:
+        for part in PROCESSES:
             self._listener.said(part, "starting")
+        for part in PARTS:
             self._listener.measured(part, document)
         return document
 
@@ -361,7 +400,7 @@ def test_the_command_prints_tables_and_writes_the_file(document, tmp_path, monke
     file = tmp_path / "bench.json"
     assert main(["bench", "--quick", "--json", str(file)]) == 0
     text = capsys.readouterr().out
-    assert "0:00  1/5 device: starting" in text
+    assert "0:00  1/7 device: starting" in text
     assert f"all figures: {file}" in text
     assert json.loads(file.read_text()) == document
 
@@ -380,5 +419,5 @@ def test_a_signal_ends_it_at_once_and_leaves_nothing(tmp_path):
 
 
 def test_its_help_shows_an_example(capsys):
-    parse(["bench", "--help"])
+    assert main(["bench", "--help"]) == 0
     assert "jaxevo bench --json bench.json" in capsys.readouterr().out
