@@ -158,7 +158,9 @@ def _say_what_starts(dataset: str) -> None:
 
 def _sum_up(path: Path, result: Mapping[str, Any]) -> int:
     for name, value in result.items():
-        print(f"{name.replace('_', ' '):<26}{_text(name, value)}")
+        # By default the fitness is the accuracy, and one line is enough.
+        if name != "best_fitness" or value != result["best_validation_accuracy"]:
+            print(f"{name.replace('_', ' '):<26}{_text(name, value)}")
     if result["best_id"] is None:
         print("No individual has been trained successfully; try another run with a lower --initial-learning-rate.")
     else:
@@ -179,7 +181,9 @@ def _text(name: str, value: object) -> str:
     if value is None:
         return "none"
     if isinstance(value, float):
-        return f"{value:.2%}" if name.endswith("accuracy") else f"{value:,.1f}"
+        if name.endswith("accuracy"):
+            return f"{value:.2%}"
+        return f"{value:.4g}" if name.endswith("fitness") else f"{value:,.1f}"
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 

@@ -16,7 +16,7 @@ class Executor(Protocol):
 
     @property
     def lanes_per_accelerator(self) -> int:
-        """Lanes that share an accelerator; 1 on CPU, where each has a core, and where it is unknown."""
+        """Lanes that share an accelerator; 1 on CPU, where each has a core."""
 
     @property
     def busy(self) -> bool:

@@ -83,7 +83,7 @@ class LocalExecutor:
             for _ in range(threads_ahead(self.lanes, used))
         ]
         for number in range(self.lanes):
-            lane = Lane(trainers[number % len(used)], workdir, execution.checkpoint_seconds)
+            lane = self._lane(trainers[number % len(used)], workdir, execution.checkpoint_seconds)
             self._threads.append(threading.Thread(target=self._work, args=(lane,), name=f"lane {number}", daemon=True))
         for thread in self._threads:
             thread.start()
@@ -137,6 +137,14 @@ class LocalExecutor:
     def silent_seconds(self) -> float:
         """Seconds since the last sign of life of the most silent training; 0 if none runs."""
         return self._queue.silent_seconds
+
+    @property
+    def step(self) -> int | None:
+        """None: births are trained, not a finish."""
+        return None
+
+    def _lane(self, trainer: Trainer, workdir: Workdir, checkpoint_seconds: float) -> Lane:
+        return Lane(trainer, workdir, checkpoint_seconds)
 
     def _work(self, lane: Lane) -> None:
         while (birth := self._queue.take(lane.trainer.compiler)) is not None:

@@ -43,6 +43,8 @@ class Assignment:
         machine: machine that began the run; the worker's must equal it.
         data_fingerprint: fingerprint of the run's data set; the worker's must equal it.
         dataset_place: name or path by which the host loaded the data set; empty for that of the settings.
+        finish_learning_rate: learning rate of a finish, which trains one individual on with `settings`; None to train
+            births.
     """
 
     settings: Settings
@@ -53,6 +55,12 @@ class Assignment:
     machine: Machine
     data_fingerprint: str
     dataset_place: str = ""
+    finish_learning_rate: float | None = None
+
+    @property
+    def finishing(self) -> bool:
+        """True for a finish."""
+        return self.finish_learning_rate is not None
 
 
 @dataclass(frozen=True)
@@ -63,11 +71,13 @@ class Joined:
         name: its host and process, for the user.
         lanes: number of lanes; 0 if it is refused.
         refusal: its differences from the machine or data that began the run; empty if it joined.
+        lanes_per_accelerator: lanes that share an accelerator; 1 on CPU.
     """
 
     name: str
     lanes: int
     refusal: str = ""
+    lanes_per_accelerator: int = 1
 
 
 @dataclass(frozen=True)
@@ -77,10 +87,12 @@ class Report:
     Attributes:
         records: records of trainings that finished since the last report.
         silent_seconds: seconds since the last sign of life of its most silent training, on its own clock.
+        step: steps of a finish that are done, None before it begins and for births.
     """
 
     records: list[Record]
     silent_seconds: float
+    step: int | None = None
 
 
 class Worker:
@@ -113,6 +125,7 @@ class Worker:
         """Loads the data set and starts the lanes, unless machine or data differ from those that began the run."""
         from jaxevo.data import augmented_as, load
         from jaxevo.environment.folders import cache_dir
+        from jaxevo.execution.finishing import FinishExecutor
         from jaxevo.execution.local import LocalExecutor
         from jaxevo.networks.compilation import use_persistent_cache
 
@@ -127,18 +140,17 @@ class Worker:
         if dataset.fingerprint != assignment.data_fingerprint:
             return Joined(name, 0, f"its data set {settings.dataset!r} is not the run's")
         use_persistent_cache(cache_dir() / "executables")
+        workdir = Workdir(assignment.workdir)
         doors = open_recorded(settings, assignment.doors, assignment.workdir)
         self._birth = lambda fields: birth_from_json(fields, settings, doors.space, assignment.task)
-        self._executor = LocalExecutor(
-            settings,
-            doors,
-            dataset,
-            Workdir(assignment.workdir),
-            self._execution,
-            assignment.session,
-            self._attempts,
-        )
-        return Joined(name, self._executor.lanes)
+        rate = assignment.finish_learning_rate
+        if rate is not None:
+            self._executor = FinishExecutor(settings, doors, dataset, workdir, self._execution, self._attempts, rate)
+        else:
+            self._executor = LocalExecutor(
+                settings, doors, dataset, workdir, self._execution, assignment.session, self._attempts
+            )
+        return Joined(name, self._executor.lanes, lanes_per_accelerator=self._executor.lanes_per_accelerator)
 
     def submit(self, births: Sequence[tuple[dict[str, Any], int]]) -> None:
         """Queues births, as JSON values, with the numbers of their attempts, which the host has made durable."""
@@ -157,7 +169,7 @@ class Worker:
         records: list[Record] = []
         while not records and not self._closing and time.monotonic() < deadline:
             records = executor.finished(_POLL_SECONDS)
-        return Report(records, executor.silent_seconds)
+        return Report(records, executor.silent_seconds, executor.step)
 
     def close(self) -> list[Record]:
         """Drops the running trainings and returns the records that no report has returned."""

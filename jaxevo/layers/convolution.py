@@ -47,22 +47,45 @@ _MOST_PHASED_CHANNELS = 16
 _OF_IMAGES = jax.lax.conv_dimension_numbers((1, 1, 1, 1), (1, 1, 1, 1), ("NHWC", "HWIO", "NHWC"))
 
 
-def convolve_on(platform: str, settings: Settings) -> Convolve:
-    """Returns the convolution function for training on a device.
+def convolve_on(platform: str, settings: Settings | None = None) -> Convolve:
+    """Returns the convolution function for a device.
 
     Args:
         platform: of the device, as JAX names it.
-        settings: of the run, which give the length of a training.
+        settings: of the run, which give the length of a training; None for evaluation, which is too short to make up
+            for a longer compilation.
     """
-    trained_images = settings.train_steps * settings.batch_size
-    return functools.partial(_on_cpu, trained_images) if platform == "cpu" else jax.lax.conv_general_dilated
+    if platform != "cpu":
+        return jax.lax.conv_general_dilated
+    return widened if settings is None else functools.partial(_on_cpu, settings.train_steps * settings.batch_size)
+
+
+def widened(images: jax.Array, kernel: jax.Array, strides: Sequence[int], padding: Any, **others: Any) -> jax.Array:
+    """Returns XLA's convolution, of bfloat16 by way of float32: right on every device and version of JAX.
+
+    On CPU JAX 0.11 and 0.12 fuse two convolutions with what stands between them. With bfloat16 between them the result
+    is wrong for some numbers of channels, even NaN. The barrier keeps them apart; without it the type alone would
+    change nothing, since XLA's CPU backend multiplies in float32 anyway.
+
+    Args:
+        images: of any type; all but bfloat16 are left to XLA.
+        kernel: of the same type.
+        strides: as for `jax.lax.conv_general_dilated`, like all other arguments.
+        padding: as there.
+        **others: as there.
+    """
+    if images.dtype != jnp.bfloat16 or others.get("preferred_element_type") is not None:
+        return jax.lax.conv_general_dilated(images, kernel, strides, padding, **others)
+    wide = images.astype(jnp.float32), kernel.astype(jnp.float32)
+    products = jax.lax.conv_general_dilated(*wide, strides, padding, **others)
+    return jax.lax.optimization_barrier(products).astype(jnp.bfloat16)
 
 
 def _on_cpu(
     trained_images: int, images: jax.Array, kernel: jax.Array, strides: Sequence[int], padding: Any, **others: Any
 ) -> jax.Array:
     if not _is_plain(images, kernel, padding, others):
-        return jax.lax.conv_general_dilated(images, kernel, strides, padding, **others)
+        return widened(images, kernel, strides, padding, **others)
     strides = strides[0], strides[1]
     positions = math.prod(_out_sizes(images, strides))
     height, width, channels, out_channels = kernel.shape
@@ -76,7 +99,7 @@ def _on_cpu(
             return by_rows(images, kernel, strides)
         if part and channels * out_channels > _FEW_PRODUCTS:
             return by_parts(images, kernel, strides, part)
-    return jax.lax.conv_general_dilated(images, kernel, strides, padding, **others)
+    return widened(images, kernel, strides, padding, **others)
 
 
 def _is_plain(images: jax.Array, kernel: jax.Array, padding: Any, others: Mapping[str, Any]) -> bool:

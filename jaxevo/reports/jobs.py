@@ -4,6 +4,7 @@ A job is data, so that it can be sent to another process as JSON; `jaxevo.report
 """
 
 import atexit
+import contextlib
 import dataclasses
 import os
 import shlex
@@ -88,13 +89,14 @@ class SessionJob(Job):
 
         earlier = read_result(self.path)
         with watch() as watcher:
-            ended = self.evolve(watcher if on_event is None else Telling(watcher, on_event))
-            if ended.stop_reason == INTERRUPTED:
-                raise self.stopped(ended.busy)
-            share = ended.progress.limits.finish_share
-            trains = ended.progress.space.network is not None
-            if share and trains and ended.progress.state.best_trained is not None:
-                _finish(self, share, self.dataset_place, watcher, self._trust)
+            with _connection(self.execution):
+                ended = self.evolve(watcher if on_event is None else Telling(watcher, on_event))
+                if ended.stop_reason == INTERRUPTED:
+                    raise self.stopped(ended.busy)
+                share = ended.progress.limits.finish_share
+                trains = ended.progress.space.network is not None
+                if share and trains and ended.progress.state.best_trained is not None:
+                    _finish(self, share, self.dataset_place, watcher, self._trust)
             if trains:
                 watcher.announce(_RESULT)
             write_result(self.path, earlier=earlier, dataset_place=self.dataset_place, trust=self._trust)
@@ -111,6 +113,15 @@ class SessionJob(Job):
             return Stopped("Stopped before the run began.", busy)
         again = f"jaxevo resume {shlex.quote(shown(self.path))}"
         return Stopped(f"Stopped; finished individuals are kept. To resume: {again}", busy)
+
+
+def _connection(execution: Execution) -> contextlib.AbstractContextManager[None]:
+    """Returns a context in which a session and the finish after it share a connection to a cluster."""
+    if execution.executor == "local":
+        return contextlib.nullcontext()
+    from jaxevo.execution.ray.client import staying_connected
+
+    return staying_connected()
 
 
 def _leave_without_waiting() -> None:
@@ -214,11 +225,14 @@ class Finish(Job):
 
 
 def _finish(job: Job, share: float, dataset_place: str | None, watcher: "Watcher", trust: Trust) -> None:
-    from jaxevo.session.finish import finish_run
+    from jaxevo.session.finish import FinishInterrupted, finish_run
 
-    if finish_run(job.path, share, job.execution, watcher, dataset_place, trust) is None:
-        again = f"jaxevo finish {shlex.quote(str(job.path))} --share {share:g}"
-        raise Stopped(f"Stopped; the run is complete, and its finish has a checkpoint. To go on: {again}")
+    try:
+        finish_run(job.path, share, job.execution, watcher, dataset_place, trust)
+    except FinishInterrupted as interrupted:
+        again = f"jaxevo finish {shlex.quote(shown(job.path))} --share {share:g}"
+        sentence = f"Stopped; the run is complete, and its finish goes on from its last checkpoint: {again}"
+        raise Stopped(sentence, interrupted.busy) from interrupted
 
 
 @dataclass(frozen=True)

@@ -97,12 +97,15 @@ class Network(Classifier):
         """
         prepare_process()
         check_not_forked()
-        from jaxevo.spaces.network_space import networks_of
+        import jax
+
+        from jaxevo.layers.convolution import convolve_on
+        from jaxevo.spaces.network_space import Kernels, networks_of
 
         task = self._manifest.task
-        return networks_of(self._space).module(
-            self._space.architecture(self.genotype, task), task, self._manifest.settings
-        )
+        kernels = Kernels(convolve_on(jax.local_devices()[0].platform))
+        architecture = self._space.architecture(self.genotype, task)
+        return networks_of(self._space).module(architecture, task, self._manifest.settings, kernels=kernels)
 
     @cached_property
     def variables(self) -> dict[str, Any]:

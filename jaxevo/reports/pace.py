@@ -45,7 +45,7 @@ class Pace:
         """Returns the seconds until a finish ends, None if that cannot be told; takes its progress."""
         now = time.monotonic()
         began, first = self._finish_began = self._finish_began or (now, step)
-        return None if step == first else (now - began) * (steps - step) / (step - first)
+        return None if step <= first else (now - began) * (steps - step) / (step - first)
 
 
 def share_done(progress: Progress) -> float | None:

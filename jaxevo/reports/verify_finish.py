@@ -5,11 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from jaxevo.data import Dataset
+from jaxevo.execution.finishing import FinishLane
 from jaxevo.execution.placement import lane_devices
-from jaxevo.execution.training_loop import DivergedError
-from jaxevo.session.finish import finish_settings, finish_steps, train_on
+from jaxevo.networks.trainer import Trainer
+from jaxevo.session.finish import finish_birth, finish_settings, finish_steps
 from jaxevo.settings import Execution
-from jaxevo.storage.checkpoint import TrainingStore, WeightStore, variables_sha256
+from jaxevo.storage.checkpoint import WeightStore
 from jaxevo.storage.finish import Finish
 from jaxevo.storage.history import History
 from jaxevo.storage.workdir import Workdir
@@ -51,27 +52,20 @@ def retrain_finish(
     """
     life = history.lives[history.best.id]
     settings = finish_settings(history.manifest.settings, finish.steps)
+    together, devices = dataset.with_validation_in_training(), lane_devices(execution)[0]
+    trainer = Trainer(settings, together, devices, doors=history.doors)
     with tempfile.TemporaryDirectory(prefix="jaxevo-verify-") as folder:
-        try:
-            again = train_on(
-                settings,
-                history.doors,
-                dataset,
-                lane_devices(execution)[0],
-                life,
-                WeightStore(workdir.weights, history.doors.space),
-                TrainingStore(Path(folder)),
-                execution.checkpoint_seconds,
-                lambda training: False,
-            )
-        except DivergedError as error:
-            return [] if finish.failure else [f"finish: trained again, it failed ({error})"]
+        own = Workdir(Path(folder))
+        lane = FinishLane(trainer, workdir, own, execution.checkpoint_seconds, finish.learning_rate)
+        again = lane.train(finish_birth(life), attempt=1, session=0, cancelled=lambda: False)
+    if again.outcome.failure is not None:
+        return [] if finish.failure else [f"finish: trained again, it failed ({again.outcome.failure})"]
     if finish.test_accuracy is None or again.test_accuracy is None:
         equal = finish.test_accuracy == again.test_accuracy
     elif tolerance is not None:
         equal = abs(again.test_accuracy - finish.test_accuracy) <= tolerance
     else:
-        equal = variables_sha256(again.variables) == finish.weights_sha256
+        equal = again.outcome.weights_sha256 == finish.weights_sha256
     if not equal:
         return [f"finish: trained again, it has other weights and test accuracy {again.test_accuracy}"]
     report(f"finish, {finish.steps} steps: equal, {'bit for bit' if tolerance is None else 'within the tolerance'}")

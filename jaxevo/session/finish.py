@@ -5,50 +5,49 @@ the chosen one longer, without them held out. It is as reproducible as any train
 """
 
 import dataclasses
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import jax
+from typing import TYPE_CHECKING
 
 from jaxevo.data import Dataset
 from jaxevo.doors.trust import NOTHING, Trust
 from jaxevo.environment.folders import cache_dir
-from jaxevo.execution.placement import lane_devices
-from jaxevo.execution.training_loop import CancelledError, DivergedError, check_finite, run_to_end
+from jaxevo.execution.finishing import FinishExecutor
+from jaxevo.execution.worker import Assignment
 from jaxevo.networks.compilation import use_persistent_cache
-from jaxevo.networks.devices import Devices
-from jaxevo.networks.trainer import Trainer, Training
-from jaxevo.search.doors import Doors
+from jaxevo.search.births import Birth, Inherited
 from jaxevo.session.progress import Watcher
 from jaxevo.session.run import check_execution
 from jaxevo.settings import Execution, Settings
 from jaxevo.signals import wish_to_stop
-from jaxevo.spaces.network_space import Variables
 from jaxevo.storage.checkpoint import TrainingStore, WeightStore
-from jaxevo.storage.finish import Finish, remove_finish, write_finish
+from jaxevo.storage.finish import Finish, FinishAttempts, unfinished, write_finish
 from jaxevo.storage.history import History, Life
+from jaxevo.storage.journal import Record
 from jaxevo.storage.run_data import load_run_data
-from jaxevo.storage.workdir import Workdir, WorkdirError, locked, weights_name
+from jaxevo.storage.workdir import Workdir, WorkdirError, locked
 
-_ATTEMPT = 1
+if TYPE_CHECKING:
+    from jaxevo.execution.ray.cluster import ClusterExecutor
+
+_POLL_SECONDS = 0.25
 # Chosen on Fashion-MNIST images outside of fashion_mini: experiments/README.md.
 _LEARNING_RATE = 0.2
 _WEIGHT_DECAY = 5e-4
 _LABEL_SMOOTHING = 0.1
 
 
-class Finished(NamedTuple):
-    """A finished training.
+class FinishInterrupted(Exception):  # noqa: N818
+    """A signal stopped a finish, which has a checkpoint.
 
     Attributes:
-        variables: the trained arrays, NumPy.
-        test_accuracy: in [0, 1], None if a logit is not finite.
+        busy: True if a thread still compiles, which nothing can interrupt.
     """
 
-    variables: Variables
-    test_accuracy: float | None
+    def __init__(self, busy: bool) -> None:
+        """Makes the exception."""
+        super().__init__("the finish was interrupted")
+        self.busy = busy
 
 
 def finish_run(
@@ -58,22 +57,21 @@ def finish_run(
     watcher: Watcher,
     dataset_place: str | None = None,
     trust: Trust = NOTHING,
-) -> Finish | None:
+) -> Finish:
     """Finishes a run and stores the result; one that is stored already, with this share, is returned.
 
     Args:
         path: work folder.
         share: FLOPs of the finish over those of all trainings of the run.
-        execution: execution of this session.
+        execution: execution of this session; with `executor="ray"` a worker trains.
         watcher: receives the progress.
         dataset_place: name or path of the data set, None for where it was.
         trust: whose code may run.
 
-    Returns:
-        The finish, None after a signal; the next call then continues from a checkpoint.
-
     Raises:
         ValueError: if there is nothing to finish, or folder or data are not valid.
+        FinishInterrupted: after a signal; the next call continues from a checkpoint.
+        RuntimeError: if the training could not be carried out.
     """
     workdir = Workdir(path)
     history = History(workdir, trust=trust)
@@ -86,32 +84,14 @@ def finish_run(
         return history.finish
     check_execution(history.manifest.settings, execution)
     dataset = load_run_data(workdir, history.manifest, dataset_place, watcher.notice)
-    with locked(path):
+    with locked(path), wish_to_stop() as interrupted:
         life = history.lives[best.id]
         settings = finish_settings(history.manifest.settings, finish_steps(history, life, share))
-        use_persistent_cache(cache_dir() / "executables")
-        trainings = TrainingStore(workdir.finish / "training")
-        began = time.perf_counter()
-        failure, finished = None, None
-        with wish_to_stop() as interrupted:
-            try:
-                finished = train_on(
-                    settings,
-                    history.doors,
-                    dataset,
-                    lane_devices(execution)[0],
-                    life,
-                    WeightStore(workdir.weights, history.doors.space),
-                    trainings,
-                    execution.checkpoint_seconds,
-                    lambda training: _asked(training, settings, watcher, interrupted),
-                )
-            except CancelledError:
-                return None
-            except DivergedError as error:
-                failure = str(error)
-        seconds = time.perf_counter() - began
-        return _stored(workdir, history, share, settings, life, finished, failure, seconds)
+        executor = _executor(workdir, history, settings, dataset, execution, watcher)
+        record = _trained(executor, finish_birth(life), settings.train_steps, watcher, interrupted)
+        if record is None:
+            raise FinishInterrupted(executor.busy)
+        return _stored(workdir, history, share, settings, life, record)
 
 
 def finish_steps(history: History, life: Life, share: float) -> int:
@@ -130,75 +110,81 @@ def finish_settings(settings: Settings, steps: int) -> Settings:
     )
 
 
-def train_on(
-    settings: Settings,
-    doors: Doors,
-    dataset: Dataset,
-    devices: Devices,
-    life: Life,
-    store: WeightStore,
-    trainings: TrainingStore,
-    checkpoint_seconds: float,
-    cancelled: Callable[[Training], bool],
-) -> Finished:
-    """Trains an individual on, from its evolved weights or from a checkpoint.
-
-    Args:
-        settings: see `finish_settings`.
-        doors: of the run.
-        dataset: of the run.
-        devices: to train on.
-        life: the individual.
-        store: store of the run's evolved weights.
-        trainings: store of checkpoints.
-        checkpoint_seconds: seconds between two checkpoints.
-        cancelled: called about once a second with the training; returns True to stop it.
-
-    Raises:
-        CancelledError: after a checkpoint, soon after `cancelled` is True.
-        DivergedError: if a loss or a weight is not finite.
-    """
+def finish_birth(life: Life) -> Birth:
+    """Returns a birth that trains an individual on: it inherits its own weights, and nothing stops it early."""
     individual = life.individual
-    evolved = store.load(individual.weights or "", individual.weights_sha256 or "", individual.genotype)
-    trainer = Trainer(settings, dataset.with_validation_in_training(), devices, doors=doors)
-    programs = trainer.programs(individual.genotype)
-    parent = individual.genotype, evolved
-    training = trainer.begin(individual.id, individual.genotype, programs, _LEARNING_RATE, parent)
-    checkpoint = trainings.load(individual.id)
-    if checkpoint is not None:
-        training.restore(*checkpoint)
-
-    def save() -> None:
-        trainings.save(individual.id, _ATTEMPT, training.step, training.checkpoint())
-
-    try:
-        run_to_end(training, lambda: cancelled(training), save, checkpoint_seconds)
-    except CancelledError:
-        save()
-        raise
-    variables: Any = jax.device_get(training.variables)
-    check_finite(variables)
-    return Finished(variables, trainer.test_accuracy(programs, training.variables))
+    return dataclasses.replace(
+        life.birth,
+        inherited=Inherited(individual.genotype, individual.weights or "", individual.weights_sha256 or ""),
+        thresholds=(),
+    )
 
 
-def _stored(
+def _executor(
     workdir: Workdir,
     history: History,
-    share: float,
     settings: Settings,
-    life: Life,
-    finished: Finished | None,
-    failure: str | None,
-    seconds: float,
-) -> Finish:
-    """Writes a finish into the work folder and returns it."""
-    remove_finish(workdir)
-    name = sha256 = None
-    if finished is not None:
-        name = weights_name(life.individual.id, _ATTEMPT)
-        store = WeightStore(workdir.finish / "weights", history.doors.space)
-        sha256 = store.save(name, life.individual.genotype, finished.variables)
-    workdir.finish.mkdir(exist_ok=True)
+    dataset: Dataset,
+    execution: Execution,
+    watcher: Watcher,
+) -> "FinishExecutor | ClusterExecutor":
+    """Returns the executor of a finish: a lane of this machine, or one worker of a cluster."""
+    # First of all, because connecting keeps JAX off the accelerators here, and Orbax may start JAX.
+    if execution.executor == "ray":
+        from jaxevo.execution.ray.client import connect
+
+        connect(execution)
+    folder = unfinished(workdir, settings.train_steps)
+    attempts = FinishAttempts(folder, execution.max_deaths, TrainingStore(folder.training).last_step)
+    if execution.executor == "local":
+        use_persistent_cache(cache_dir() / "executables")
+        return FinishExecutor(settings, history.doors, dataset, workdir, execution, attempts, _LEARNING_RATE)
+    from jaxevo.execution.ray.cluster import ClusterExecutor
+
+    assignment = Assignment(
+        settings=settings,
+        workdir=workdir.path.absolute(),
+        session=0,
+        task=history.manifest.task,
+        doors=history.manifest.doors,
+        machine=history.manifest.machine,
+        data_fingerprint=dataset.fingerprint,
+        dataset_place=dataset.source,
+        finish_learning_rate=_LEARNING_RATE,
+    )
+    one = dataclasses.replace(execution, ray_workers=1)
+    return ClusterExecutor(assignment, history.doors.space, one, attempts, watcher.notice)
+
+
+def _trained(
+    executor: "FinishExecutor | ClusterExecutor",
+    birth: Birth,
+    steps: int,
+    watcher: Watcher,
+    interrupted: Callable[[], bool],
+) -> Record | None:
+    """Has an individual trained on and returns its record, None after a signal; a checkpoint is saved then."""
+    records: list[Record] = []
+    shown = None
+    try:
+        executor.submit([birth])
+        while not records and not interrupted():
+            records = executor.finished(_POLL_SECONDS)
+            if executor.step is not None and executor.step != shown:
+                shown = executor.step
+                watcher.finishing(shown, steps)
+    finally:
+        # The training may have ended while the executor closed.
+        records += executor.close()
+    return next(iter(records), None)
+
+
+def _stored(workdir: Workdir, history: History, share: float, settings: Settings, life: Life, record: Record) -> Finish:
+    """Checks the finished weights, writes the finish into the work folder and returns it."""
+    outcome = record.outcome
+    if outcome.weights is not None and outcome.weights_sha256 is not None:
+        store = WeightStore(unfinished(workdir, settings.train_steps).weights, history.doors.space)
+        store.load(outcome.weights, outcome.weights_sha256, life.individual.genotype)
     finish = Finish(
         individual_id=life.individual.id,
         fingerprint=history.state.fingerprint,
@@ -206,11 +192,11 @@ def _stored(
         learning_rate=_LEARNING_RATE,
         steps=settings.train_steps,
         flops=settings.train_steps * _flops_a_step(settings, life),
-        seconds=seconds,
-        weights=name,
-        weights_sha256=sha256,
-        test_accuracy=None if finished is None else finished.test_accuracy,
-        failure=failure,
+        seconds=record.compile_seconds + record.train_seconds,
+        weights=outcome.weights,
+        weights_sha256=outcome.weights_sha256,
+        test_accuracy=record.test_accuracy,
+        failure=outcome.failure,
     )
     write_finish(workdir, finish)
     return finish
@@ -219,8 +205,3 @@ def _stored(
 def _flops_a_step(settings: Settings, life: Life) -> int:
     cost = life.birth.cost
     return (cost.forward_flops + cost.backward_flops) * settings.batch_size
-
-
-def _asked(training: Training, settings: Settings, watcher: Watcher, interrupted: Callable[[], bool]) -> bool:
-    watcher.finishing(training.step, settings.train_steps)
-    return interrupted()

@@ -14,8 +14,9 @@ from jaxevo.search.space import SearchSpace
 from jaxevo.settings import Settings
 from jaxevo.storage.checkpoint import WeightStore, remove_weights
 from jaxevo.storage.history import History
+from jaxevo.storage.run_data import load_run_data
 from jaxevo.storage.warm_start import WarmStart, initial_individuals
-from jaxevo.storage.workdir import Manifest, Workdir, weight_names
+from jaxevo.storage.workdir import Manifest, Workdir, WorkdirError, weight_names
 
 
 class Origin(NamedTuple):
@@ -79,7 +80,7 @@ def _of_run(path: Path, settings: Settings, dataset: Dataset, trust: Trust) -> O
     trained_on = (*(one for one in earlier if one[1] != own[1]), own)
     for name, fingerprint in trained_on:
         if fingerprint != dataset.fingerprint:
-            _check_unseen(path, name, fingerprint, dataset)
+            _check_unseen(path, name, _trained_on(path, manifest, name, fingerprint), dataset)
     space = history.space
     warm_start = WarmStart(
         source=path.absolute().name,
@@ -132,20 +133,37 @@ def _check_task(path: Path, manifest: Manifest, settings: Settings, dataset: Dat
         )
 
 
-def _check_unseen(path: Path, name: str, fingerprint: str, dataset: Dataset) -> None:
-    """Raises `ValueError` if weights were trained on images that the new run validates or tests with.
+def _trained_on(path: Path, manifest: Manifest, name: str, fingerprint: str) -> Dataset:
+    """Returns a data set that the weights of a run were trained on: its own, or one of the runs it began with.
 
-    Images that the new run trains on as well are not counted: then the new data set itself repeats them.
+    Raises:
+        ValueError: if it is not found, or has changed.
     """
     why = "so that none of the new validation and test images is among its training images"
     try:
-        earlier = load(name)
+        if fingerprint == manifest.data_fingerprint:
+            return load_run_data(Workdir(path), manifest)
+        # All images have the shape of the present ones, which the weights demand.
+        earlier = load(name, manifest.settings.image_size)
+    except WorkdirError as error:
+        raise ValueError(
+            f"from_run is {path}, trained on {name!r}, which has changed since, or lies neither there nor beside the "
+            f"run, but is needed, {why}: restore it"
+        ) from error
     except ValueError as error:
         raise ValueError(f"from_run is {path}, trained on {name!r}, which is needed, {why}: {error}") from error
     if earlier.fingerprint != fingerprint:
         raise ValueError(
             f"from_run is {path}, trained on {name!r}, which has changed since, but is needed, {why}: restore it"
         )
+    return earlier
+
+
+def _check_unseen(path: Path, name: str, earlier: Dataset, dataset: Dataset) -> None:
+    """Raises `ValueError` if weights were trained on images that the new run validates or tests with.
+
+    Images that the new run trains on as well are not counted: then the new data set itself repeats them.
+    """
     seen = _hashes(earlier.train.images) - _hashes(dataset.train.images)
     known = {
         part: sum(_hash(image) in seen for image in split.images)

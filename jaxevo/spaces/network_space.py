@@ -28,7 +28,7 @@ class Kernels(NamedTuple):
     """Faster operations for the networks of a training, equal to those of JAX and Flax up to rounding.
 
     Attributes:
-        convolve: replaces `jax.lax.conv_general_dilated`.
+        convolve: replaces `jax.lax.conv_general_dilated`, which some versions of JAX compute wrong in bfloat16 on CPU.
         batch_norm: replaces `flax.linen.BatchNorm`.
     """
 

@@ -1,15 +1,24 @@
 """The finish of a run in its work folder: the best individual, trained on.
 
 It lies in `finish/`, outside of journal and fingerprint: it decides nothing. It belongs to one event of the run, whose
-fingerprint it names; after a later event it is out of date.
+fingerprint it names; after a later event it is out of date. Until it is complete, its checkpoints and weights lie in a
+folder that its number of steps names, because a checkpoint belongs to one schedule.
 """
 
 import dataclasses
 import json
+import re
 import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from jaxevo.search.births import Birth
+from jaxevo.storage.attempts import AttemptsError
+from jaxevo.storage.durable import force
 from jaxevo.storage.workdir import Workdir, WorkdirError, write_json
+
+_ATTEMPTED = re.compile(r"\d{6,}-(\d+)\b.*")
 
 
 @dataclass(frozen=True)
@@ -43,9 +52,25 @@ class Finish:
     failure: str | None = None
 
 
+def unfinished(workdir: Workdir, steps: int) -> Workdir:
+    """Returns the folder of a finish of a number of steps that is not complete."""
+    return Workdir(workdir.finish / "training" / str(steps))
+
+
 def write_finish(workdir: Workdir, finish: Finish) -> None:
-    """Writes the finish of a run, atomically, after its weights."""
+    """Moves the weights of a finish to their place, writes it, and removes an earlier one and all checkpoints.
+
+    A crash in between costs at most the steps since the last checkpoint.
+    """
+    (workdir.finish / "finish.json").unlink(missing_ok=True)
+    weights = workdir.finish / "weights"
+    shutil.rmtree(weights, ignore_errors=True)
+    weights.mkdir(parents=True)
+    if finish.weights is not None:
+        (unfinished(workdir, finish.steps).weights / finish.weights).rename(weights / finish.weights)
+        force(weights)
     write_json(workdir.finish / "finish.json", dataclasses.asdict(finish))
+    shutil.rmtree(workdir.finish / "training", ignore_errors=True)
 
 
 def read_finish(workdir: Workdir, fingerprint: str) -> Finish | None:
@@ -67,6 +92,53 @@ def read_finish(workdir: Workdir, fingerprint: str) -> Finish | None:
     return finish if finish.fingerprint == fingerprint else None
 
 
-def remove_finish(workdir: Workdir) -> None:
-    """Removes a finish that is out of date."""
-    shutil.rmtree(workdir.finish, ignore_errors=True)
+class FinishAttempts:
+    """The attempts at a finish in this session: numbered, with a count of the workers that died in them."""
+
+    def __init__(self, folder: Workdir, max_deaths: int, last_step: Callable[[int], int]) -> None:
+        """Counts the attempts that earlier sessions left traces of.
+
+        Args:
+            folder: of the finish, which is not complete; see `unfinished`.
+            max_deaths: number of deaths without a later checkpoint after which there is no other attempt.
+            last_step: `(individual id) -> step`, the step of the last checkpoint.
+        """
+        self._made = max(
+            (_number(path) for part in (folder.weights, folder.training) for path in part.glob("*")), default=0
+        )
+        self._max_deaths = max_deaths
+        self._last_step = last_step
+        self._step = self._deaths = 0
+
+    def begin(self, births: Sequence[Birth]) -> list[int]:
+        """Returns the numbers of new attempts.
+
+        Raises:
+            AttemptsError: if the training has killed its worker too often.
+        """
+        for birth in births:
+            step = self._last_step(birth.id)
+            if step > self._step:
+                self._step, self._deaths = step, 0
+            if self._deaths >= self._max_deaths:
+                raise AttemptsError(
+                    f"the worker died {self._deaths} times while it trained the best individual, {birth.id}, on from "
+                    f"step {step}: finish the run with workers of more memory, or with a larger --max-deaths. The run "
+                    "is complete, and its finish has the last checkpoint"
+                )
+            self._made += 1
+        return list(range(self._made - len(births) + 1, self._made + 1))
+
+    def lost(self, birth_id: int, number: int, reason: str) -> None:
+        """Counts a death."""
+        self._deaths += 1
+
+    def suspicious(self, birth_id: int) -> bool:
+        """Returns False: a finish is always trained alone."""
+        return False
+
+
+def _number(path: Path) -> int:
+    """Returns the number of the attempt that left weights or a checkpoint, 0 for names that are not ours."""
+    found = _ATTEMPTED.fullmatch(path.name)
+    return int(found[1]) if found else 0

@@ -290,7 +290,7 @@ def test_resume_of_a_finished_run_says_so_without_jax(tmp_path):
 def test_the_first_line_comes_before_jax_and_announces_nothing_unchecked(tmp_path, monkeypatch, capsys):
     lines = []
 
-    def carry_out(job):
+    def carry_out(job, on_event):
         lines.append(capsys.readouterr().out)
         raise ValueError("enough")
 

@@ -71,6 +71,18 @@ def host(monkeypatch, attempts):
     return host
 
 
+def test_lanes_that_share_an_accelerator_are_those_that_workers_tell(host):
+    assert host.lanes_per_accelerator == 1
+    host._welcome(host._workers[0], Joined("here", 8, lanes_per_accelerator=4))
+    assert host.lanes_per_accelerator == 4
+
+
+def test_the_steps_of_a_finish_are_those_that_its_worker_tells(host):
+    assert host.step is None
+    host._take(host._workers[0], Report([], 0.0, step=30))
+    assert host.step == 30
+
+
 def sent(host):
     return [worker.actor.sent for worker in host._workers]
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
-from jaxevo.spaces.large_scale.layer_types.convolution import taps_inside
+from jaxevo.spaces.large_scale.layer_types.convolution import PlacedConvolution, taps_inside
 from jaxevo.spaces.large_scale.layer_types.operation import (
     Flops,
     Operation,
@@ -89,7 +89,7 @@ class PlacedSeparable(Placed):
         ]
 
     def definitions(self, dtype):
-        return [f'convolution = partial(nn.Conv, padding="SAME", use_bias=False{dtype})']
+        return PlacedConvolution.definitions(self, dtype)
 
     @property
     def detail(self):

@@ -117,8 +117,8 @@ def test_every_new_best_is_told_once_with_the_mutation_that_made_it(capsys):
 
 
 def test_a_terminal_gets_a_view_that_is_written_over_and_the_bests_above_it(terminal, always):
-    living = [dataclasses.replace(FIRST, id=number, fitness=0.1 * number) for number in range(1, 9)]
-    failed = dataclasses.replace(FIRST, id=9, fitness=0.0, weights=None)
+    living = [dataclasses.replace(FIRST, id=number, accuracy=0.1 * number) for number in range(1, 9)]
+    failed = dataclasses.replace(FIRST, id=9, accuracy=0.0, failure="the loss is not finite")
     with progress.watch() as watcher:
         watcher.announce("evolving digits with seed 0")
         watcher.notice("something to know")

@@ -1,5 +1,6 @@
 """The finish: the best individual trained on, beside the run and without a part in it."""
 
+import contextlib
 import dataclasses
 import json
 import shutil
@@ -12,10 +13,14 @@ from helpers.tiny_runs import TINY, jaxevo, resume, run_arguments, start
 
 import jaxevo as package
 from jaxevo.data import load
+from jaxevo.execution import finishing
+from jaxevo.execution import local as local_lanes
+from jaxevo.execution.queue import BirthQueue
 from jaxevo.execution.training_loop import DivergedError
+from jaxevo.networks.trainer import Training
 from jaxevo.reports.verify import verify_run
-from jaxevo.session import finish as finishing
-from jaxevo.session.finish import finish_run
+from jaxevo.session import finish as session_finish
+from jaxevo.session.finish import FinishInterrupted, finish_run
 from jaxevo.session.progress import Watcher
 from jaxevo.settings import Execution
 from jaxevo.storage.history import History
@@ -81,12 +86,12 @@ def test_it_trains_on_both_from_the_evolved_weights(evolved, tmp_path, monkeypat
     path = Path(shutil.copytree(evolved, tmp_path / "run"))
     seen = []
 
-    class Spied(finishing.Trainer):
+    class Spied(local_lanes.Trainer):
         def begin(self, individual_id, genotype, programs, learning_rate, parent=None):
             seen.append((len(self.dataset.train.labels), parent))
             return super().begin(individual_id, genotype, programs, learning_rate, parent)
 
-    monkeypatch.setattr(finishing, "Trainer", Spied)
+    monkeypatch.setattr(local_lanes, "Trainer", Spied)
     finish_run(path, SHARE, Execution(1), Watcher())
     [(images, (_, variables))] = seen
     dataset = load("digits")
@@ -117,7 +122,7 @@ def leaves(network):
 
 def test_a_stored_finish_is_not_trained_again_but_another_share_is(copied, monkeypatch):
     stored = finish_of(copied)
-    monkeypatch.setattr(finishing, "train_on", None)
+    monkeypatch.setattr(session_finish, "FinishExecutor", None)
     assert finish_run(copied, SHARE, Execution(1), Watcher()) == stored
     monkeypatch.undo()
     other = finish_run(copied, 2 * SHARE, Execution(1), Watcher())
@@ -126,19 +131,54 @@ def test_a_stored_finish_is_not_trained_again_but_another_share_is(copied, monke
 
 
 def test_an_interrupted_one_goes_on_from_its_checkpoint_to_the_same_bits(evolved, finished, tmp_path, monkeypatch):
-    path = Path(shutil.copytree(evolved, tmp_path / "run"))
-    asked = iter([False, True])
-
-    monkeypatch.setattr(finishing, "_asked", lambda *_: next(asked))
-    assert finish_run(path, SHARE, Execution(1), Watcher()) is None
+    path = interrupted(evolved, tmp_path, monkeypatch)
     assert finish_of(path) is None
     assert not package.open(path).best.finished
-    steps = []
-    monkeypatch.setattr(finishing, "_asked", lambda training, *_: steps.append(training.step))
+    steps = continued_steps(monkeypatch)
     finish = finish_run(path, SHARE, Execution(1), Watcher())
+    assert len(steps) == 1
     assert steps[0] > 0
     assert finish.weights_sha256 == finish_of(finished).weights_sha256
     assert not (path / "finish" / "training").exists()
+
+
+def test_another_share_does_not_go_on_from_its_checkpoint(evolved, tmp_path, monkeypatch):
+    # The learning rates of a checkpoint are those of its own number of steps.
+    path = interrupted(evolved, tmp_path, monkeypatch)
+    steps = continued_steps(monkeypatch)
+    finish_run(path, 2 * SHARE, Execution(1), Watcher())
+    assert steps == []
+    assert not (path / "finish" / "training").exists()
+
+
+def interrupted(evolved, tmp_path, monkeypatch):
+    """Returns a run whose finish a signal stopped after its first call."""
+    path = Path(shutil.copytree(evolved, tmp_path / "run"))
+    asked = iter([False, True])
+
+    @contextlib.contextmanager
+    def signal_after_checkpoint():
+        yield lambda: any(path.glob("finish/training/*/training/*"))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(BirthQueue, "cancelled", lambda *_: next(asked))
+        patched.setattr(session_finish, "wish_to_stop", signal_after_checkpoint)
+        with pytest.raises(FinishInterrupted) as error:
+            finish_run(path, SHARE, Execution(1), Watcher())
+    assert not error.value.busy
+    return path
+
+
+def continued_steps(monkeypatch):
+    """Returns a list that receives the steps at which trainings go on from a checkpoint."""
+    steps, restore = [], Training.restore
+
+    def spied(training, step, arrays):
+        steps.append(step)
+        restore(training, step, arrays)
+
+    monkeypatch.setattr(Training, "restore", spied)
+    return steps
 
 
 def test_if_it_is_not_finite_the_evolved_weights_stay(evolved, tmp_path, monkeypatch):
@@ -147,7 +187,7 @@ def test_if_it_is_not_finite_the_evolved_weights_stay(evolved, tmp_path, monkeyp
     def diverge(*_):
         raise DivergedError("the loss is not a finite number")
 
-    monkeypatch.setattr(finishing, "train_on", diverge)
+    monkeypatch.setattr(finishing, "run_to_end", diverge)
     finish = finish_run(path, SHARE, Execution(1), Watcher())
     assert (finish.weights, finish.test_accuracy) == (None, None)
     assert "not a finite number" in finish.failure

@@ -256,6 +256,27 @@ def test_other_images_of_the_same_kind_are_taken_and_their_origin_is_remembered(
     refused(tmp_path, "9 of the test images .* 'digits'", from_run=tmp_path / "second", dataset=late)
 
 
+def test_images_of_a_source_that_has_moved_with_its_data_are_looked_at(tmp_path):
+    digits = load("digits")
+    (tmp_path / "before").mkdir()
+    name = saved(tmp_path / "before" / "first.npz", *digits.train, *digits.test)
+    start(tmp_path / "before" / "earlier", 3, dataset=name, image_size="10x10")
+    # Without the size, none of these would be found among the images that the weights have seen.
+    large = load("digits", "10x10").test
+    seen = saved(tmp_path / "seen.npz", *large, *(array[:40] for array in load(name, "10x10").train))
+    (tmp_path / "before").rename(tmp_path / "after")
+    sentence = "on 0 of the validation images and 40 of the test images"
+    refused(tmp_path, sentence, from_run=tmp_path / "after" / "earlier", dataset=seen, image_size="10x10")
+    (tmp_path / "after" / "first.npz").unlink()
+    refused(
+        tmp_path,
+        "lies neither there nor beside",
+        from_run=tmp_path / "after" / "earlier",
+        dataset=seen,
+        image_size="10x10",
+    )
+
+
 # From a genotype.
 
 

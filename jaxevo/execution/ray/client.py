@@ -33,6 +33,8 @@ _ACCELERATORS = ("GPU", "TPU")
 _CALLS_AT_ONCE = 4
 
 _connected_here = False
+_stays = False
+"""True if `disconnect` must wait for the end of `staying_connected`."""
 
 
 class WorkerLostError(Exception):
@@ -85,9 +87,25 @@ def connect(execution: Execution) -> None:
 def disconnect() -> None:
     """Disconnects from the cluster and stops a Ray that `connect` started; keeps an earlier connection."""
     global _connected_here
-    if _connected_here:
+    if _connected_here and not _stays:
         ray.shutdown()
         _connected_here = False
+
+
+@contextlib.contextmanager
+def staying_connected() -> Iterator[None]:
+    """Keeps the connection of what is executed inside until the end.
+
+    The finish after a session then needs no second Ray, whose start would fork this process while JAX runs in it.
+    """
+    global _stays
+    _stays = True
+    try:
+        yield
+    finally:
+        _stays = False
+        if head_answers():  # Otherwise Ray would wait for it.
+            disconnect()
 
 
 def describe_cluster(execution: Execution) -> Machine:

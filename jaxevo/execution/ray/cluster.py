@@ -30,7 +30,7 @@ from jaxevo.search.in_flight import by_due
 from jaxevo.search.space import SearchSpace
 from jaxevo.search.state_json import birth_to_json
 from jaxevo.settings import Execution
-from jaxevo.storage.attempts import Attempts
+from jaxevo.storage.attempts import AttemptKeeper
 from jaxevo.storage.journal import Record
 
 # With two births per lane a worker compiles ahead, and its lanes need not wait for the host.
@@ -41,6 +41,8 @@ _NODES_SECONDS = 2.0
 _HEAD_SECONDS = 20.0
 # Seconds between two reports of a worker if no training finishes.
 _REPORT_SECONDS = 5.0
+# The same in a finish, whose steps the user sees.
+_FINISH_REPORT_SECONDS = 1.0
 # A node whose workers keep failing gets the next one after 1, 2, 4, ... seconds, at most these.
 _LONGEST_PAUSE_SECONDS = 60.0
 # A worker that has not joined by then hangs or waits for resources; it is replaced.
@@ -81,14 +83,19 @@ class _Hired:
 
 
 class ClusterExecutor:
-    """An executor on the workers of a Ray cluster."""
+    """An executor on the workers of a Ray cluster.
+
+    Attributes:
+        lanes_per_accelerator: lanes that share an accelerator, as the last worker that joined has them; 1 before.
+        step: steps of a finish that are done, None before it begins and for births.
+    """
 
     def __init__(
         self,
         assignment: Assignment,
         space: SearchSpace[Any],
         execution: Execution,
-        attempts: Attempts,
+        attempts: AttemptKeeper,
         notice: Callable[[str], None],
     ) -> None:
         """Connects to the cluster, or starts Ray on this machine. `finished` starts the workers.
@@ -97,11 +104,12 @@ class ClusterExecutor:
             assignment: facts about the session, for the workers.
             space: search space of the run.
             execution: address of the cluster, number and resources of the workers.
-            attempts: makes attempts durable before trainings start.
+            attempts: makes attempts at births durable before trainings start.
             notice: called with sentences for the user.
         """
         connect(execution)
         self._assignment = assignment
+        self._again = "'jaxevo finish'" if assignment.finishing else "'jaxevo resume'"
         self._space = space
         self._execution = execution
         self._attempts = attempts
@@ -116,12 +124,10 @@ class ClusterExecutor:
         self._failures: dict[str, int] = {}
         self._not_before: dict[str, float] = {}
         # A lease must span several reports.
-        self._report_seconds = min(_REPORT_SECONDS, self._execution.lease_seconds / 4)
-
-    @property
-    def lanes_per_accelerator(self) -> int:
-        """Returns 1: the devices of the workers are not known here."""
-        return 1
+        often = _FINISH_REPORT_SECONDS if assignment.finishing else _REPORT_SECONDS
+        self._report_seconds = min(often, execution.lease_seconds / 4)
+        self.lanes_per_accelerator = 1
+        self.step: int | None = None
 
     @property
     def lanes(self) -> int:
@@ -192,8 +198,8 @@ class ClusterExecutor:
                 self._nodes_asked = self._head_answered = now
             elif now - self._head_answered > min(_HEAD_SECONDS, self._execution.lease_seconds):
                 raise ClusterError(
-                    "the head of the Ray cluster is gone: restart the cluster, then resume with 'jaxevo resume', with "
-                    "or without it. Finished individuals are kept"
+                    "the head of the Ray cluster is gone: restart the cluster, then go on with "
+                    f"{self._again}, with or without it. Finished individuals are kept"
                 )
         return now - self._nodes_asked < _NODES_SECONDS
 
@@ -204,8 +210,8 @@ class ClusterExecutor:
         if not self._workers and self._nodes and all(node.id in self._refused for node in self._nodes):
             raise ClusterError(
                 "no worker is like the machine that the run began on "
-                f"({'; '.join(sorted(set(self._refused.values())))}): resume the run on such machines. Finished "
-                "individuals are kept"
+                f"({'; '.join(sorted(set(self._refused.values())))}): go on with {self._again} on such machines. "
+                "Finished individuals are kept"
             )
 
     def _places(self) -> Iterator[Node]:
@@ -261,9 +267,11 @@ class ClusterExecutor:
             self._refused[worker.node.id] = joined.refusal
             self._end(worker)
         else:
+            self.lanes_per_accelerator = joined.lanes_per_accelerator
             self._notice(f"{worker.name}, joined; lanes: {joined.lanes}")
 
     def _take(self, worker: _Hired, report: Report) -> None:
+        self.step = report.step
         for record in report.records:
             del worker.births[record.outcome.id]
             self._records.append(record)

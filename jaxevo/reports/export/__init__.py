@@ -18,10 +18,11 @@ import jax.numpy as jnp
 import numpy as np
 import safetensors.numpy
 
+from jaxevo.layers.convolution import widened
 from jaxevo.reports.export.onnx import to_onnx_source
 from jaxevo.reports.export.readme import PLATFORMS, readme_text
 from jaxevo.search.space import SearchSpace
-from jaxevo.spaces.network_space import Variables, leaves, networks_of
+from jaxevo.spaces.network_space import Kernels, Variables, leaves, networks_of
 from jaxevo.storage.workdir import Manifest
 
 
@@ -119,7 +120,7 @@ def logits_of(
 ) -> Callable[[jax.Array], jax.Array]:
     """Returns the function from uint8 images [batch, height, width, channels] to logits."""
     compiled = space.architecture(genotype, manifest.task)
-    phenotype = networks_of(space).module(compiled, manifest.task, manifest.settings)
+    phenotype = networks_of(space).module(compiled, manifest.task, manifest.settings, kernels=Kernels(widened))
     constants = variables, np.array(manifest.mean, np.float32), np.array(manifest.deviation, np.float32)
 
     def network(images: jax.Array) -> jax.Array:

@@ -137,8 +137,13 @@ class PlacedConvolution(Placed):
         return [f'x = convolution({self.shape[2]}, {self.filter_shape}{strides}, name="convolution_{position}")(x)']
 
     def definitions(self, dtype: str) -> list[str]:
-        """Returns the line with the arguments that all convolutions share."""
-        return [f'convolution = partial(nn.Conv, padding="SAME", use_bias=False{dtype})']
+        """Returns the lines with the arguments that all convolutions share."""
+        if not dtype:
+            return ['convolution = partial(nn.Conv, padding="SAME", use_bias=False)']
+        return [
+            f"narrow = partial(nn.Conv{dtype}, conv_general_dilated=convolve)",
+            'convolution = partial(narrow, padding="SAME", use_bias=False)',
+        ]
 
     @property
     def detail(self) -> str:

@@ -128,7 +128,12 @@ class Placed(abc.ABC):
         """Returns the lines of Python that apply it to `x`."""
 
     def definitions(self, dtype: str) -> list[str]:
-        """Returns lines of Python that its `source` needs once; `dtype` is empty or an argument for Flax's modules."""
+        """Returns lines of Python that its `source` needs once.
+
+        Args:
+            dtype: an argument for Flax's modules; empty for float32. If it is not, a convolution must also be given
+                `conv_general_dilated=convolve`, a function of the source.
+        """
         return []
 
     @property
