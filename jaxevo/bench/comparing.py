@@ -148,18 +148,18 @@ def _unlike(part: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> list
     return sorted(field for field in before.keys() & after.keys() if before[field] != after[field])
 
 
-def _figures(measured: Any, label: str) -> Iterator[tuple[str, float]]:
-    """Yields the label and the median of every figure in a part of a document."""
+def _figures(measured: Any, label: str, known: Sequence[str] = _FACTS) -> Iterator[tuple[str, float]]:
+    """Yields the label and the median of every figure in a part of a document, but for those that are known."""
     if isinstance(measured, list):
         for entry in measured:
-            yield from _figures(entry, _joined(label, _identity(entry)))
+            yield from _figures(entry, _joined(label, _identity(entry)), (*_FACTS, *_IDENTITY))
     elif isinstance(measured, dict):
         for name, value in measured.items():
             if isinstance(value, dict) and value.keys() >= _SPREAD:
                 value = value["median"]
             if isinstance(value, list | dict):
                 yield from _figures(value, label)
-            elif name not in (*_IDENTITY, *_FACTS) and _is_number(value):
+            elif name not in known and _is_number(value):
                 yield _joined(label, name.replace("_", " ")), value
 
 

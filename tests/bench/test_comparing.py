@@ -71,6 +71,7 @@ def test_every_figure_of_both_has_a_ratio_below_machines_versions_and_dates(comp
         "conv 1: step seconds 0.004 0.004 1",
         "linear, batch size 128: images per second 1,234 1,234 1",
         "threads 2: architectures per second 3 3 1",
+        "lanes 2 2 1",
         "individuals per hour 600 600 1",
         "linear, lanes 2, devices 1: steps per second 10.0 10.0 1",
         "ladder, peak resident memory of the process: peak bytes 300 M 600 M 2",
