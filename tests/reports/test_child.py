@@ -99,7 +99,7 @@ def test_a_signal_is_handed_on_and_the_message_says_how_to_go_on(ended):
 class Failing(Job):
     error: BaseException
 
-    def carry_out(self):
+    def carry_out(self, on_event=None):
         raise self.error
 
 
@@ -115,14 +115,14 @@ class Failing(Job):
 )
 def test_an_error_comes_back_as_its_kind(tmp_path, monkeypatch, capfd, error, kind, sentence):
     job = Failing(tmp_path, Execution(), error)
-    answer, _ = child._answer(job)
+    answer, _ = child._answer(job, None)
 
     def run(command):
         child.Path(command[-1]).write_text(json.dumps(answer))
         return 0
 
     monkeypatch.setattr(child, "_run", run)
-    monkeypatch.setattr(child, "prepare_process", lambda execution: False)
+    monkeypatch.setattr(child, "prepare_process", lambda *_: False)
     with pytest.raises(kind, match=sentence):
         child.carry_out(Verify(tmp_path, Execution()))
 
@@ -131,7 +131,7 @@ def test_a_child_that_was_killed_is_an_error_that_names_the_signal(tmp_path, mon
     kill = [sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"]
     run = child._run
     monkeypatch.setattr(child, "_run", lambda command: run(kill))
-    monkeypatch.setattr(child, "prepare_process", lambda execution: False)
+    monkeypatch.setattr(child, "prepare_process", lambda *_: False)
     with pytest.raises(RuntimeError, match=r"ended without an answer \(signal SIGKILL\)"):
         child.carry_out(Verify(tmp_path, Execution()))
 
