@@ -54,11 +54,11 @@ class Living(Watcher):
 
     def __init__(self, folder, told):
         self.weights = folder / "weights"
-        self.told = told
+        self.told_before = told
 
     def progressed(self, progress):
         living = {individual.weights for individual in progress.state.population}
-        assert progress.state.events < self.told or living <= set(weight_names(self.weights))
+        assert progress.state.events < self.told_before or living <= set(weight_names(self.weights))
 
 
 def named(loop, records):
