@@ -87,5 +87,5 @@ if [ -n "$IMAGES" ]; then
   evolve gpu_300 90 --dataset "$IMAGES" --preset gpu --train-steps 300 --finish-share 0 --lanes 4 --max-seconds 40 "${TINY[@]}"
   busy gpu_300
 fi
-LINES_SHOWN=50 part bench 150 $J bench --quick --json "$OUT/bench.json"
+LINES_SHOWN=90 part bench 240 $J bench --quick --json "$OUT/bench.json"
 keep
