@@ -35,6 +35,7 @@ from jaxevo.spaces.large_scale import mutation
 from jaxevo.spaces.large_scale.architecture import architecture
 from jaxevo.spaces.large_scale.genotype import Genotype
 from jaxevo.spaces.large_scale.inheritance import first_variables
+from jaxevo.storage.history import History
 from jaxevo.storage.workdir import Workdir
 
 SHAPE = (6, 5, 1)
@@ -200,10 +201,12 @@ def test_over_fifty_births_nothing_compiles_but_the_programs_of_new_architecture
     with compilations() as compiled:
         start_run(tmp_path / "run", 50)
     run = jaxevo.open(tmp_path / "run")
-    architectures = {architecture(run.individual(number).genotype, (8, 8, 1)) for number in range(50)}
-    assert len(architectures) >= 10
+    told = {architecture(run.individual(number).genotype, (8, 8, 1)) for number in range(50)}
+    assert len(told) >= 10
+    # Births in flight at the end may have been compiled ahead.
+    in_flight = {birth.architecture for birth in History(Workdir(tmp_path / "run")).state.in_flight}
     # And the two that all share, which draw and normalise batches, and which this process may have had before.
-    assert len(compiled) - 2 * len(architectures) in (0, 1, 2)
+    assert 2 * len(told) <= len(compiled) <= 2 * len(told | in_flight) + 2
 
 
 def test_the_time_is_billed_once(compiler):
