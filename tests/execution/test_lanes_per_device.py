@@ -7,6 +7,7 @@ import sys
 import textwrap
 
 import pytest
+from helpers.births import task_of
 from helpers.tiny_runs import TINY, flag_texts, jaxevo, start
 
 import jaxevo as package
@@ -115,7 +116,8 @@ def test_the_flag_beside_lanes_is_refused(tmp_path):
 
 def test_a_worker_of_a_cluster_has_as_many_on_each_of_its_devices(tmp_path):
     worker, dataset = Worker(Execution(lanes_per_device=3)), load(TINY["dataset"])
-    joined = worker.join(Assignment(Settings(**TINY), tmp_path, 1, worker.describe(), dataset.fingerprint))
+    machine, task = worker.describe(), task_of(dataset.image_shape)
+    joined = worker.join(Assignment(Settings(**TINY), tmp_path, 1, task, (), machine, dataset.fingerprint))
     assert (joined.lanes, joined.refusal) == (3, "")
     assert worker.close() == []
 

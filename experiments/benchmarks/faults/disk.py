@@ -96,7 +96,8 @@ def read_only(scene: Scene, times: int) -> Cost:
         path = folder / "run"
         account = Account(path)
         for number in range(times):
-            with _remounted(folder), scene.start(path) if number == 0 else scene.resume(path) as host:
+            # A finished run would only be said to be finished.
+            with _remounted(folder), scene.start(path) if number == 0 else scene.resume(path, EVENTS) as host:
                 _says(host, "Read-only file system")
             account.fault()
             if number == 0:

