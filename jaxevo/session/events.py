@@ -95,6 +95,10 @@ class Telling(Watcher):
         """Passes a sentence on."""
         self._watcher.notice(text)
 
+    def announce(self, text: str) -> None:
+        """Passes a sentence on."""
+        self._watcher.announce(text)
+
     def progressed(self, progress: Progress) -> None:
         """Passes the progress on."""
         self._watcher.progressed(progress)

@@ -9,7 +9,8 @@ import pytest
 from helpers import ladder_space
 
 import jaxevo
-from jaxevo.session.events import Event
+from jaxevo.session.events import Event, Telling
+from jaxevo.session.progress import Watcher
 
 LADDER = {"preset": "paper", "population_size": 6, "mutations": "steps", "space": ladder_space.Ladder}
 
@@ -93,3 +94,30 @@ def test_where_a_child_trains_the_function_runs_in_the_calling_process_and_threa
     assert (events, said, longer) == (7, "KeyError('mine')", 20)
     whole = jaxevo.evolve(tmp_path / "whole", max_individuals=20, **LADDER)
     assert fingerprint == whole.fingerprint
+
+
+def test_all_that_a_watcher_receives_reaches_the_one_behind():
+    received = []
+
+    class Noting(Watcher):
+        def notice(self, text):
+            received.append(("notice", text))
+
+        def announce(self, text):
+            received.append(("announce", text))
+
+        def progressed(self, progress):
+            received.append(("progressed", progress))
+
+        def finishing(self, step, steps):
+            received.append(("finishing", step, steps))
+
+    watcher = Telling(Noting(), lambda event: None)
+    watcher.notice("n")
+    watcher.announce("a")
+    watcher.progressed("p")
+    watcher.finishing(1, 2)
+    assert received == [("notice", "n"), ("announce", "a"), ("progressed", "p"), ("finishing", 1, 2)]
+    # A method that joins them must be passed on too.
+    methods = {name for name in vars(Watcher) if not name.startswith("_")}
+    assert methods == {one[0] for one in received} | {"told"}
