@@ -4,6 +4,7 @@ import functools
 import hashlib
 import importlib
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -36,9 +37,10 @@ class Kernels(NamedTuple):
     batch_norm: type[nn.BatchNorm] = nn.BatchNorm
 
 
-class NetworkSpace:
+class NetworkSpace(ABC):
     """The networks of a search space. Derive a class from it; only `module` must be written."""
 
+    @abstractmethod
     def module(
         self,
         architecture: Any,
@@ -59,7 +61,6 @@ class NetworkSpace:
             axis_name: of the devices that share a batch, over which batch statistics must be taken; None for one.
             kernels: operations to use where the network has such; a network may ignore them.
         """
-        raise NotImplementedError
 
     def shapes(self, architecture: Any, task: Task, settings: Settings) -> Variables:
         """Returns the shapes of all arrays, float32, as {"params": ..., "batch_stats": ...}.

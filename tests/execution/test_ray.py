@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from helpers.ray_cluster import LoopbackCluster, loopback_cluster
+from helpers.ray_cluster import LoopbackCluster, joined_cluster
 from helpers.tiny_runs import TINY, command, journal_lines, resume, rewrite_manifest, run_arguments, start
 
 import jaxevo as package
@@ -117,10 +117,8 @@ def go_on(path: Path, events: int, watcher: Watcher, execution: Execution = TWO_
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[LoopbackCluster]:
     """A cluster that the tests share."""
-    with loopback_cluster() as started:
-        ray.init(started.address, log_to_driver=False)
+    with joined_cluster() as started:
         yield started
-        ray.shutdown()
 
 
 @pytest.fixture(scope="module")

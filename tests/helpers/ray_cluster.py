@@ -59,6 +59,17 @@ def loopback_cluster() -> Iterator[LoopbackCluster]:
         yield LoopbackCluster(process)
 
 
+@contextlib.contextmanager
+def joined_cluster() -> Iterator[LoopbackCluster]:
+    """Starts a cluster, connects this process to it, and ends both."""
+    import ray
+
+    with loopback_cluster() as started:
+        ray.init(started.address, log_to_driver=False)
+        yield started
+        ray.shutdown()
+
+
 def main() -> None:
     """Serves one cluster, as the file's first lines say."""
     from ray.cluster_utils import Cluster

@@ -10,9 +10,9 @@ import optax
 import pytest
 from helpers.genotypes import BN_RELU, INITIAL, ONE_CONVOLUTION, convolution, one_to_one, random_genotype
 from helpers.numpy_network import forward, random_variables
+from helpers.random_images import CLASSES, SHAPE, dataset_of, settings_of
 
 from jaxevo.data import Split
-from jaxevo.data.dataset import make_dataset
 from jaxevo.layers.batch_norm import BatchNorm
 from jaxevo.layers.convolution import convolve_on
 from jaxevo.networks.batches import draw_batch, normalise, plan_training, put_images
@@ -33,32 +33,12 @@ from jaxevo.spaces.large_scale.architecture import architecture
 from jaxevo.spaces.large_scale.genotype import Genotype
 from jaxevo.spaces.large_scale.network import Phenotype, variable_shapes
 
-SHAPE = (6, 5, 2)
-CLASSES = 3
 NETWORK = Genotype(
     0.1,
     (convolution(1, 2, (1, 0), activation=BN_RELU), convolution(2, 1, (0, 1), 1), one_to_one(3, BN_RELU)),
     ((0, 2),),
 )
 """image (2) -> conv 3 x 1, BN (4) -> conv 1 x 3 / 2 + image -> identity, BN -> pool"""
-
-
-def dataset_of(count=40, shape=SHAPE, padding=2, flip=True):
-    """Returns random images with random labels; a tenth of the train images is for validation."""
-    generator = np.random.default_rng(5)
-    images = generator.integers(0, 256, (2 * count, *shape), np.uint8)
-    labels = np.concatenate([generator.permutation(np.arange(count) % CLASSES) for _ in range(2)])
-    return make_dataset(
-        "random",
-        (images[:count], labels[:count]),
-        (images[count:], labels[count:]),
-        crop_padding=padding,
-        flip=flip,
-    )
-
-
-def settings_of(**changes):
-    return Settings(**{"train_steps": 12, "batch_size": 7, **changes})
 
 
 def network_of(genotype=NETWORK, shape=SHAPE):

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from helpers.ray_cluster import LoopbackCluster, loopback_cluster
+from helpers.ray_cluster import LoopbackCluster, joined_cluster
 from helpers.tiny_runs import command, start
 
 from jaxevo.reports.verify import verify_run
@@ -19,7 +19,7 @@ from jaxevo.settings import Execution
 from jaxevo.storage.history import History
 from jaxevo.storage.workdir import Workdir
 
-ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'jaxevo[ray]'")
+pytest.importorskip("ray", reason="Ray is not installed: pip install 'jaxevo[ray]'")
 
 # Some seconds of training, to be hit in the middle.
 SHARE = 150.0
@@ -59,10 +59,8 @@ def finish_of(path: Path):
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[LoopbackCluster]:
-    with loopback_cluster() as started:
-        ray.init(started.address, log_to_driver=False)
+    with joined_cluster() as started:
         yield started
-        ray.shutdown()
 
 
 @pytest.fixture(scope="module")
