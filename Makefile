@@ -1,6 +1,7 @@
 # make evolve        install what a run needs, and evolve for about five minutes
 # make test          install what the tests need, and run them
 # make lint          formatting, style, types and the order of imports; of the report's scripts where npm is found
+# make docs          the documentation site, into docs/_build/html; warnings are errors
 # make test-newest   the tests that touch JAX, Flax, Orbax and TFDS, with the newest JAX, on Python 3.13 or 3.12
 PYTHON ?= python3
 VENV ?= .venv
@@ -19,7 +20,7 @@ PAGE = .ci/page
 
 PIP = bin/pip --disable-pip-version-check --quiet install --constraint
 
-.PHONY: evolve test test-newest lint lint-page
+.PHONY: evolve test test-newest lint lint-page docs
 
 evolve: $(VENV)/.run
 	$(VENV)/bin/jaxevo run --preset demo --report $(ARGS)
@@ -29,6 +30,10 @@ test: $(VENV)/.dev
 
 test-newest: $(NEWEST_VENV)/.dev
 	$(NEWEST_VENV)/bin/python -m pytest -n $(JOBS) $(NEWEST_TESTS) $(ARGS)
+
+docs: $(VENV)/.docs
+	$(VENV)/bin/python -m sphinx -M html docs docs/_build -W --keep-going --nitpicky --quiet $(ARGS)
+	@echo "open docs/_build/html/index.html"
 
 lint: $(VENV)/.dev
 	$(VENV)/bin/ruff check .
@@ -53,6 +58,10 @@ $(VENV)/.run: pyproject.toml constraints.txt
 
 $(VENV)/.dev: $(VENV)/.run
 	$(VENV)/$(PIP) constraints.txt --editable '.[dev]'
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.run
+	$(VENV)/$(PIP) constraints.txt --editable '.[docs]'
 	@touch $@
 
 $(NEWEST_VENV)/.dev: pyproject.toml constraints-newest.txt
