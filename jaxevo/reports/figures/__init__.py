@@ -1,0 +1,1 @@
+"""Figures for a two-column page, drawn with matplotlib: only this package knows it."""
