@@ -10,13 +10,6 @@ Each function returns a `matplotlib.figure.Figure`, which a notebook shows. pypl
 `save` writes files that are equal for equal runs, byte for byte.
 """
 
-try:
-    import matplotlib.figure
-except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(
-        "jaxevo.figures needs matplotlib, which is not installed: pip install 'jaxevo[figures]'"
-    ) from error
-
 from jaxevo.reports.figures.clock import Clock
 from jaxevo.reports.figures.dependence import dependence
 from jaxevo.reports.figures.evolution import evolution

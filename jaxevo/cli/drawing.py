@@ -11,9 +11,9 @@ def draw(command: FiguresCommand) -> int:
     try:
         from jaxevo.reports.figures.files import write_figures
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "matplotlib":
+        if error.name != "matplotlib":
             raise
-        raise ValueError("figures need matplotlib, which is not installed: pip install 'jaxevo[figures]'") from error
+        raise ValueError(str(error)) from error
     paths = [check_path(path) for path in command.workdir]
     write_figures(paths, Path(command.out), command.clock, lambda sentence: print(sentence, flush=True))
     return 0

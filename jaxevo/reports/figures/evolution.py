@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from jaxevo.reports.figures.accuracy import Accuracies, accuracies
 from jaxevo.reports.figures.clock import Clock, axis_of, times
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     import pandas
 
 _HEIGHT = 2.7
-_MOST_DRAWN = 4
+_MOST_DRAWN, _DRAWN_WIDTH = 4, 0.72
 
 
 def evolution(
@@ -46,9 +47,12 @@ def evolution(
             axes, marked = figure.subplots(), [line[0], line[-1]] if len(line) > 1 else line
         else:
             marked, drawings = _drawn(history, line, drawing)
-            plot, beside = figure.subfigures(1, 2, width_ratios=(PAGE - 0.72 * len(marked), 0.72 * len(marked)))
-            axes = plot.subplots()
-            _draw_networks(beside.subplots(1, len(marked), squeeze=False)[0], drawings, shown.values[marked])
+            parts = figure.subfigures(
+                1, 2, squeeze=False, width_ratios=(PAGE / _DRAWN_WIDTH - len(marked), len(marked))
+            )
+            axes = parts[0, 0].subplots()
+            beside = parts[0, 1].subplots(1, len(marked), squeeze=False)[0]
+            _draw_networks(beside, drawings, shown.values[marked])
         _draw_individuals(axes, history, moments / axis.unit, shown, line)
         for letter, place in zip("ABCD", marked, strict=False):
             _mark(axes, moments[place] / axis.unit, shown.values[place], letter)
@@ -74,15 +78,13 @@ def _drawn(
 ) -> tuple[list[int], list[Drawing]]:
     """Returns the places of up to four of a lineage, evenly chosen from those that changed the network, and these."""
     ids = history["id"].tolist()
-    changed = [line[-1]]
-    drawings = {line[-1]: drawing(ids[line[-1]])}
-    for place in line[-2::-1]:
-        one = drawing(ids[place])
-        if one.boxes != drawings[changed[-1]].boxes or one.edges != drawings[changed[-1]].edges:
-            drawings[place] = one
+    drawings = {place: drawing(ids[place]) for place in line}
+    changed: list[int] = []
+    for place in line:
+        if not changed or drawings[place][:2] != drawings[changed[-1]][:2]:
             changed.append(place)
-    number = min(_MOST_DRAWN, len(changed))
-    chosen = [changed[::-1][round(index)] for index in np.linspace(0, len(changed) - 1, number)]
+    changed[-1] = line[-1]
+    chosen = [changed[round(index)] for index in np.linspace(0, len(changed) - 1, min(_MOST_DRAWN, len(changed)))]
     return chosen, [drawings[place] for place in chosen]
 
 
@@ -91,12 +93,26 @@ def _draw_individuals(
 ) -> None:
     alive = history["death"].isna().to_numpy()
     size = float(np.clip(1500 / len(history), 3.0, 14.0))
-    for group, colour, label in ((~alive, FAINT, "dead"), (alive, ALIVE, "alive")):
-        axes.scatter(moments[group], shown.values[group], size, colour, linewidths=0, label=label)
-    axes.plot(moments[line], shown.values[line], color=WINNER, linewidth=1.0, label="lineage of the fittest")
+    for group, colour in ((~alive, FAINT), (alive, ALIVE)):
+        axes.scatter(moments[group], shown.values[group], size, colour, linewidths=0)
+    axes.plot(moments[line], shown.values[line], color=WINNER, linewidth=1.0)
     axes.scatter(moments[line], shown.values[line], size * 1.2, WINNER, linewidths=0)
-    axes.margins(x=0.02, y=0.06)
-    axes.legend(loc="lower right", handletextpad=0.4, borderaxespad=0.2)
+    axes.margins(x=0.02, y=0.09)
+    handles = [
+        *(Line2D([], [], marker="o", markersize=4, linestyle="", color=one) for one in (FAINT, ALIVE)),
+        Line2D([], [], color=WINNER, linewidth=1.0),
+    ]
+    axes.legend(
+        handles,
+        ("dead", "alive", "lineage of the fittest"),
+        loc="lower right",
+        bbox_to_anchor=(1, 1.01),
+        ncols=3,
+        borderaxespad=0.0,
+        handletextpad=0.3,
+        columnspacing=1.2,
+        handlelength=1.2,
+    )
 
 
 def _mark(axes: Axes, moment: float, accuracy: float, letter: str) -> None:
@@ -109,5 +125,5 @@ def _mark(axes: Axes, moment: float, accuracy: float, letter: str) -> None:
 
 def _draw_networks(axes: Sequence[Axes], drawings: Sequence[Drawing], values: np.ndarray) -> None:
     for one, drawing, letter, accuracy in zip(axes, drawings, "ABCD", values, strict=False):
-        draw_network(one, drawing, 0.66, _HEIGHT - 0.4)
+        draw_network(one, drawing, _DRAWN_WIDTH - 0.06, _HEIGHT - 0.4)
         one.set_title(rf"$\bf{{{letter}}}$  {accuracy:.1%}", fontsize=7.0, pad=3)

@@ -49,12 +49,12 @@ def repeatability(
     label = accuracies(next(histories[0] for histories in groups.values() if histories)).label
     axis = axis_of(clock, max(course.moments[-1] for course in courses))
     with style():
-        figure = new_figure(COLUMN, 2.4)
+        figure = new_figure(COLUMN, 2.3 + 0.14 * len(courses))
         axes = figure.subplots()
         _draw(axes, courses, axis)
         axes.set_xlabel(axis.label)
         axes.set_ylabel(label)
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), borderaxespad=0.1, ncols=2, handlelength=2.4)
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), borderaxespad=0.1, labelspacing=0.3, handlelength=2.6)
         if inset:
             _magnify(axes, courses, axis)
         return figure
@@ -98,11 +98,12 @@ def _magnify(axes: Axes, courses: Sequence[_Course], axis: Axis) -> None:
     bottom = axes.get_ylim()[0]
     if high - low > 0.3 * (1 - bottom):
         return
-    inner = axes.inset_axes((0.5, 0.13, 0.48, 0.5))
+    inner = axes.inset_axes((0.44, 0.13, 0.53, 0.5))
     _draw(inner, courses, axis)
     inner.set_xlim(begin / axis.unit, last / axis.unit)
     space = 0.08 * max(high - low, 0.005)
     inner.set_ylim(low - space, min(1.0, high + space))
     inner.tick_params(labelsize=6.0)
-    inner.patch.set_alpha(0.92)
+    inner.locator_params(nbins=4)
+    inner.spines[["top", "right"]].set_visible(True)
     axes.indicate_inset_zoom(inner, edgecolor=SOFT, alpha=0.6, linewidth=0.6)

@@ -82,7 +82,9 @@ def new_figure(width: float, height: float) -> Figure:
 
 def style() -> Any:
     """Returns a context in which matplotlib draws in this style; other figures are not affected."""
-    return mpl.rc_context({**mpl.rcParamsDefault, **STYLE})
+    defaults = {name: value for name, value in mpl.rcParamsDefault.items() if "backend" not in name}
+    settings: Any = {**defaults, **STYLE}
+    return mpl.rc_context(settings)
 
 
 def save(figure: Figure, path: str | Path) -> Path:
