@@ -33,7 +33,15 @@ text { fill: #e7e9ea; }
 """
 
 
-class _Skip(NamedTuple):
+class Skip(NamedTuple):
+    """An edge of a drawing that skips boxes.
+
+    Attributes:
+        source: place of the box that it leaves.
+        target: place of the box that it enters.
+        track: number of the vertical line on which it is drawn, from 0 beside the boxes.
+    """
+
     source: int
     target: int
     track: int
@@ -46,7 +54,7 @@ def network_svg(drawing: Drawing, title: str) -> str:
         drawing: the network.
         title: heading of the drawing.
     """
-    skips = _in_tracks([(source, target) for source, target in drawing.edges if target > source + 1])
+    skips = skips_in_tracks(drawing.edges)
     joined = {source for source, target in drawing.edges if target == source + 1}
     tracks = 1 + max((skip.track for skip in skips), default=-1)
     width = 2 * _MARGIN + _WIDTH + (_TRACK * tracks + 12 if skips else 0)
@@ -76,11 +84,12 @@ aria-labelledby="title description">
 """
 
 
-def _in_tracks(edges: Sequence[tuple[int, int]]) -> list[_Skip]:
-    """Gives each skip a track beside the boxes, the shortest first, such that no two overlap."""
+def skips_in_tracks(edges: Sequence[tuple[int, int]]) -> list[Skip]:
+    """Returns the skips among edges, each with a track beside the boxes, the shortest first; no two overlap."""
     tracks: list[list[tuple[int, int]]] = []
     skips = []
-    for source, target in sorted(edges, key=lambda edge: (edge[1] - edge[0], edge)):
+    leaping = [(source, target) for source, target in edges if target > source + 1]
+    for source, target in sorted(leaping, key=lambda edge: (edge[1] - edge[0], edge)):
         free = (
             number
             for number, taken in enumerate(tracks)
@@ -90,7 +99,7 @@ def _in_tracks(edges: Sequence[tuple[int, int]]) -> list[_Skip]:
         if track == len(tracks):
             tracks.append([])
         tracks[track].append((source, target))
-        skips.append(_Skip(source, target, track))
+        skips.append(Skip(source, target, track))
     return skips
 
 
@@ -118,7 +127,7 @@ def _box(place: int, title: str, detail: str, shape: tuple[int, ...], shaded: bo
     ]
 
 
-def _arc(skip: _Skip) -> list[str]:
+def _arc(skip: Skip) -> list[str]:
     edge = _MARGIN + _WIDTH
     reach = edge + 10 + _TRACK * skip.track
     top, bottom = _middle(skip.source), _middle(skip.target)
