@@ -30,7 +30,7 @@ class Noting(Watcher):
 class Keeping(Tracker):
     """Keeps all that it is given, or fails at an event."""
 
-    opened: "ClassVar[list[Keeping]]" = []
+    opened: ClassVar[list["Keeping"]] = []
     fails_at = None
 
     def __init__(self, workdir, settings):
