@@ -1,6 +1,7 @@
 """Configuration of the documentation site; `make docs` builds it."""
 
 import os
+from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -20,6 +21,7 @@ exclude_patterns = ["_build"]
 
 # Notebooks are stored with the outputs of a run, which the tests repeat.
 nb_execution_mode = "off"
+default_role = "code"
 myst_heading_anchors = 3
 highlight_language = "none"
 
@@ -36,6 +38,7 @@ nitpick_ignore_regex = [
     (r"py:class", r"jaxevo\.search\.space\.G"),
     (r"py:class", r"jaxevo\.(storage\.machine\.Machine|storage\.warm_start\.WarmStart|doors\.opening\.Door)"),
     (r"py:class", r"jaxevo\.data\.pixels\.Pixels"),
+    (r"py:class", r"jaxevo\.spaces\.large_scale\.(layer_types\.operation\.Operation|genotype\.Activation)"),
 ]
 
 html_theme = "sphinx_book_theme"
@@ -65,6 +68,13 @@ class Help(SphinxDirective):
         return [block]
 
 
+def keep_colons(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Puts an empty comment before the text of a property; napoleon would take what is before a colon for its type."""
+    if what in ("property", "attribute", "data"):
+        lines[:0] = ["..", ""]
+
+
 def setup(app: Sphinx) -> None:
-    """Adds the directive."""
+    """Adds the directive, and a step before napoleon's, whose priority is 500."""
     app.add_directive("jaxevo-help", Help)
+    app.connect("autodoc-process-docstring", keep_colons, priority=400)

@@ -51,7 +51,7 @@ def genotype() -> None:
     parts += [
         text(352, 100, "INSERT-CONVOLUTION", "middle", "accent"),
         line(352, 108, 352, 155),
-        text(614, 114, "weights inherited", kind="quiet"),
+        text(537, 114, "weights inherited", "middle", "quiet"),
         text(70, 234, "learning rate 0.1, and ids by which a layer is known through all generations", kind="quiet"),
     ]
     about = "A parent and its child, which has one convolution more and inherits the weights of the others"
@@ -80,13 +80,13 @@ def clock() -> None:
         parts.append(text(0, 234 + 32 * place, f"lane {place + 1}", kind="quiet"))
         parts += [bar(216 + 32 * place, *birth, kind="new" if birth[2] == 3 else "plain") for birth in births]
     parts += [
-        line(370, 278, 478, 278, "kept"),
-        line(370, 272, 370, 284, "tick"),
-        line(478, 272, 478, 284, "tick"),
-        text(486, 282, "3 is ready, and waits until 2 is told", kind="quiet"),
+        line(370, 288, 478, 288, "kept"),
+        line(370, 282, 370, 294, "tick"),
+        line(478, 282, 478, 294, "tick"),
+        text(486, 292, "3 is ready, and waits until 2 is told", kind="quiet"),
     ]
     about = "Births on virtual workers are told in virtual order, whichever lane finishes first"
-    figure("clock", 296, about, parts)
+    figure("clock", 304, about, parts)
 
 
 def fingerprint() -> None:
