@@ -1,6 +1,7 @@
 # make evolve        install what a run needs, and evolve for about five minutes
 # make test          install what the tests need, and run them
 # make lint          formatting, style, types and the order of imports; of the report's scripts where npm is found
+# make release-check builds sdist and wheel into dist, and checks both
 # make test-newest   the tests that touch JAX, Flax, Orbax and TFDS, with the newest JAX, on Python 3.13 or 3.12
 PYTHON ?= python3
 VENV ?= .venv
@@ -19,7 +20,7 @@ PAGE = .ci/page
 
 PIP = bin/pip --disable-pip-version-check --quiet install --constraint
 
-.PHONY: evolve test test-newest lint lint-page
+.PHONY: evolve test test-newest lint lint-page release-check
 
 evolve: $(VENV)/.run
 	$(VENV)/bin/jaxevo run --preset demo --report $(ARGS)
@@ -29,6 +30,9 @@ test: $(VENV)/.dev
 
 test-newest: $(NEWEST_VENV)/.dev
 	$(NEWEST_VENV)/bin/python -m pytest -n $(JOBS) $(NEWEST_TESTS) $(ARGS)
+
+release-check: $(VENV)/.dev
+	PYTHON=$(PYTHON) VENV=$(VENV) JOBS=$(JOBS) .ci/release
 
 lint: $(VENV)/.dev
 	$(VENV)/bin/ruff check .
