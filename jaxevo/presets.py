@@ -18,7 +18,7 @@ _PAPER = Settings(
     virtual_rate=5e12,
 )
 
-# What pays in minutes: experiments/README.md. The virtual clock assumes a core for each worker.
+# What pays in minutes: docs/results.md. The virtual clock assumes a core for each worker.
 _GROWING = Settings(
     dataset="fashion_mini",
     population_size=8,

@@ -1,7 +1,7 @@
 """The commands and their options; see `jaxevo COMMAND --help`."""
 
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Literal
 
 from jaxevo.cli.help import ShellName
 from jaxevo.cli.options import Shown
@@ -14,6 +14,7 @@ WorkdirArgument = Annotated[str, Shown("WORKDIR", operand=True, example=_A_RUN)]
 FileOption = Annotated[str | None, Shown("FILE")]
 DatasetOption = Annotated[str | None, Shown("DATASET")]
 IndividualOption = Annotated[int | None, Shown("ID")]
+ClockName = Literal["flops", "virtual", "individuals"]
 _WHAT = "What to evolve"
 
 
@@ -155,6 +156,24 @@ class ReportCommand:
 
 
 @dataclass(frozen=True)
+class FiguresCommand:
+    """Draw runs as figures 1 to 3 of Real et al. 2017, as SVG and PDF for a two-column page.
+
+    Figure 1 shows the individuals of the first run, and networks of the winner's lineage. Figure 2 shows runs that
+    differ in seed, selection or inheritance, with their mean; figure 3 the accuracy at the end against population-size
+    and train-steps. Figures 2 and 3 need several runs. The same runs give the same files, byte for byte. Needs
+    matplotlib: pip install 'jaxevo[figures]'. For example: jaxevo figures runs/digits-* --out figures
+    """
+
+    workdir: Annotated[tuple[str, ...], Shown("WORKDIR ...", operand=True, example=_A_RUN)]
+    """The folders of one or more runs of one data set."""
+    out: Annotated[str, Shown("DIR", example="--out figures")]
+    """The folder to write to; figures of the same name are replaced."""
+    clock: ClockName = "flops"
+    """Unit of time of figures 1 and 2: flops (training FLOPs so far), virtual (the virtual clock) or individuals."""
+
+
+@dataclass(frozen=True)
 class TestCommand:
     """Measure the best individual by validation, and the ensemble's majority vote, on the test images.
 
@@ -261,6 +280,7 @@ COMMANDS: dict[str, type] = {
     "list": ListCommand,
     "show": ShowCommand,
     "report": ReportCommand,
+    "figures": FiguresCommand,
     "test": TestCommand,
     "predict": PredictCommand,
     "export": ExportCommand,
@@ -280,6 +300,7 @@ Command = (
     | ListCommand
     | ShowCommand
     | ReportCommand
+    | FiguresCommand
     | TestCommand
     | PredictCommand
     | ExportCommand

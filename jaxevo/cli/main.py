@@ -16,6 +16,7 @@ from jaxevo.cli.commands import (
     Command,
     CompletionCommand,
     ExportCommand,
+    FiguresCommand,
     FinishCommand,
     ListCommand,
     PredictCommand,
@@ -28,6 +29,7 @@ from jaxevo.cli.commands import (
     TestCommand,
     VerifyCommand,
 )
+from jaxevo.cli.drawing import draw
 from jaxevo.cli.help import completion
 from jaxevo.cli.listing import list_runs
 from jaxevo.cli.measures import print_majority, print_measures, print_warning
@@ -317,6 +319,7 @@ _ACTIONS: dict[type[Command], Callable[[Any], int]] = {
     ListCommand: list_runs,
     ShowCommand: show,
     ReportCommand: _report,
+    FiguresCommand: draw,
     TestCommand: _test,
     PredictCommand: _predict,
     ExportCommand: _export,

@@ -17,6 +17,7 @@ from jaxevo.reports.jobs import Replay, Resume, Verify
 from jaxevo.reports.metrics import Measures, measure, wilson_interval
 from jaxevo.reports.network import ENSEMBLE_SIZE, Ensemble, Network, best_network, ensemble_of, network_of
 from jaxevo.search.population import Individual, Population
+from jaxevo.search.space import Drawing
 from jaxevo.session.events import OnEvent
 from jaxevo.settings import Execution, Limits, Settings
 from jaxevo.storage.finish import Finish
@@ -198,6 +199,10 @@ class Run:
         """
         individual_id = individual if isinstance(individual, int) else individual.id
         return network_of(self._history, self._workdir, self.individual(individual_id))
+
+    def drawing(self, individual_id: int) -> Drawing:
+        """Returns an individual's network as boxes and edges; raises `ValueError` for an unknown id."""
+        return self._history.space.drawing(self.individual(individual_id).genotype, self.manifest.task)
 
     def lineage(self, individual_id: int) -> list[Individual]:
         """Returns an individual's ancestors, oldest first, and itself; raises `ValueError` for an unknown id."""

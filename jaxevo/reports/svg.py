@@ -36,7 +36,13 @@ text { fill: #e7e9ea; }
 
 
 class Skip(NamedTuple):
-    """An edge that passes boxes by, on a track beside them, from 0."""
+    """An edge of a drawing that skips boxes.
+
+    Attributes:
+        source: place of the box that it leaves.
+        target: place of the box that it enters.
+        track: number of the vertical line on which it is drawn, from 0 beside the boxes.
+    """
 
     source: int
     target: int
@@ -47,7 +53,7 @@ class Layout(NamedTuple):
     """The places of a drawing's parts.
 
     Attributes:
-        skips: edges that pass boxes by.
+        skips: edges that skip boxes.
         joined: boxes with an edge to the next one.
         width: of the drawing, in pixels.
         height: of the drawing, in pixels.
@@ -63,7 +69,7 @@ class Layout(NamedTuple):
 
 def layout(drawing: Drawing) -> Layout:
     """Returns the layout of a network."""
-    skips = _in_tracks([(source, target) for source, target in drawing.edges if target > source + 1])
+    skips = skips_in_tracks(drawing.edges)
     joined = {source for source, target in drawing.edges if target == source + 1}
     tracks = 1 + max((skip.track for skip in skips), default=-1)
     width = 2 * MARGIN + WIDTH + (TRACK * tracks + 12 if skips else 0)
@@ -103,11 +109,12 @@ aria-labelledby="title description">
 """
 
 
-def _in_tracks(edges: Sequence[tuple[int, int]]) -> list[Skip]:
-    """Gives each skip a track beside the boxes, the shortest first, such that no two overlap."""
+def skips_in_tracks(edges: Sequence[tuple[int, int]]) -> list[Skip]:
+    """Returns the skips among edges, each with a track beside the boxes, the shortest first; no two overlap."""
     tracks: list[list[tuple[int, int]]] = []
     skips = []
-    for source, target in sorted(edges, key=lambda edge: (edge[1] - edge[0], edge)):
+    leaping = [(source, target) for source, target in edges if target > source + 1]
+    for source, target in sorted(leaping, key=lambda edge: (edge[1] - edge[0], edge)):
         free = (
             number
             for number, taken in enumerate(tracks)
