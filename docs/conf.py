@@ -35,7 +35,7 @@ maximum_signature_line_length = 88
 nitpick_ignore_regex = [
     (r"py:.*", r"(?!jaxevo).*"),
     (r"py:class", r"jaxevo\.reports\.arguments\.\w+"),  # The fields of Settings, Limits and Execution.
-    (r"py:class", r"jaxevo\.search\.space\.G"),
+    (r"py:class", r"jaxevo\.search\.(space\.G|ordered\.Ordered)"),
     (r"py:class", r"jaxevo\.(storage\.machine\.Machine|storage\.warm_start\.WarmStart|doors\.opening\.Door)"),
     (r"py:class", r"jaxevo\.data\.pixels\.Pixels"),
     (r"py:class", r"jaxevo\.spaces\.large_scale\.(layer_types\.operation\.Operation|genotype\.Activation)"),
