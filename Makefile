@@ -1,6 +1,7 @@
 # make evolve        install what a run needs, and evolve for about five minutes
 # make test          install what the tests need, and run them
 # make lint          formatting, style, types and the order of imports; of the report's scripts where npm is found
+# make release-check builds sdist and wheel into dist, and checks both
 # make docs          the documentation site, into docs/_build/html; warnings are errors
 # make test-newest   the tests that touch JAX, Flax, Orbax and TFDS, with the newest JAX, on Python 3.13 or 3.12
 PYTHON ?= python3
@@ -20,7 +21,7 @@ PAGE = .ci/page
 
 PIP = bin/pip --disable-pip-version-check --quiet install --constraint
 
-.PHONY: evolve test test-newest lint lint-page docs
+.PHONY: evolve test test-newest lint lint-page docs release-check
 
 evolve: $(VENV)/.run
 	$(VENV)/bin/jaxevo run --preset demo --report $(ARGS)
@@ -30,6 +31,9 @@ test: $(VENV)/.dev
 
 test-newest: $(NEWEST_VENV)/.dev
 	$(NEWEST_VENV)/bin/python -m pytest -n $(JOBS) $(NEWEST_TESTS) $(ARGS)
+
+release-check: $(VENV)/.dev
+	PYTHON=$(PYTHON) VENV=$(VENV) JOBS=$(JOBS) .ci/release
 
 docs: $(VENV)/.docs
 	$(VENV)/bin/python -m sphinx -M html docs docs/_build -W --keep-going --nitpicky --quiet $(ARGS)

@@ -2,7 +2,7 @@
 
 import importlib.util
 import struct
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 from helpers import ladder_space
@@ -30,7 +30,7 @@ class Noting(Watcher):
 class Keeping(Tracker):
     """Keeps all that it is given, or fails at an event."""
 
-    opened: "ClassVar[list[Keeping]]" = []
+    opened: ClassVar[list[Any]] = []
     fails_at = None
 
     def __init__(self, workdir, settings):
