@@ -1,5 +1,6 @@
 # make evolve        install what a run needs, and evolve for about five minutes
 # make test          install what the tests need, and run them
+# make notebooks     execute the notebooks; ARGS=--store writes their outputs into them
 # make lint          formatting, style, types and the order of imports; of the report's scripts where npm is found
 # make test-newest   the tests that touch JAX, Flax, Orbax and TFDS, with the newest JAX, on Python 3.13 or 3.12
 PYTHON ?= python3
@@ -19,13 +20,16 @@ PAGE = .ci/page
 
 PIP = bin/pip --disable-pip-version-check --quiet install --constraint
 
-.PHONY: evolve test test-newest lint lint-page
+.PHONY: evolve test test-newest notebooks lint lint-page
 
 evolve: $(VENV)/.run
 	$(VENV)/bin/jaxevo run --preset demo --report $(ARGS)
 
 test: $(VENV)/.dev
 	$(VENV)/bin/python -m pytest -n $(JOBS) $(ARGS)
+
+notebooks: $(VENV)/.dev
+	$(VENV)/bin/python .ci/notebooks.py $(ARGS)
 
 test-newest: $(NEWEST_VENV)/.dev
 	$(NEWEST_VENV)/bin/python -m pytest -n $(JOBS) $(NEWEST_TESTS) $(ARGS)
