@@ -2,6 +2,8 @@
 # make test          install what the tests need, and run them
 # make notebooks     execute the notebooks; ARGS=--store writes their outputs into them
 # make lint          formatting, style, types and the order of imports; of the report's scripts where npm is found
+# make release-check builds sdist and wheel into dist, and checks both
+# make docs          the documentation site, into docs/_build/html; warnings are errors
 # make test-newest   the tests that touch JAX, Flax, Orbax and TFDS, with the newest JAX, on Python 3.13 or 3.12
 PYTHON ?= python3
 VENV ?= .venv
@@ -20,7 +22,7 @@ PAGE = .ci/page
 
 PIP = bin/pip --disable-pip-version-check --quiet install --constraint
 
-.PHONY: evolve test test-newest notebooks lint lint-page
+.PHONY: evolve test test-newest notebooks lint lint-page docs release-check
 
 evolve: $(VENV)/.run
 	$(VENV)/bin/jaxevo run --preset demo --report $(ARGS)
@@ -33,6 +35,13 @@ notebooks: $(VENV)/.dev
 
 test-newest: $(NEWEST_VENV)/.dev
 	$(NEWEST_VENV)/bin/python -m pytest -n $(JOBS) $(NEWEST_TESTS) $(ARGS)
+
+release-check: $(VENV)/.dev
+	PYTHON=$(PYTHON) VENV=$(VENV) JOBS=$(JOBS) .ci/release
+
+docs: $(VENV)/.docs
+	$(VENV)/bin/python -m sphinx -M html docs docs/_build -W --keep-going --nitpicky --quiet $(ARGS)
+	@echo "open docs/_build/html/index.html"
 
 lint: $(VENV)/.dev
 	$(VENV)/bin/ruff check .
@@ -57,6 +66,10 @@ $(VENV)/.run: pyproject.toml constraints.txt
 
 $(VENV)/.dev: $(VENV)/.run
 	$(VENV)/$(PIP) constraints.txt --editable '.[dev]'
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.run
+	$(VENV)/$(PIP) constraints.txt --editable '.[docs]'
 	@touch $@
 
 $(NEWEST_VENV)/.dev: pyproject.toml constraints-newest.txt

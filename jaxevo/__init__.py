@@ -12,7 +12,7 @@ large accurate ones by mutation, tournaments and weight inheritance.
 import sys
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 WINDOWS_SENTENCE = (
     "jaxevo does not run on Windows itself: its locks and durable files need a POSIX system. Use it in WSL, the "
     "Windows Subsystem for Linux (`wsl --install`)"

@@ -18,7 +18,7 @@ _PAPER = Settings(
     virtual_rate=5e12,
 )
 
-# What pays in minutes: experiments/README.md. The virtual clock assumes a core for each worker.
+# What pays in minutes: docs/results.md. The virtual clock assumes a core for each worker.
 _GROWING = Settings(
     dataset="fashion_mini",
     population_size=8,
@@ -39,7 +39,7 @@ _GROWING = Settings(
     crop_padding=1,
 )
 
-# On a GPU launches bound a step, so that wide networks and large batches cost little: experiments/results/h100.md. The
+# On a GPU launches bound a step, so that wide networks and large batches cost little: docs/h100.md. The
 # virtual clock assumes that the workers share one GPU.
 _ON_GPU = dataclasses.replace(
     _GROWING,

@@ -24,6 +24,7 @@ ScheduleName = Literal["constant", "cosine", "one_cycle"]
 ComputeDtype = Literal["float32", "bfloat16"]
 ExecutorName = Literal["local", "ray"]
 KeepName = Literal["living", "all"]
+TrackerName = Literal["tensorboard", "wandb"]
 
 MAX_SEED = 2**63 - 1
 """The largest seed that random keys can hold."""
@@ -262,6 +263,10 @@ class Execution:
     """Seconds without a sign of life from a training after which its Ray worker counts as hung and its individuals are
     trained elsewhere. Training gives a sign every second; compiling and saving give none, so they must take less."""
 
+    log: str | None = None
+    """Tools to log this session to: tensorboard, wandb, or tensorboard,wandb. Does not affect the result; each needs
+    the extra of its name. Event files and wandb's files are in the work folder."""
+
     def __post_init__(self) -> None:
         """Checks every field; raises `ValueError` for the first invalid one."""
         _check_types(self)
@@ -275,6 +280,7 @@ class Execution:
             _check(name, getattr(self, name), getattr(self, name) > 0, "above 0")
         self._check_lanes_per_device()
         self.resources()
+        tracker_names(self.log)
         for name in ("ray_address", "ray_workers", "worker_resources"):
             value = getattr(self, name)
             _check(name, value, value is None or self.executor == "ray", "left out without executor='ray'")
@@ -318,6 +324,19 @@ class Execution:
         near = " or ".join(str(size) for size in (below, below + devices) if size > 0)
         wanted = f"divisible by devices_per_lane {devices}: {near} would do"
         _check("batch_size", batch_size, batch_size % devices == 0, wanted)
+
+
+def tracker_names(log: str | None) -> tuple[str, ...]:
+    """Returns the names of the tools that `Execution.log` names, each once.
+
+    Raises:
+        ValueError: if it names another one.
+    """
+    names = () if log is None else tuple(dict.fromkeys(name.strip() for name in log.split(",")))
+    known = typing.get_args(TrackerName)
+    wanted = f"one of {', '.join(known)}, or several with commas between them"
+    _check("log", log, all(name in known for name in names), wanted)
+    return names
 
 
 def settings_from_json(fields: Any) -> Settings:

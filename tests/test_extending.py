@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas
 import pytest
 from helpers.tiny_runs import TINY
 
@@ -33,7 +34,7 @@ def folder(tmp_path, monkeypatch):
 
 def test_every_block_is_of_a_file_and_every_part_has_one():
     assert PAGE.count("```python") == len(BLOCKS)
-    assert COMMANDS.keys() == ROWS.keys() == BLOCKS.keys() - {"my_watch.py"}
+    assert COMMANDS.keys() == ROWS.keys() == BLOCKS.keys() - {"my_watch.py", "my_log.py"}
 
 
 @pytest.mark.parametrize("name", ROWS)
@@ -63,6 +64,17 @@ def test_a_run_is_watched_and_stopped(folder):
     assert done.returncode == 0, done.stderr
     events, reason = done.stdout.split()[-2:]
     assert (reason, int(events) < 30) in (("stopped", True), ("max_individuals", False))
+
+
+def test_every_event_is_a_row_of_a_table_over_two_sessions(folder):
+    written: dict = {}
+    exec(BLOCKS["my_log.py"], written)
+    arguments = {**TINY, "preset": "paper", "lanes": 1, "on_event": written["log"]}
+    run = jaxevo.evolve(folder / "run", max_individuals=4, **arguments)
+    longer = run.resume(max_individuals=6, lanes=1, on_event=written["log"])
+    table = pandas.read_csv("events.csv")
+    assert table["event"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert table["id"].tolist() == longer.history["id"].tolist()
 
 
 def test_the_table_counts_the_lines_of_the_examples():

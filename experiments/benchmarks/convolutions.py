@@ -4,7 +4,7 @@
 
 Prints processor time of a forward pass with both gradients for batches of 50, on one thread with the compiler options
 of a run: by XLA, by rows (a banded matrix) and by pixels (filters of one pixel), as in `jaxevo.layers.convolution`. The
-last column is what that module chooses if trainings are long. For results see experiments/README.md.
+last column is what that module chooses if trainings are long. For results see docs/benchmarks.md.
 """
 
 import statistics

@@ -12,7 +12,7 @@ executables. Prints medians over the rounds, with the least and the most:
 - peak memory of the process.
 
 Expected: the default, a lane for each core, is as fast as any other number, and a lane with a core to spare hardly
-waits. For results see experiments/README.md.
+waits. For results see docs/benchmarks.md.
 """
 
 import dataclasses

@@ -6,7 +6,7 @@
 Runs an evolution of `digits` with very short trainings, thousands in minutes, and prints the memory of the process and
 how much of it is allocated. The rest is program code, and freed memory that glibc's allocator keeps. Expected: once
 `--programs-in-memory` is reached, allocated memory grows no faster than the networks. For results see
-experiments/README.md.
+docs/benchmarks.md.
 """
 
 import ctypes

@@ -13,7 +13,7 @@ training and evaluation and trains some steps, in a process of its own and witho
 - `flax with init`: the same and its jitted initialiser.
 
 Expected: jaxevo compiles in at most half of flax's time, and its steps take no longer. For results see
-experiments/README.md.
+docs/benchmarks.md.
 """
 
 import functools

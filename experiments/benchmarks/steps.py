@@ -5,7 +5,7 @@
 Both train the same genotypes on the same batches in one process, in turn, on one thread, with the compiler options of
 a run. The loop by hand is as short as it can be: one jitted function, its state donated, draws the batch and makes the
 step. Prints the median processor time of several turns, and the median of their ratios. Expected: a ratio of at most
-1.03. For results see experiments/README.md.
+1.03. For results see docs/benchmarks.md.
 """
 
 import functools

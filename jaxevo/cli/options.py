@@ -33,6 +33,7 @@ _GROUPS = {
     "max_individuals": "Where to stop",
     "lanes": "Execution",
     "executor": "Cluster",
+    "log": "Other tools",
 }
 _METAVARS = {
     "dataset": "DATASET",
@@ -44,6 +45,7 @@ _METAVARS = {
     "trust_doors": "DOORS",
     "ray_address": "ADDRESS",
     "worker_resources": "RESOURCES",
+    "log": "TOOLS",
 }
 
 

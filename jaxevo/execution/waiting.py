@@ -7,7 +7,7 @@ import numpy as np
 BIRTHS_A_LANE = 4
 """Births in flight per lane with which up to 1,000 lanes hardly wait."""
 
-# Measured by `python -m experiments.benchmarks.scale` (experiments/README.md): CPU lanes, log-normal noise of sigma
+# Measured by `python -m experiments.benchmarks.scale` (docs/scale.md): CPU lanes, log-normal noise of sigma
 # 0.3, the default virtual clock. Each row is a number of lanes, each column a number of births in flight per lane, each
 # entry a share in [0, 1].
 _LANES = (1, 2, 10, 62, 250, 1_000, 10_000)

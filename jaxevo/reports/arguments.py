@@ -90,6 +90,7 @@ class ExecutionArguments(TypedDict, total=False):
     ray_workers: int | None
     worker_resources: str | None
     lease_seconds: float
+    log: str | None
 
 
 class EvolveArguments(SettingsArguments, LimitsArguments, ExecutionArguments, total=False):

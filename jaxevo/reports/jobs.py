@@ -84,11 +84,12 @@ class SessionJob(Job):
         """Evolves until a limit is reached, finishes the best individual, shows the progress, and writes the result."""
         from jaxevo.reports.progress import watch
         from jaxevo.reports.result import write_result
+        from jaxevo.reports.trackers.tracking import Tracking
         from jaxevo.session.events import Telling
         from jaxevo.session.progress import INTERRUPTED
 
         earlier = read_result(self.path)
-        with watch() as watcher:
+        with watch() as view, Tracking(view, self.path, self.execution.log) as watcher:
             with _connection(self.execution):
                 ended = self.evolve(watcher if on_event is None else Telling(watcher, on_event))
                 if ended.stop_reason == INTERRUPTED:
@@ -100,6 +101,7 @@ class SessionJob(Job):
             if trains:
                 watcher.announce(_RESULT)
             write_result(self.path, earlier=earlier, dataset_place=self.dataset_place, trust=self._trust)
+            watcher.ended(self._trust)
         if ended.busy:
             _leave_without_waiting()
 
@@ -216,12 +218,14 @@ class Finish(Job):
         """Finishes the run, shows the progress, and writes the result."""
         from jaxevo.reports.progress import watch
         from jaxevo.reports.result import write_result
+        from jaxevo.reports.trackers.tracking import Tracking
 
-        with watch() as watcher:
+        with watch() as view, Tracking(view, self.path, self.execution.log) as watcher:
             trust = trust_of(self.execution)
             _finish(self, self.share, self.dataset, watcher, trust)
             watcher.announce(_RESULT)
             write_result(self.path, earlier=read_result(self.path), dataset_place=self.dataset, trust=trust)
+            watcher.ended(trust)
 
 
 def _finish(job: Job, share: float, dataset_place: str | None, watcher: "Watcher", trust: Trust) -> None:

@@ -5,10 +5,12 @@ from typing import NamedTuple
 from xml.sax.saxutils import escape
 
 from jaxevo.reports.terminal import printable
-from jaxevo.search.space import Drawing
+from jaxevo.search.space import Box, Drawing
 
-_WIDTH, _PITCH, _HEIGHT = 300, 31, 23
-_MARGIN, _TRACK, _HEADING = 10, 9, 26
+WIDTH, PITCH, HEIGHT = 300, 31, 23
+"""Width of a box, distance of two boxes, and height of a box, in pixels."""
+MARGIN, TRACK, HEADING = 10, 9, 26
+"""Pixels around the drawing, between two tracks of skips, and above the first box."""
 _CHARACTERS = 44
 
 # Attributes of the shapes name the colours of the light theme for viewers that know no style sheets.
@@ -47,6 +49,34 @@ class Skip(NamedTuple):
     track: int
 
 
+class Layout(NamedTuple):
+    """The places of a drawing's parts.
+
+    Attributes:
+        skips: edges that skip boxes.
+        joined: boxes with an edge to the next one.
+        width: of the drawing, in pixels.
+        height: of the drawing, in pixels.
+        below: vertical place below the last box, in pixels.
+    """
+
+    skips: list[Skip]
+    joined: set[int]
+    width: int
+    height: int
+    below: int
+
+
+def layout(drawing: Drawing) -> Layout:
+    """Returns the layout of a network."""
+    skips = skips_in_tracks(drawing.edges)
+    joined = {source for source, target in drawing.edges if target == source + 1}
+    tracks = 1 + max((skip.track for skip in skips), default=-1)
+    width = 2 * MARGIN + WIDTH + (TRACK * tracks + 12 if skips else 0)
+    below = HEADING + PITCH * len(drawing.boxes)
+    return Layout(skips, joined, width, below + (22 if drawing.caption else MARGIN), below)
+
+
 def network_svg(drawing: Drawing, title: str) -> str:
     """Returns a network as a standalone SVG document, the input at the top, for light and dark themes.
 
@@ -54,21 +84,16 @@ def network_svg(drawing: Drawing, title: str) -> str:
         drawing: the network.
         title: heading of the drawing.
     """
-    skips = skips_in_tracks(drawing.edges)
-    joined = {source for source, target in drawing.edges if target == source + 1}
-    tracks = 1 + max((skip.track for skip in skips), default=-1)
-    width = 2 * _MARGIN + _WIDTH + (_TRACK * tracks + 12 if skips else 0)
-    below = _HEADING + _PITCH * len(drawing.boxes)
-    height = below + (22 if drawing.caption else _MARGIN)
-    shapes = [f'<text x="{_MARGIN}" y="18" font-size="13" font-weight="600">{_text(title)}</text>']
+    skips, joined, width, height, below = layout(drawing)
+    shapes = [f'<text x="{MARGIN}" y="18" font-size="13" font-weight="600">{_text(title)}</text>']
     for place, box in enumerate(drawing.boxes):
         shapes += _edge(place) if place in joined else []
-        shapes += _box(place, box.title, box.detail or box.label or box.title, box.shape, box.shaded)
+        shapes += _box(place, box)
     for skip in skips:
         shapes += _arc(skip)
     if drawing.caption:
         caption = _text(drawing.caption)
-        shapes.append(f'<text class="soft" x="{_MARGIN}" y="{below + 10}" font-size="11">{caption}</text>')
+        shapes.append(f'<text class="soft" x="{MARGIN}" y="{below + 10}" font-size="11">{caption}</text>')
     body = "\n".join(shapes)
     return f"""\
 <?xml version="1.0" encoding="UTF-8"?>
@@ -103,22 +128,29 @@ def skips_in_tracks(edges: Sequence[tuple[int, int]]) -> list[Skip]:
     return skips
 
 
-def _middle(place: int) -> float:
-    return _HEADING + _PITCH * place + _PITCH / 2
+def middle(place: int) -> float:
+    """Returns the vertical place of a box's middle, in pixels."""
+    return HEADING + PITCH * place + PITCH / 2
 
 
 def _edge(place: int) -> list[str]:
-    x, top, bottom = _MARGIN + _WIDTH / 2, _middle(place) + _HEIGHT / 2, _middle(place + 1) - _HEIGHT / 2
+    x, top, bottom = MARGIN + WIDTH / 2, middle(place) + HEIGHT / 2, middle(place + 1) - HEIGHT / 2
     return [f'<path class="edge" d="M{x:g} {top:g}V{bottom:g}" fill="none" stroke="#5c656e"/>']
 
 
-def _box(place: int, title: str, detail: str, shape: tuple[int, ...], shaded: bool) -> list[str]:
-    y, size = _middle(place), " x ".join(map(str, shape))
-    kind, fill = ("shaded", "#e4edf9") if shaded else ("box", "#ffffff")
+def line_and_size(box: Box) -> tuple[str, str]:
+    """Returns the text of a box, cut to its width, and the shape of its output."""
+    detail, size = box.detail or box.label or box.title, " x ".join(map(str, box.shape))
     room = _CHARACTERS - len(size)
-    line = detail if len(detail) <= room else f"{detail[: room - 1]}\u2026"
-    rectangle = f'x="{_MARGIN}" y="{y - _HEIGHT / 2:g}" width="{_WIDTH}" height="{_HEIGHT}" rx="3.5"'
-    left, right, base = _MARGIN + 9, _MARGIN + _WIDTH - 9, f"{y + 4:g}"
+    return detail if len(detail) <= room else f"{detail[: room - 1]}\u2026", size
+
+
+def _box(place: int, box: Box) -> list[str]:
+    y, title, detail = middle(place), box.title, box.detail or box.label or box.title
+    line, size = line_and_size(box)
+    kind, fill = ("shaded", "#e4edf9") if box.shaded else ("box", "#ffffff")
+    rectangle = f'x="{MARGIN}" y="{y - HEIGHT / 2:g}" width="{WIDTH}" height="{HEIGHT}" rx="3.5"'
+    left, right, base = MARGIN + 9, MARGIN + WIDTH - 9, f"{y + 4:g}"
     return [
         f"<g><title>{_text(f'{title}, {detail}' if detail != title else title)}</title>",
         f'<rect class="{kind}" {rectangle} fill="{fill}" stroke="#b9bfc4"/>',
@@ -128,9 +160,9 @@ def _box(place: int, title: str, detail: str, shape: tuple[int, ...], shaded: bo
 
 
 def _arc(skip: Skip) -> list[str]:
-    edge = _MARGIN + _WIDTH
-    reach = edge + 10 + _TRACK * skip.track
-    top, bottom = _middle(skip.source), _middle(skip.target)
+    edge = MARGIN + WIDTH
+    reach = edge + 10 + TRACK * skip.track
+    top, bottom = middle(skip.source), middle(skip.target)
     path = f"M{edge} {top:g}H{reach - 5}q5 0 5 5V{bottom - 5:g}q0 5 -5 5H{edge + 4}"
     return [
         f'<path class="skip" d="{path}" fill="none" stroke="#5c656e"/>',

@@ -6,7 +6,7 @@ from typing import Literal
 
 from jaxevo.search.evolution import EvolutionState
 from jaxevo.search.population import Individual
-from jaxevo.session.progress import Progress, Watcher
+from jaxevo.session.progress import Relay, Watcher
 
 STOPPED = "stopped"
 """Stop reason of a session that a function of the user ended."""
@@ -83,37 +83,22 @@ def _known(individual: Individual) -> float | None:
     return individual.fitness if individual.failure is None else None
 
 
-class Telling(Watcher):
+class Telling(Relay):
     """A watcher that passes everything on to another, and every told event to a function."""
 
     def __init__(self, watcher: Watcher, on_event: OnEvent) -> None:
         """Takes the other watcher and the function."""
-        self._watcher = watcher
+        super().__init__(watcher)
         self._on_event = on_event
 
-    def notice(self, text: str) -> None:
-        """Passes a sentence on."""
-        self._watcher.notice(text)
-
-    def announce(self, text: str) -> None:
-        """Passes a sentence on."""
-        self._watcher.announce(text)
-
-    def progressed(self, progress: Progress) -> None:
-        """Passes the progress on."""
-        self._watcher.progressed(progress)
-
-    def finishing(self, step: int, steps: int) -> None:
-        """Passes the progress of a finish on."""
-        self._watcher.finishing(step, steps)
-
     def told(self, state: EvolutionState, individual: Individual) -> bool:
-        """Calls the function; returns True if it asks to stop.
+        """Passes an event on, then calls the function; returns True if one of both asks to stop.
 
         Raises:
-            ValueError: if it returns anything but "stop" or None.
+            ValueError: if the function returns anything but "stop" or None.
         """
+        ends = super().told(state, individual)
         answer = self._on_event(event_of(state, individual))
         if answer not in (None, "stop"):
             raise ValueError(f'on_event returned {answer!r}, but must return "stop" or None')
-        return answer == "stop"
+        return ends or answer == "stop"

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from jaxevo.execution.ray.cluster import ClusterExecutor
 
 _POLL_SECONDS = 0.25
-# Chosen on Fashion-MNIST images outside of fashion_mini: experiments/README.md.
+# Chosen on Fashion-MNIST images outside of fashion_mini: docs/results.md.
 _LEARNING_RATE = 0.2
 _WEIGHT_DECAY = 5e-4
 _LABEL_SMOOTHING = 0.1

@@ -71,3 +71,31 @@ class Watcher:
 
     def finishing(self, step: int, steps: int) -> None:
         """Receives the progress of a finish, about once a second: steps done and in all."""
+
+
+class Relay(Watcher):
+    """A watcher that passes everything on to another. Derive one from it that does more."""
+
+    def __init__(self, watcher: Watcher) -> None:
+        """Takes the other watcher."""
+        self._watcher = watcher
+
+    def notice(self, text: str) -> None:
+        """Passes a sentence on."""
+        self._watcher.notice(text)
+
+    def announce(self, text: str) -> None:
+        """Passes a sentence on."""
+        self._watcher.announce(text)
+
+    def progressed(self, progress: Progress) -> None:
+        """Passes the progress on."""
+        self._watcher.progressed(progress)
+
+    def told(self, state: EvolutionState, individual: Individual) -> bool:
+        """Passes an event on; returns True if the other watcher ends the session."""
+        return self._watcher.told(state, individual)
+
+    def finishing(self, step: int, steps: int) -> None:
+        """Passes the progress of a finish on."""
+        self._watcher.finishing(step, steps)

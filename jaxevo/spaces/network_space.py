@@ -51,7 +51,7 @@ class NetworkSpace(ABC):
     ) -> nn.Module:
         """Returns the Flax module of an architecture: `module.apply(variables, images, train)` returns logits.
 
-        Images are normalised, float32 [batch, *task.input_shape]; logits are float32 [batch, classes]. The variables
+        Images are normalised, float32 `[batch, *task.input_shape]`; logits are float32 [batch, classes]. The variables
         are `params` and, if there are any, `batch_stats`. Modules of equal architectures must be equal.
 
         Args:
@@ -119,7 +119,8 @@ class NetworkSpace(ABC):
 
         Args:
             architecture: of the network.
-            settings: of the run that trained it.
+            settings: of the run that trained it. A module that computes in another type than float32 should have a
+                field `dtype`, since `to_onnx.py` sets it to float32.
             class_names: one per class, by label.
             mean: mean of the training pixels in [0, 1], by channel.
             deviation: their standard deviation, by channel.

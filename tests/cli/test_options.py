@@ -13,7 +13,7 @@ from jaxevo.cli.parse import parse
 from jaxevo.presets import PRESETS
 from jaxevo.settings import Execution
 
-GROUPS = ("What to evolve", "How it evolves", "Training", "Where to stop", "Execution", "Cluster")
+GROUPS = ("What to evolve", "How it evolves", "Training", "Where to stop", "Execution", "Cluster", "Other tools")
 
 
 def printed(*arguments) -> str:

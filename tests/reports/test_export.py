@@ -193,6 +193,10 @@ for folder in map(pathlib.Path, sys.argv[1:]):
             else:
                 raise AssertionError(f"images were taken of which {said}")
 
+    if hasattr(network.Network, "dtype"):
+        wide = jax.jit(network.Network(dtype=jax.numpy.float32).apply)(variables, first)
+        results["float32 2"] = np.asarray(wide)
+
     spaces, printed = run_readme()
     assert len(spaces) == 3
     trained = spaces[1]
@@ -255,6 +259,15 @@ def test_both_forms_give_the_logits_of_jaxevo_where_it_cannot_be_imported(export
         key = "trained " + jax.tree_util.keystr(path, simple=True, separator="/")
         assert_same(results[key], expected, *compute_dtype)
     assert sum(key.startswith("trained") for key in results) == len(jax.tree.leaves(batch_stats))
+
+
+@pytest.mark.slow
+def test_source_of_bfloat16_computes_in_float32_if_asked_as_its_converter_to_onnx_does(exported):
+    for name in ("plain", "rich"):
+        genotype, image_shape, _ = CASES[f"{name}_bfloat16"]
+        (expected, *_), _ = own_outputs(genotype, image_shape)
+        assert_same(np.load(exported / f"{name}_bfloat16_results.npz")["float32 2"], expected)
+    assert "Network(dtype=jnp.float32)" in (exported / "rich_bfloat16" / "to_onnx.py").read_text(encoding="utf-8")
 
 
 def ruff(*arguments):

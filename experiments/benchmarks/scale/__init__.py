@@ -10,5 +10,5 @@ simulated time; host loop, evolution, journal and snapshots are real. To fit the
 
 Expected: at least 2,000 events a second at population 1,000; an event at population 100,000 at no more than four times
 that cost; lanes that wait less than 2 % with four births in flight a lane at sigma 0.3. For results see
-experiments/README.md.
+docs/scale.md.
 """

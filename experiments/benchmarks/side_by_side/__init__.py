@@ -5,7 +5,7 @@
 
 prints individuals an hour and their ratios, in about 45 minutes on two quiet cores; `--quick` takes two minutes. Every
 side runs in a process of its own, sides in turn, for several rounds; the medians are printed. For the sides and results
-see experiments/README.md. `experiments.benchmarks.side_by_side.record` records the genotypes.
+see docs/benchmarks.md. `experiments.benchmarks.side_by_side.record` records the genotypes.
 
 Targets on two CPU cores, in every bucket: at least 2 times the plain Flax loop in short trainings and 1.3 times in long
 ones; of the better way to run PyTorch at least 0.5 times in short trainings, and in long ones 1.0 times with small

@@ -17,11 +17,13 @@ from jax2onnx import to_onnx
 from network import IMAGE_SHAPE, Network, load
 
 variables = load()
+# ONNX runtimes have no convolutions of bfloat16 on CPU. Weights and statistics are float32 in any case.
+network = Network(dtype=jnp.float32) if hasattr(Network, "dtype") else Network()
 
 
 def classify(pixels: jax.Array) -> jax.Array:
     """Returns logits of float32 pixels of 0 to 255: few runtimes take uint8."""
-    return Network().apply(variables, pixels.astype(jnp.uint8))
+    return network.apply(variables, pixels.astype(jnp.uint8))
 
 
 if __name__ == "__main__":

@@ -130,7 +130,7 @@ _ONNX = """\
 ## ONNX
 
 `python to_onnx.py` writes `network.onnx`, in an environment with `jax`, `flax`, `safetensors` and `jax2onnx`. It takes
-float32 pixels of 0 to 255.
+float32 pixels of 0 to 255, and computes in float32.
 
 """
 

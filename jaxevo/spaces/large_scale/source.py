@@ -37,7 +37,7 @@ IMAGE_SHAPE = ({image_shape})  # Height, width, channels.
 
 class Network(nn.Module):
     """Computes logits of images; the comments give height, width and channels."""
-
+{field}
     @nn.compact
     def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
         """Returns logits, float32 [batch, classes].
@@ -54,6 +54,10 @@ class Network(nn.Module):
 
 
 {functions}'''
+
+_FIELD = """
+    dtype: Any = jnp.{dtype}  # Of activations and products, as in training; float32 will do too.
+"""
 
 _CHECK = '''\
 def check(images: jax.Array) -> None:
@@ -80,10 +84,12 @@ def fit(point: jax.Array, shape: tuple[int, ...]) -> jax.Array:
 
 _CONVOLVE = '''\
 def convolve(images: jax.Array, kernel: jax.Array, *shared: Any, **options: Any) -> jax.Array:
-    """Returns a convolution of bfloat16, computed in float32 and rounded.
+    """Returns a convolution; one of bfloat16 is computed in float32 and rounded.
 
     On CPU JAX 0.11 and 0.12 compute some convolutions of bfloat16 wrong unless a barrier stands between them.
     """
+    if images.dtype != jnp.bfloat16:
+        return jax.lax.conv_general_dilated(images, kernel, *shared, **options)
     wide = images.astype(jnp.float32), kernel.astype(jnp.float32)
     products = jax.lax.conv_general_dilated(*wide, *shared, **options)
     return jax.lax.optimization_barrier(products).astype(jnp.bfloat16)
@@ -149,6 +155,7 @@ def network_source(
     functions += [_LOAD, _PREDICT.format(image_shape=image_shape)]
     return _SOURCE.format(
         image_shape=image_shape,
+        field=_FIELD.format(dtype=settings.compute_dtype) if _narrow(settings) else "",
         partial=", partial" if any("partial(" in line for line in body) else "",
         class_names=_assignment("CLASS_NAMES", [string_literal(name) for name in class_names]),
         mean=_assignment("MEAN", [_float32(value) for value in mean]),
@@ -160,8 +167,8 @@ def network_source(
 
 def _body(compiled: Architecture, settings: Settings) -> Iterator[str]:
     """Yields the lines of the module's `__call__`."""
-    narrow = settings.compute_dtype != "float32"
-    dtype = f", dtype=jnp.{settings.compute_dtype}" if narrow else ""
+    narrow = _narrow(settings)
+    dtype = ", dtype=self.dtype" if narrow else ""
     sources = {source for source, _ in compiled.skips}
     yield from dict.fromkeys(line for layer in compiled.layers for line in layer.operation.definitions(dtype))
     if _normalises(compiled):
@@ -170,7 +177,7 @@ def _body(compiled: Architecture, settings: Settings) -> Iterator[str]:
     yield "mean, deviation = np.array(MEAN, np.float32), np.array(DEVIATION, np.float32)"
     yield f"x = (images.astype(jnp.float32) / 255.0 - mean) / deviation  # {_size(compiled, IMAGE)}"
     if narrow:
-        yield f"x = x.astype(jnp.{settings.compute_dtype})"
+        yield "x = x.astype(self.dtype)"
     if IMAGE in sources:
         yield f"{_point(IMAGE)} = x"
     yield ""
@@ -200,6 +207,10 @@ def _layer_lines(compiled: Architecture, position: int) -> Iterator[str]:
             yield f"x = x + fit({_point(source)}, x.shape)"
     if layer.activation is Activation.BATCH_NORM_RELU:
         yield f'x = nn.relu(batch_norm(name="batch_norm_{position}")(x))'
+
+
+def _narrow(settings: Settings) -> bool:
+    return settings.compute_dtype != "float32"
 
 
 def _normalises(compiled: Architecture) -> bool:

@@ -1,0 +1,1 @@
+"""Log runs to TensorBoard and Weights & Biases, which are extras."""
