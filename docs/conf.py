@@ -21,7 +21,7 @@ version = release = jaxevo.__version__
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build"]
 
-# Notebooks are stored with the outputs of a run, which the tests repeat.
+# Notebooks are stored with the outputs of a run, which `make notebooks` repeats.
 nb_execution_mode = "off"
 default_role = "code"
 myst_heading_anchors = 3
