@@ -1,4 +1,7 @@
-"""Draw the figures of docs/concepts.md and docs/design.md: python docs/figures/draw.py. Their colours are classes of custom.css."""
+"""Draw the figures of docs/concepts.md and docs/design.md: python docs/figures/draw.py.
+
+Their colours are classes of custom.css.
+"""
 
 from pathlib import Path
 
