@@ -1,5 +1,6 @@
 # make evolve        install what a run needs, and evolve for about five minutes
 # make test          install what the tests need, and run them
+# make notebooks     execute the notebooks; ARGS=--store writes their outputs into them
 # make lint          formatting, style, types and the order of imports; of the report's scripts where npm is found
 # make release-check builds sdist and wheel into dist, and checks both
 # make docs          the documentation site, into docs/_build/html; warnings are errors
@@ -21,13 +22,16 @@ PAGE = .ci/page
 
 PIP = bin/pip --disable-pip-version-check --quiet install --constraint
 
-.PHONY: evolve test test-newest lint lint-page docs release-check
+.PHONY: evolve test test-newest notebooks lint lint-page docs release-check
 
 evolve: $(VENV)/.run
 	$(VENV)/bin/jaxevo run --preset demo --report $(ARGS)
 
 test: $(VENV)/.dev
 	$(VENV)/bin/python -m pytest -n $(JOBS) $(ARGS)
+
+notebooks: $(VENV)/.dev
+	$(VENV)/bin/python .ci/notebooks.py $(ARGS)
 
 test-newest: $(NEWEST_VENV)/.dev
 	$(NEWEST_VENV)/bin/python -m pytest -n $(JOBS) $(NEWEST_TESTS) $(ARGS)

@@ -39,7 +39,7 @@ _GROWING = Settings(
     crop_padding=1,
 )
 
-# On a GPU launches bound a step, so that wide networks and large batches cost little: experiments/results/h100.md. The
+# On a GPU launches bound a step, so that wide networks and large batches cost little: docs/h100.md. The
 # virtual clock assumes that the workers share one GPU.
 _ON_GPU = dataclasses.replace(
     _GROWING,

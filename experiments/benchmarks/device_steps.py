@@ -4,7 +4,7 @@
 
 Every line of output is a JSON object. `bits` is a hash of the arrays after some steps: on equal devices and software it
 should be equal. --profile adds the kernels of each network on a GPU: how many a step launches, how long the device is
-busy, and which kernels take most of it. For results see experiments/results/h100.md.
+busy, and which kernels take most of it. For results see docs/h100.md.
 """
 
 import argparse

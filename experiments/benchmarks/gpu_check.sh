@@ -5,7 +5,7 @@
 #   PART=2 bash experiments/benchmarks/gpu_check.sh      a whole run of the preset gpu on IMAGES, and its curve
 #
 # Run it in the root of a checkout, with jaxevo's dependencies and JAX's CUDA plugin installed. Wheels of missing packages
-# may lie in .whl: they are installed into a temporary folder. experiments/results/h100.md has the results of one GPU.
+# may lie in .whl: they are installed into a temporary folder. docs/h100.md has the results of one GPU.
 #   WHL     folder of wheels (default .whl)            OUT      folder for the logs (default ./gpu_check)
 #   PY      Python (default python3)                   BUDGET   seconds for everything (default 570)
 #   IMAGES  a .npz file of CIFAR's shape; without it part 1 leaves individuals an hour out

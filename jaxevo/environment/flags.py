@@ -29,6 +29,6 @@ GPU_FLAGS = (
 TPU_OPTIONS: dict[str, str | bool] = {
     # Where a program's compilation spends most of its time, the search for the tiles of its convolutions, ends at tiles
     # of 0.9 times the speed that the compiler aims at. Three convolutions compile in a third of the time, and a step
-    # takes 6 % more cycles by the compiler's estimate for a v5e (experiments/results/accelerators.md).
+    # takes 6 % more cycles by the compiler's estimate for a v5e (docs/accelerators.md).
     "xla_jf_convolution_performance_target": "0.9",
 }

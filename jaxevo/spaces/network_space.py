@@ -51,7 +51,7 @@ class NetworkSpace(ABC):
     ) -> nn.Module:
         """Returns the Flax module of an architecture: `module.apply(variables, images, train)` returns logits.
 
-        Images are normalised, float32 [batch, *task.input_shape]; logits are float32 [batch, classes]. The variables
+        Images are normalised, float32 `[batch, *task.input_shape]`; logits are float32 [batch, classes]. The variables
         are `params` and, if there are any, `batch_stats`. Modules of equal architectures must be equal.
 
         Args:

@@ -8,5 +8,5 @@ The last line is the whole matrix: five targets, two number types, one and four 
 hours of one core. Every row is kept in a file as soon as it is known, and a later start goes on from there. Prints a
 table of processor seconds to compile, code, memory, FLOPs, and the operations and estimated cycles of a training step.
 Needs no accelerator: `libtpu` and JAX's CUDA plugin compile for described devices. For results see
-experiments/results/accelerators.md.
+docs/accelerators.md.
 """
