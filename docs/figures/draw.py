@@ -101,8 +101,8 @@ def fingerprint() -> None:
             parts.append(box(x, 106, 120, ["id"]))
         else:
             parts += [
-                box(x, 106, 120, ["id, parent,", "mutation, genotype"]),
-                box(x, 150, 120, ["bits of the fitness,", "hash of weights"]),
+                box(x, 106, 120, ["parent, genotype,", "mutation"]),
+                box(x, 150, 120, ["fitness bits,", "hash of weights"]),
             ]
     parts.append(text(604, 48, "fingerprint", kind="accent"))
     figure("fingerprint", 204, "The hash of an event or death covers the individual and the hash before it", parts)
