@@ -1,15 +1,17 @@
 """Configuration of the documentation site; `make docs` builds it."""
 
 import os
-from typing import Any
+from typing import Any, NewType
 
+import numpy.typing
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 import jaxevo
-from jaxevo.cli.commands import PrintCommand
-from jaxevo.cli.parse import parse
+
+# Signatures would show the dozen types that it stands for. Modules with signatures must be imported later.
+numpy.typing.ArrayLike = NewType("ArrayLike", object)
 
 project = "jaxevo"
 author = "the jaxevo authors"
@@ -29,13 +31,14 @@ autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
+napoleon_attr_annotations = False  # The signature has them.
 python_use_unqualified_type_names = True
 maximum_signature_line_length = 88
 # Other libraries' pages are not asked for, so that a build needs no network.
 nitpick_ignore_regex = [
     (r"py:.*", r"(?!jaxevo).*"),
     (r"py:class", r"jaxevo\.reports\.arguments\.\w+"),  # The fields of Settings, Limits and Execution.
-    (r"py:class", r"jaxevo\.search\.space\.G"),
+    (r"py:class", r"jaxevo\.search\.(space\.G|ordered\.Ordered)"),
     (r"py:class", r"jaxevo\.(storage\.machine\.Machine|storage\.warm_start\.WarmStart|doors\.opening\.Door)"),
     (r"py:class", r"jaxevo\.data\.pixels\.Pixels"),
     (r"py:class", r"jaxevo\.spaces\.large_scale\.(layer_types\.operation\.Operation|genotype\.Activation)"),
@@ -43,6 +46,7 @@ nitpick_ignore_regex = [
 
 html_theme = "sphinx_book_theme"
 html_title = "jaxevo"
+html_use_index = False
 html_static_path = ["_static"]
 html_css_files = ["custom.css"]
 html_theme_options = {
@@ -60,6 +64,9 @@ class Help(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Returns the help as a literal block."""
+        from jaxevo.cli.commands import PrintCommand
+        from jaxevo.cli.parse import parse
+
         os.environ["COLUMNS"] = "92"
         command = parse([*self.arguments, "--help"])
         assert isinstance(command, PrintCommand)

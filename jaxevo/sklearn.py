@@ -6,8 +6,6 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils.validation import check_is_fitted
 
 from jaxevo.api import evolve
 from jaxevo.data.dataset import make_dataset
@@ -16,6 +14,14 @@ from jaxevo.data.pixels import Pixels
 from jaxevo.presets import PresetName
 from jaxevo.reports.network import Network
 from jaxevo.storage.workdir import Workdir
+
+try:
+    from sklearn.base import BaseEstimator, ClassifierMixin
+    from sklearn.utils.validation import check_is_fitted
+except ModuleNotFoundError as missing:
+    raise ModuleNotFoundError(
+        "jaxevo.sklearn needs scikit-learn, which is not installed: pip install 'jaxevo[sklearn]'", name="sklearn"
+    ) from missing
 
 
 class ImageClassifier(ClassifierMixin, BaseEstimator):

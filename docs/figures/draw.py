@@ -1,4 +1,4 @@
-"""Draw the figures of docs/concepts.md: python docs/figures/draw.py. Their colours are classes of custom.css."""
+"""Draw the figures of the pages: python docs/figures/draw.py. Their colours are classes of custom.css."""
 
 from pathlib import Path
 
@@ -105,7 +105,32 @@ def fingerprint() -> None:
     figure("fingerprint", 204, "Each event's hash covers the individual and the hash of the event before", parts)
 
 
+def loop() -> None:
+    """The host loop between the evolution, the lanes and the journal."""
+    parts = [
+        box(0, 30, 170, ["evolution: population,", "births in flight"], height=64),
+        box(290, 30, 130, ["host loop"], "new", 64),
+        box(540, 30, 180, ["lanes: compile, inherit,", "train, validate, save"], height=64),
+        box(255, 150, 200, ["journal.jsonl, snapshots/"]),
+        text(230, 40, "ask: births", "middle", "quiet"),
+        line(172, 48, 287, 48),
+        line(288, 76, 173, 76),
+        text(230, 94, "tell: the outcome", "middle", "quiet"),
+        text(230, 110, "that is due next", "middle", "quiet"),
+        text(480, 40, "births, in order", "middle", "quiet"),
+        line(422, 48, 537, 48),
+        line(538, 76, 423, 76),
+        text(480, 94, "records", "middle", "quiet"),
+        line(355, 96, 355, 147),
+        text(365, 126, "records, forced to disk first", kind="quiet"),
+        box(540, 150, 180, ["weights/"]),
+        line(630, 96, 630, 147),
+    ]
+    figure("loop", 206, "The host loop asks the evolution for births, and tells it the outcomes of the lanes", parts)
+
+
 if __name__ == "__main__":
+    loop()
     genotype()
     clock()
     fingerprint()

@@ -23,7 +23,12 @@ Arrays = tuple[np.ndarray, np.ndarray]
 
 
 class Split(NamedTuple):
-    """Images and their labels: uint8 `[N, H, W, C]` and int32 `[N]`, labels in `[0, num_classes)`."""
+    """Images and their labels.
+
+    Attributes:
+        images: uint8 `[N, H, W, C]`.
+        labels: int32 `[N]`, in `[0, num_classes)`.
+    """
 
     images: np.ndarray
     labels: np.ndarray

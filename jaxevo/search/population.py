@@ -52,7 +52,11 @@ class Individual:
 
 @dataclass(frozen=True, init=False)
 class Population:
-    """The living, ordered by id."""
+    """The living, ordered by id.
+
+    Attributes:
+        individuals: the living, in an immutable sorted sequence.
+    """
 
     individuals: Ordered[Individual]
 

@@ -18,7 +18,12 @@ Choice = Callable[[np.random.Generator, Population], int]
 
 
 class Selection(NamedTuple):
-    """A choice of victims and parents; both functions need at least one living individual."""
+    """A choice of victims and parents; both functions need at least one living individual.
+
+    Attributes:
+        victim: function of a generator and the living; returns the index of the one that dies to make room.
+        parent: function of a generator and the living; returns the index of the one that reproduces.
+    """
 
     victim: Choice
     parent: Choice

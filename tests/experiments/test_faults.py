@@ -10,11 +10,11 @@ from jaxevo.search.births import Outcome
 from jaxevo.storage.journal import Attempt, Journal, LostAttempt, Record
 
 TIMES = {
-    "kill -9 at every named point": 2,
-    "kill -9 of the host at random moments": 5,
+    "kill -9 at every named point": 1,
+    "kill -9 of the host at random moments": 3,
     "kill -9 in a long training": 2,
     "five deaths on one birth, then skipped": 1,
-    "disk full": 4,
+    "disk full": 3,
     "read-only folder": 2,
     "journal cut at every byte of its last record": 1,
     "bit flips in the journal": 300,

@@ -14,7 +14,7 @@ from jaxevo.reports.jobs import Begin, Job, Replay, Resume, Stopped, Verify, job
 from jaxevo.settings import Execution, Limits, Settings
 
 SCRIPT = """
-import json, os, pathlib, signal, sys, threading
+import json, os, pathlib, signal, sys, threading, time
 import jax
 jax.numpy.zeros(3).block_until_ready()
 import jaxevo
@@ -39,7 +39,14 @@ said["tested"] = longer.test().members
 refused("value", ValueError, lambda: jaxevo.evolve(folder / "run"))
 refused("data", ValueError, lambda: jaxevo.evolve(folder / "new", dataset="cifra10"))
 refused("limit", ValueError, lambda: longer.resume(max_individual=3))
-threading.Timer(8, os.kill, (os.getpid(), signal.SIGINT)).start()
+
+def interrupt(journal, before):
+    while journal.stat().st_size < before + 5_000:
+        time.sleep(0.05)
+    os.kill(os.getpid(), signal.SIGINT)
+
+journal = folder / "run" / "journal.jsonl"
+threading.Thread(target=interrupt, args=(journal, journal.stat().st_size)).start()
 refused("stopped", KeyboardInterrupt, lambda: longer.resume(max_individuals=10**6))
 print(json.dumps(said))
 """

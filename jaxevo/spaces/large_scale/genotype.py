@@ -30,7 +30,13 @@ class Activation(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer of the backbone. Its id is stable under mutation, so that children find their parent's weights."""
+    """A layer of the backbone.
+
+    Attributes:
+        id: its number, stable under mutation, so that children find their parent's weights.
+        operation: what it computes, such as a convolution.
+        activation: what follows it: batch normalisation and ReLU, or nothing.
+    """
 
     id: int
     operation: Operation
