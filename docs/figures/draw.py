@@ -1,4 +1,4 @@
-"""Draw the figures of docs/concepts.md and docs/design.md: python docs/figures/draw.py. Their colours are classes of custom.css."""
+"""Draw the figures of the pages: python docs/figures/draw.py. Their colours are classes of custom.css."""
 
 from pathlib import Path
 

@@ -14,7 +14,7 @@ from jaxevo.storage.journal import Record
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'jaxevo[ray]'")
 
-from jaxevo.execution.ray import cluster
+from jaxevo.execution.ray import client, cluster
 from jaxevo.execution.ray.client import Node, most_workers
 
 NODE = Node("node", "127.0.0.1", {"CPU": 4.0})
@@ -168,3 +168,12 @@ def test_a_worker_with_a_training_that_hangs_is_given_up_too(host, attempts):
 def test_a_node_has_room_for_as_many_workers_as_its_resources_give(asked, resources, room):
     execution = Execution(executor="ray", worker_resources=asked)
     assert most_workers(Node("", "", resources), execution) == room
+
+
+def test_a_ray_that_does_not_start_is_one_sentence(monkeypatch):
+    def timed_out(*_, **__):
+        raise Exception("The current node timed out during startup.")
+
+    monkeypatch.setattr(client.ray, "init", timed_out)
+    with pytest.raises(ValueError, match=r"^Ray did not start on this machine \(The current node .*less load"):
+        client.connect(Execution(executor="ray"))

@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,7 +60,7 @@ def connect(execution: Execution) -> None:
     """Connects this process to the cluster, or starts Ray on this machine; does nothing if already connected.
 
     Raises:
-        ValueError: if no cluster answers.
+        ValueError: if no cluster answers, or Ray does not start.
     """
     global _connected_here
     # The host computes on CPU and leaves accelerators, even those of this machine, to the workers.
@@ -72,7 +72,7 @@ def connect(execution: Execution) -> None:
     with _own_signals():
         if execution.ray_address is None:
             with _loopback_only():
-                ray.init("local", include_dashboard=False, object_store_memory=_OBJECT_STORE_BYTES, **shown)
+                _start_here(shown)
         else:
             try:
                 ray.init(execution.ray_address, **shown)
@@ -82,6 +82,16 @@ def connect(execution: Execution) -> None:
                     "with 'ray start --head' on this machine, or omit the address"
                 ) from error
     _connected_here = True
+
+
+def _start_here(shown: Mapping[str, Any]) -> None:
+    try:
+        ray.init("local", include_dashboard=False, object_store_memory=_OBJECT_STORE_BYTES, **shown)
+    except Exception as error:  # Ray raises no narrower type if a process of its own does not start in time.
+        raise ValueError(
+            f"Ray did not start on this machine ({str(error).strip()}): try again with less load, see the logs in "
+            "/tmp/ray/session_latest/logs, or use --executor local"
+        ) from error
 
 
 def disconnect() -> None:

@@ -46,7 +46,8 @@ def inserting_convolutions(
         before = genotype.channels(task.image_shape[2])[place]
         if before < _NARROW:
             strides = False
-            width = _rounded(_log_uniform(generator, min_channels, max_channels))
+            drawn = _rounded(_log_uniform(generator, min_channels, max_channels))
+            width = min(max(drawn, min_channels), max_channels)
         else:
             width = _rounded(2 * before) if strides else before
         convolution = Convolution(Fraction(width, before), 1, 1, int(strides))

@@ -44,6 +44,11 @@ def widths(genotype, task=TASK):
     return dict(zip(genotype.points, genotype.channels(task.image_shape[2]), strict=True))
 
 
+def test_a_drawn_width_stays_between_the_least_and_the_greatest_even_if_these_are_no_multiples_of_8():
+    drawn = {widths(child)[layer.id] for child, layer, _ in (insert(INITIAL, seed, 17, 38) for seed in range(100))}
+    assert drawn == {17, 24, 32, 38}
+
+
 def convolution_widths(genotype, task=TASK):
     found = widths(genotype, task)
     return {layer.id: found[layer.id] for layer in genotype.layers if isinstance(layer.operation, Convolution)}
