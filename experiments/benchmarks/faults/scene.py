@@ -15,7 +15,7 @@ from jaxevo.storage.journal import JournalContent, read_journal
 EVENTS = 40
 """Events of a run. All runs have the same few networks, so that only the first compiles them."""
 # More than one call of the compiled step, since a training can only be checkpointed between two calls.
-_SETTINGS: dict[str, Any] = {"train_steps": 24}
+_SETTINGS: dict[str, Any] = {"train_steps": 16}
 CHECKPOINT_ALWAYS: dict[str, Any] = {"checkpoint_seconds": 1e-9}
 
 

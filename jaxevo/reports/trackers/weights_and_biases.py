@@ -43,7 +43,9 @@ class WeightsAndBiases(Tracker):
     @property
     def place(self) -> str:
         """The place where the run is shown, in words."""
-        return self._run.url or f"offline in {Path(self._run.dir).parent}: upload it with wandb sync"
+        if self._run.offline:
+            return f"wandb sync {Path(self._run.dir).parent}, once it has ended"
+        return self._run.url or self._run.id
 
     def scalars(self, event: int, values: Mapping[str, float]) -> None:
         """Logs numbers."""

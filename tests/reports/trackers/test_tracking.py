@@ -171,7 +171,7 @@ def test_tensorboard_files_hold_numbers_pictures_and_the_result(tmp_path):
 
 # wandb's own warnings; `silent` does not cover them.
 @pytest.mark.filterwarnings("ignore")
-def test_wandb_writes_its_folder_offline_and_both_sessions_are_one_run(tmp_path, monkeypatch):
+def test_wandb_writes_its_folder_offline_and_both_sessions_are_one_run(tmp_path, monkeypatch, capfd):
     wandb = pytest.importorskip("wandb")
     monkeypatch.setenv("WANDB_MODE", "offline")
     # Nothing of the user's is read or written.
@@ -183,6 +183,7 @@ def test_wandb_writes_its_folder_offline_and_both_sessions_are_one_run(tmp_path,
     folders = sorted((tmp_path / "run" / "wandb").glob("offline-run-*"))
     assert len(folders) == 2
     assert len({folder.name.split("-")[-1] for folder in folders}) == 1
+    assert f"logging to wandb: wandb sync {folders[0]}" in capfd.readouterr().out
     for folder in folders:
         (written,) = folder.glob("*.wandb")
         content = written.read_bytes()
