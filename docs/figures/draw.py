@@ -90,19 +90,22 @@ def clock() -> None:
 
 
 def fingerprint() -> None:
-    """A chain of hashes over the events of a run."""
-    parts = [box(0, 22, 96, ["settings,", "seed, data"])]
-    for place, (event, words) in enumerate((("event 1", "initial"), ("event 2", "initial"), ("event 3", "child of 0"))):
-        x = 140 + 160 * place
-        parts += [
-            line(x - (44 if place == 0 else 34), 44, x - 2, 44),
-            box(x, 22, 126, [event, f"hash {('7be1', 'c09a', '41d5')[place]}..."], "new"),
-            line(x + 63, 104, x + 63, 69),
-            box(x, 106, 126, [words, "genotype, deaths"]),
-            box(x, 150, 126, ["fitness bits,", "weights' hash"]),
-        ]
-    parts += [line(586, 44, 616, 44), text(624, 48, "fingerprint", kind="accent")]
-    figure("fingerprint", 204, "Each event's hash covers the individual and the hash of the event before", parts)
+    """A chain of hashes over the events and deaths of a run."""
+    parts = []
+    chain = (("event 1", "7be1"), ("event 2", "c09a"), ("death", "41d5"), ("event 3", "b3f2"))
+    for place, (event, start) in enumerate(chain):
+        x = 150 * place
+        parts += [box(x, 22, 120, [event, f"hash {start}..."], "new"), line(x + 122, 44, x + 148, 44)]
+        parts.append(line(x + 60, 104, x + 60, 69))
+        if event == "death":
+            parts.append(box(x, 106, 120, ["id"]))
+        else:
+            parts += [
+                box(x, 106, 120, ["parent, genotype,", "mutation"]),
+                box(x, 150, 120, ["fitness bits,", "hash of weights"]),
+            ]
+    parts.append(text(604, 48, "fingerprint", kind="accent"))
+    figure("fingerprint", 204, "The hash of an event or death covers the individual and the hash before it", parts)
 
 
 def loop() -> None:

@@ -23,6 +23,15 @@ def test_its_links_and_pictures_are_there():
     assert [target for target in local if not (ROOT / target).exists()] == []
 
 
+def test_its_results_are_those_of_the_page_of_results():
+    results = (ROOT / "docs/results.md").read_text(encoding="utf-8")
+    rows = [line for line in README.splitlines() if line.startswith("|") and "**" in line]
+    assert len(rows) >= 4
+    for row in rows:
+        (accuracy,) = re.findall(r"\*\*([\d.]+)\*\*", row)
+        assert f"**{accuracy}**" in results, row
+
+
 def test_its_example_runs_in_a_process_of_its_own(tmp_path):
     (example,) = re.findall("```python\n(.*?)```", README, re.DOTALL)
     assert sum(bool(line) for line in example.splitlines()) <= 10

@@ -48,5 +48,5 @@ def axis_of(clock: Clock, last: float) -> Axis:
     if clock == "virtual":
         name, unit = next((name, unit) for name, unit, least in _SECONDS if last >= least)
         return Axis(f"virtual time ({name})", unit)
-    exponent = math.floor(math.log10(last)) if last > 0 else 0
+    exponent = math.floor(math.log10(last / 1.5)) if last > 0 else 0
     return Axis(rf"training FLOPs so far ($10^{{{exponent}}}$)", 10.0**exponent)

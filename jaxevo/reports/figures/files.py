@@ -28,10 +28,17 @@ _PANELS = {"population_size": ("population size", ("num_workers",)), "train_step
 _FORMATS = ("svg", "pdf")
 
 
-class _DrawnRun:
-    """A run that is read once, and only if a figure shows it."""
+class DrawnRun:
+    """A run that figures may show.
+
+    Attributes:
+        path: its work folder.
+        settings: its settings.
+        data: fingerprint of its data.
+    """
 
     def __init__(self, path: Path) -> None:
+        """Reads a run; raises `ValueError` if the folder holds none or is damaged."""
         self.path = path
         self._history = History(Workdir(path))
         self.settings: Settings = self._history.manifest.settings
@@ -39,9 +46,11 @@ class _DrawnRun:
 
     @cached_property
     def frame(self) -> "pandas.DataFrame":
+        """The history."""
         return self._history.frame()
 
     def drawing(self, individual_id: int) -> Drawing:
+        """Returns the network of an individual."""
         individual = self._history.lives[individual_id].individual
         return self._history.space.drawing(individual.genotype, self._history.manifest.task)
 
@@ -59,7 +68,7 @@ def write_figures(paths: Iterable[Path], folder: Path, clock: Clock, say: Callab
         ValueError: if a folder holds no run or no individual that was trained successfully, the runs are of different
             data, or a file cannot be written.
     """
-    runs = [_DrawnRun(path) for path in dict.fromkeys(path.resolve() for path in paths)]
+    runs = [DrawnRun(path) for path in dict.fromkeys(path.resolve() for path in paths)]
     if len({run.data for run in runs}) > 1:
         raise ValueError("the runs are of different data, so their accuracies cannot be compared: give runs of one")
     try:
@@ -89,12 +98,12 @@ def _write(folder: Path, number: int, figure: Figure, say: Callable[[str], None]
     say(f"wrote {' and '.join(map(str, files))}")
 
 
-def repeated(runs: Sequence[_DrawnRun]) -> dict[str, list[_DrawnRun]]:
+def repeated(runs: Sequence[DrawnRun]) -> dict[str, list[DrawnRun]]:
     """Returns the most runs that differ only in seed, selection and inheritance, by these two; the controls last."""
     alike = max(_alike(runs, _CONTROLS), key=len)
     settings = [run.settings for run in alike]
     differing = [name for name in _CONTROLS if len({getattr(one, name) for one in settings}) > 1]
-    groups: dict[str, list[_DrawnRun]] = {}
+    groups: dict[str, list[DrawnRun]] = {}
     for run in sorted(alike, key=lambda one: (_control(one.settings) != "", one.settings.seed)):
         groups.setdefault(_control(run.settings) or _name(run.settings, differing, settings), []).append(run)
     return groups
@@ -115,7 +124,7 @@ def _name(settings: Settings, differing: Sequence[str], others: Sequence[Setting
     return ", ".join(values) or "evolution"
 
 
-def depending(runs: Sequence[_DrawnRun]) -> dict[str, dict[float, list[_DrawnRun]]]:
+def depending(runs: Sequence[DrawnRun]) -> dict[str, dict[float, list[DrawnRun]]]:
     """Returns, for each setting of figure 3 that varies, the runs by its value that are alike otherwise."""
     panels = {}
     for setting, (label, following) in _PANELS.items():
@@ -126,16 +135,16 @@ def depending(runs: Sequence[_DrawnRun]) -> dict[str, dict[float, list[_DrawnRun
     return panels
 
 
-def _by_value(runs: Sequence[_DrawnRun], setting: str) -> dict[float, list[_DrawnRun]]:
-    values: dict[float, list[_DrawnRun]] = {}
+def _by_value(runs: Sequence[DrawnRun], setting: str) -> dict[float, list[DrawnRun]]:
+    values: dict[float, list[DrawnRun]] = {}
     for run in runs:
         values.setdefault(getattr(run.settings, setting), []).append(run)
     return dict(sorted(values.items()))
 
 
-def _alike(runs: Sequence[_DrawnRun], free: Collection[str]) -> list[list[_DrawnRun]]:
+def _alike(runs: Sequence[DrawnRun], free: Collection[str]) -> list[list[DrawnRun]]:
     """Returns the runs in groups whose settings are equal but for the seed, the data's place and the free ones."""
-    groups: dict[tuple[Any, ...], list[_DrawnRun]] = {}
+    groups: dict[tuple[Any, ...], list[DrawnRun]] = {}
     for run in runs:
         fields: Mapping[str, Any] = dataclasses.asdict(run.settings)
         key = tuple(value for name, value in fields.items() if name not in ("seed", "dataset", *free))

@@ -5,6 +5,7 @@ import sys
 import pytest
 from helpers.simulated_runs import simulated_run
 
+import jaxevo
 from jaxevo.cli.main import main
 
 pytest.importorskip("matplotlib", reason="needs the extra figures")
@@ -42,10 +43,17 @@ def test_one_run_gives_figure_1_and_says_which_need_more(runs, tmp_path, capsys)
     assert "figure 3 is left out: it needs two or more runs that differ in population-size or in train-steps" in said
 
 
-def test_runs_are_grouped_by_what_differs(runs):
-    from jaxevo.reports.figures.files import _DrawnRun, depending, repeated
+def test_a_run_draws_any_individual_dead_or_alive(runs):
+    run = jaxevo.open(runs["one"])
+    assert [run.drawing(one) for one in run.history["id"]] == [run.network(one).drawing for one in run.history["id"]]
+    with pytest.raises(ValueError, match="individual is 99, but the run has 25"):
+        run.drawing(99)
 
-    opened = {name: _DrawnRun(path) for name, path in runs.items()}
+
+def test_runs_are_grouped_by_what_differs(runs):
+    from jaxevo.reports.figures.files import DrawnRun, depending, repeated
+
+    opened = {name: DrawnRun(path) for name, path in runs.items()}
     groups = repeated(list(opened.values()))
     assert {name: [run.path.name for run in members] for name, members in groups.items()} == {
         "evolution": ["one", "two"],
