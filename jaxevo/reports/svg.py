@@ -55,6 +55,7 @@ class Layout(NamedTuple):
     Attributes:
         skips: edges that skip boxes.
         joined: boxes with an edge to the next one.
+        tracks: number of tracks that the skips take.
         width: of the drawing, in pixels.
         height: of the drawing, in pixels.
         below: vertical place below the last box, in pixels.
@@ -62,6 +63,7 @@ class Layout(NamedTuple):
 
     skips: list[Skip]
     joined: set[int]
+    tracks: int
     width: int
     height: int
     below: int
@@ -69,12 +71,12 @@ class Layout(NamedTuple):
 
 def layout(drawing: Drawing) -> Layout:
     """Returns the layout of a network."""
-    skips = skips_in_tracks(drawing.edges)
+    skips = _in_tracks(drawing.edges)
     joined = {source for source, target in drawing.edges if target == source + 1}
     tracks = 1 + max((skip.track for skip in skips), default=-1)
     width = 2 * MARGIN + WIDTH + (TRACK * tracks + 12 if skips else 0)
     below = HEADING + PITCH * len(drawing.boxes)
-    return Layout(skips, joined, width, below + (22 if drawing.caption else MARGIN), below)
+    return Layout(skips, joined, tracks, width, below + (22 if drawing.caption else MARGIN), below)
 
 
 def network_svg(drawing: Drawing, title: str) -> str:
@@ -84,7 +86,7 @@ def network_svg(drawing: Drawing, title: str) -> str:
         drawing: the network.
         title: heading of the drawing.
     """
-    skips, joined, width, height, below = layout(drawing)
+    skips, joined, _, width, height, below = layout(drawing)
     shapes = [f'<text x="{MARGIN}" y="18" font-size="13" font-weight="600">{_text(title)}</text>']
     for place, box in enumerate(drawing.boxes):
         shapes += _edge(place) if place in joined else []
@@ -109,7 +111,7 @@ aria-labelledby="title description">
 """
 
 
-def skips_in_tracks(edges: Sequence[tuple[int, int]]) -> list[Skip]:
+def _in_tracks(edges: Sequence[tuple[int, int]]) -> list[Skip]:
     """Returns the skips among edges, each with a track beside the boxes, the shortest first; no two overlap."""
     tracks: list[list[tuple[int, int]]] = []
     skips = []

@@ -89,8 +89,8 @@ def _start_here(shown: Mapping[str, Any]) -> None:
         ray.init("local", include_dashboard=False, object_store_memory=_OBJECT_STORE_BYTES, **shown)
     except Exception as error:  # Ray raises no narrower type if a process of its own does not start in time.
         raise ValueError(
-            f"Ray did not start on this machine ({str(error).strip()}): try again with less load, see the logs in "
-            "/tmp/ray/session_latest/logs, or use --executor local"
+            f"Ray did not start on this machine ({str(error).strip()}): try again with less load, see Ray's own logs, "
+            "or use --executor local"
         ) from error
 
 

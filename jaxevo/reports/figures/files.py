@@ -2,9 +2,8 @@
 
 import dataclasses
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from matplotlib.figure import Figure
 
@@ -14,45 +13,13 @@ from jaxevo.reports.figures.evolution import evolution
 from jaxevo.reports.figures.repeatability import repeatability
 from jaxevo.reports.figures.style import save
 from jaxevo.reports.page.repeat import shown_setting
-from jaxevo.search.space import Drawing
+from jaxevo.reports.run import Run
 from jaxevo.settings import Settings
-from jaxevo.storage.history import History
-from jaxevo.storage.workdir import Workdir
-
-if TYPE_CHECKING:
-    import pandas
 
 _CONTROLS = ("selection", "sample_size", "inheritance")
 # The number of virtual workers follows from the size of the population, unless it is given.
 _PANELS = {"population_size": ("population size", ("num_workers",)), "train_steps": ("training steps", ())}
 _FORMATS = ("svg", "pdf")
-
-
-class DrawnRun:
-    """A run that figures may show.
-
-    Attributes:
-        path: its work folder.
-        settings: its settings.
-        data: fingerprint of its data.
-    """
-
-    def __init__(self, path: Path) -> None:
-        """Reads a run; raises `ValueError` if the folder holds none or is damaged."""
-        self.path = path
-        self._history = History(Workdir(path))
-        self.settings: Settings = self._history.manifest.settings
-        self.data: str = self._history.manifest.data_fingerprint
-
-    @cached_property
-    def frame(self) -> "pandas.DataFrame":
-        """The history."""
-        return self._history.frame()
-
-    def drawing(self, individual_id: int) -> Drawing:
-        """Returns the network of an individual."""
-        individual = self._history.lives[individual_id].individual
-        return self._history.space.drawing(individual.genotype, self._history.manifest.task)
 
 
 def write_figures(paths: Iterable[Path], folder: Path, clock: Clock, say: Callable[[str], None]) -> None:
@@ -68,24 +35,24 @@ def write_figures(paths: Iterable[Path], folder: Path, clock: Clock, say: Callab
         ValueError: if a folder holds no run or no individual that was trained successfully, the runs are of different
             data, or a file cannot be written.
     """
-    runs = [DrawnRun(path) for path in dict.fromkeys(path.resolve() for path in paths)]
-    if len({run.data for run in runs}) > 1:
+    runs = [Run(path) for path in dict.fromkeys(path.resolve() for path in paths)]
+    if len({run.manifest.data_fingerprint for run in runs}) > 1:
         raise ValueError("the runs are of different data, so their accuracies cannot be compared: give runs of one")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ValueError(f"out is {str(folder)!r}, which cannot be made ({error.strerror}): choose another") from error
-    _write(folder, 1, evolution(runs[0].frame, runs[0].drawing, clock=clock), say)
+    _write(folder, 1, evolution(runs[0].history, runs[0].drawing, clock=clock), say)
     groups = repeated(runs)
     if sum(map(len, groups.values())) > 1:
-        frames = {name: [run.frame for run in members] for name, members in groups.items()}
+        frames = {name: [run.history for run in members] for name, members in groups.items()}
         _write(folder, 2, repeatability(frames, clock=clock), say)
     else:
         say("figure 2 is left out: it needs two or more runs that differ at most in seed, selection or inheritance")
     panels = depending(runs)
     if panels:
         shown = {
-            name: {value: [run.frame for run in members] for value, members in panel.items()}
+            name: {value: [run.history for run in members] for value, members in panel.items()}
             for name, panel in panels.items()
         }
         _write(folder, 3, dependence(shown), say)
@@ -98,12 +65,12 @@ def _write(folder: Path, number: int, figure: Figure, say: Callable[[str], None]
     say(f"wrote {' and '.join(map(str, files))}")
 
 
-def repeated(runs: Sequence[DrawnRun]) -> dict[str, list[DrawnRun]]:
+def repeated(runs: Sequence[Run]) -> dict[str, list[Run]]:
     """Returns the most runs that differ only in seed, selection and inheritance, by these two; the controls last."""
     alike = max(_alike(runs, _CONTROLS), key=len)
     settings = [run.settings for run in alike]
     differing = [name for name in _CONTROLS if len({getattr(one, name) for one in settings}) > 1]
-    groups: dict[str, list[DrawnRun]] = {}
+    groups: dict[str, list[Run]] = {}
     for run in sorted(alike, key=lambda one: (_control(one.settings) != "", one.settings.seed)):
         groups.setdefault(_control(run.settings) or _name(run.settings, differing, settings), []).append(run)
     return groups
@@ -124,7 +91,7 @@ def _name(settings: Settings, differing: Sequence[str], others: Sequence[Setting
     return ", ".join(values) or "evolution"
 
 
-def depending(runs: Sequence[DrawnRun]) -> dict[str, dict[float, list[DrawnRun]]]:
+def depending(runs: Sequence[Run]) -> dict[str, dict[float, list[Run]]]:
     """Returns, for each setting of figure 3 that varies, the runs by its value that are alike otherwise."""
     panels = {}
     for setting, (label, following) in _PANELS.items():
@@ -135,16 +102,16 @@ def depending(runs: Sequence[DrawnRun]) -> dict[str, dict[float, list[DrawnRun]]
     return panels
 
 
-def _by_value(runs: Sequence[DrawnRun], setting: str) -> dict[float, list[DrawnRun]]:
-    values: dict[float, list[DrawnRun]] = {}
+def _by_value(runs: Sequence[Run], setting: str) -> dict[float, list[Run]]:
+    values: dict[float, list[Run]] = {}
     for run in runs:
         values.setdefault(getattr(run.settings, setting), []).append(run)
     return dict(sorted(values.items()))
 
 
-def _alike(runs: Sequence[DrawnRun], free: Collection[str]) -> list[list[DrawnRun]]:
+def _alike(runs: Sequence[Run], free: Collection[str]) -> list[list[Run]]:
     """Returns the runs in groups whose settings are equal but for the seed, the data's place and the free ones."""
-    groups: dict[tuple[Any, ...], list[DrawnRun]] = {}
+    groups: dict[tuple[Any, ...], list[Run]] = {}
     for run in runs:
         fields: Mapping[str, Any] = dataclasses.asdict(run.settings)
         key = tuple(value for name, value in fields.items() if name not in ("seed", "dataset", *free))

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 from jaxevo.reports.figures.style import COLUMN, INK, SOFT, new_figure, style
-from jaxevo.reports.svg import skips_in_tracks
+from jaxevo.reports.svg import layout
 from jaxevo.search.space import Box, Drawing
 
 _PITCH, _BOX = 0.205, 0.135
@@ -37,11 +37,9 @@ def network(drawing: Drawing, title: str = "") -> Figure:
 def draw_network(axes: Axes, drawing: Drawing, width: float, height: float) -> None:
     """Draws a network into axes of this size in inches, at most as large as its labels need."""
     pitch = min(_PITCH, height / len(drawing.boxes))
-    skips = skips_in_tracks(drawing.edges)
-    tracks = 1 + max((skip.track for skip in skips), default=-1)
+    skips, joined, tracks, *_ = layout(drawing)
     right = width - (0.03 + _TRACK * tracks + 0.02 if skips else 0.01)
     size = _letter_size(drawing, right, pitch)
-    joined = {source for source, target in drawing.edges if target == source + 1}
     box = _BOX / _PITCH * pitch
     for place, one in enumerate(drawing.boxes):
         middle = -pitch * (place + 0.5)

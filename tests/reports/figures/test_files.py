@@ -51,9 +51,9 @@ def test_a_run_draws_any_individual_dead_or_alive(runs):
 
 
 def test_runs_are_grouped_by_what_differs(runs):
-    from jaxevo.reports.figures.files import DrawnRun, depending, repeated
+    from jaxevo.reports.figures.files import depending, repeated
 
-    opened = {name: DrawnRun(path) for name, path in runs.items()}
+    opened = {name: jaxevo.open(path) for name, path in runs.items()}
     groups = repeated(list(opened.values()))
     assert {name: [run.path.name for run in members] for name, members in groups.items()} == {
         "evolution": ["one", "two"],
