@@ -67,13 +67,16 @@ class ResumeCommand:
 class FinishCommand:
     """Train the best individual of a run on, on training and validation images, and keep its weights beside the run's.
 
-    For example: jaxevo finish runs/digits-0 --share 0.5
+    For example: jaxevo finish runs/digits-0 --share 0.5 --ensemble-size 5
     """
 
     workdir: WorkdirArgument
     """The run's folder."""
     share: Annotated[float, Shown("X", example="--share 0.5")]
     """FLOPs of the finish over those that the run took."""
+    ensemble_size: int = 1
+    """Individuals to train on, the fittest, so that test and export have an ensemble of finished weights; each takes
+    the same FLOPs. Default: the best alone."""
     execution: Execution = field(default_factory=Execution)
 
 

@@ -39,6 +39,7 @@ from jaxevo.cli.showing import show
 from jaxevo.data import absolute_name, is_at_hand
 from jaxevo.reports.child import carry_out
 from jaxevo.reports.jobs import Replay, Resume, Stopped
+from jaxevo.reports.network import check_ensemble_size
 from jaxevo.reports.overview import limit_reached, read_result
 from jaxevo.reports.run import Run, check_share, verify
 from jaxevo.reports.terminal import printable
@@ -109,13 +110,17 @@ def _resume(command: ResumeCommand) -> int:
 def _finish(command: FinishCommand) -> int:
     run = Run(command.workdir, trust_code=command.execution.trust_code, trust_doors=command.execution.trust_doors)
     check_share(command.share)
+    check_ensemble_size(command.ensemble_size)
     _say_what_starts(run.settings.dataset)
-    finish = run.finish(command.share, command.execution)
+    finish = run.finish(command.share, command.execution, command.ensemble_size)
     if finish.test_accuracy is None:
         print(f"The finish failed ({finish.failure}): the evolved weights stay.")
         return _FAILED_STATUS
     print(f"individual {finish.individual_id}, trained on for {finish.steps:,} steps: ", end="")
     print(f"test accuracy {finish.test_accuracy:.2%}")
+    vote = read_result(run.path).get("finished_ensemble_test_accuracy")
+    if vote is not None:
+        print(f"majority vote of the finished ensemble: test accuracy {vote:.2%}")
     return 0
 
 
@@ -228,7 +233,8 @@ def _test(command: TestCommand) -> int:
         return 0
     print(f"individual {scores.members[0]}, the best by validation, {weights} weights: test accuracy {scores.best:.2%}")
     print_measures(scores.best_measures)
-    print(f"majority vote of the {len(scores.members)} best: test accuracy {scores.ensemble:.2%}")
+    weights = "finished" if run.ensemble_of(command.ensemble_size).finished else "evolved"
+    print(f"majority vote of the {len(scores.members)} best, {weights} weights: test accuracy {scores.ensemble:.2%}")
     print_warning(scores.ensemble_measures.warning)
     return 0
 

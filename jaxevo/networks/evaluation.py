@@ -9,7 +9,6 @@ import numpy as np
 from jaxevo.data.dataset import Split
 from jaxevo.networks.batches import Images
 from jaxevo.networks.training import Evaluation, EvaluationBatches
-from jaxevo.search.population import Individual
 
 
 class Validation(NamedTuple):
@@ -68,17 +67,6 @@ def _confusion(labels: np.ndarray, done: Sequence[Evaluation], num_classes: int)
     confusion = np.zeros((num_classes, num_classes), int)
     np.add.at(confusion, (labels, predicted), 1)
     return tuple(map(tuple, confusion.tolist()))
-
-
-def ensemble_members(living: Sequence[Individual], best: Individual, size: int) -> list[Individual]:
-    """Returns the fittest individuals that have weights, the fittest first; ties go to the earlier born.
-
-    They are chosen by fitness, which is validation accuracy in Real et al. 2017. The best individual is included even
-    if it is dead.
-    """
-    candidates = {individual.id: individual for individual in (*living, best) if individual.weights is not None}
-    ranked = sorted(candidates.values(), key=lambda individual: (-individual.fitness, individual.id))
-    return ranked[:size]
 
 
 def majority_vote(members: Sequence[np.ndarray], num_classes: int) -> np.ndarray:

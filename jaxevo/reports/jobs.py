@@ -118,7 +118,7 @@ class SessionJob(Job):
 
 
 def _connection(execution: Execution) -> contextlib.AbstractContextManager[None]:
-    """Returns a context in which a session and the finish after it share a connection to a cluster."""
+    """Returns a context in which a session and the finishes after it share a connection to a cluster."""
     if execution.executor == "local":
         return contextlib.nullcontext()
     from jaxevo.execution.ray.client import staying_connected
@@ -209,32 +209,39 @@ class Replay(SessionJob):
 
 @dataclass(frozen=True)
 class Finish(Job):
-    """A job that trains the best individual of a run on."""
+    """A job that trains the best individual of a run, or each of the ensemble, on."""
 
     share: float
     dataset: str | None = None
+    ensemble_size: int = 1
 
     def carry_out(self, on_event: "OnEvent | None" = None) -> None:
         """Finishes the run, shows the progress, and writes the result."""
+        from jaxevo.reports.network import ENSEMBLE_SIZE
         from jaxevo.reports.progress import watch
         from jaxevo.reports.result import write_result
         from jaxevo.reports.trackers.tracking import Tracking
 
         with watch() as view, Tracking(view, self.path, self.execution.log) as watcher:
             trust = trust_of(self.execution)
-            _finish(self, self.share, self.dataset, watcher, trust)
+            with _connection(self.execution):
+                _finish(self, self.share, self.dataset, watcher, trust, self.ensemble_size)
             watcher.announce(_RESULT)
-            write_result(self.path, earlier=read_result(self.path), dataset_place=self.dataset, trust=trust)
+            size = self.ensemble_size if self.ensemble_size > 1 else ENSEMBLE_SIZE
+            write_result(self.path, size, read_result(self.path), self.dataset, trust)
             watcher.ended(trust)
 
 
-def _finish(job: Job, share: float, dataset_place: str | None, watcher: "Watcher", trust: Trust) -> None:
+def _finish(
+    job: Job, share: float, dataset_place: str | None, watcher: "Watcher", trust: Trust, ensemble_size: int = 1
+) -> None:
     from jaxevo.session.finish import FinishInterrupted, finish_run
 
     try:
-        finish_run(job.path, share, job.execution, watcher, dataset_place, trust)
+        finish_run(job.path, share, job.execution, watcher, dataset_place, trust, ensemble_size)
     except FinishInterrupted as interrupted:
         again = f"jaxevo finish {shlex.quote(shown(job.path))} --share {share:g}"
+        again += f" --ensemble-size {ensemble_size}" if ensemble_size > 1 else ""
         sentence = f"Stopped; the run is complete, and its finish goes on from its last checkpoint: {again}"
         raise Stopped(sentence, interrupted.busy) from interrupted
 

@@ -13,7 +13,7 @@ from jaxevo.doors.opening import built_in
 from jaxevo.environment import check_not_forked, prepare_process
 from jaxevo.reports.classifier import Classifier
 from jaxevo.reports.drawing import drawing_text
-from jaxevo.search.population import Individual
+from jaxevo.search.population import Individual, ensemble_members
 from jaxevo.search.space import Drawing, SearchSpace
 from jaxevo.storage.finish import Finish
 from jaxevo.storage.history import History
@@ -237,19 +237,22 @@ class Ensemble(Classifier):
 
     Attributes:
         members: networks, the fittest first.
+        finished: True if the weights of all are finished ones.
     """
 
     def __init__(self, members: Sequence[Network]) -> None:
         """Makes an ensemble of one or more networks of one run."""
         self.members = tuple(members)
+        self.finished = all(member.finished for member in self.members)
         self.image_shape = members[0].image_shape
         self.class_names = members[0].class_names
         self.label_values = members[0].label_values
 
     def __repr__(self) -> str:
-        """Returns the number and the ids of its members."""
+        """Returns the number and the ids of its members, and their weights."""
         ids = ", ".join(str(member.individual.id) for member in self.members)
-        return f"<Ensemble of {len(self.members)}: individuals {ids}>"
+        weights = "finished" if self.finished else "evolved"
+        return f"<Ensemble of {len(self.members)}: individuals {ids}, {weights} weights>"
 
     def __len__(self) -> int:
         """Returns the number of members."""
@@ -303,28 +306,47 @@ def network_of(history: History, workdir: Workdir, individual: Individual) -> Ne
 
 def best_network(history: History, workdir: Workdir) -> Network:
     """Returns the best individual of a run as a network, with finished weights if there are any."""
-    finish = history.finish
+    return finished_network(history, workdir, history.best) or network_of(history, workdir, history.best)
+
+
+def finished_network(history: History, workdir: Workdir, individual: Individual) -> Network | None:
+    """Returns an individual of a run as a network with finished weights, None if there are none."""
+    finish = history.finishes.get(individual.id)
     if finish is None or finish.test_accuracy is None:
-        return network_of(history, workdir, history.best)
-    return Network(history.manifest, history.space, workdir, history.best, finish.test_accuracy, finish)
+        return None
+    return Network(history.manifest, history.space, workdir, individual, finish.test_accuracy, finish)
 
 
 def ensemble_of(history: History, workdir: Workdir, size: int) -> Ensemble:
     """Returns the fittest networks of a run as an ensemble, fewer than `size` if fewer have weights.
 
+    They have finished weights if all of them have any: votes of networks trained less would drag the others down.
+
     Raises:
         ValueError: if `size` is not a whole number, 1 or more, or no training has succeeded.
     """
+    finished = [finished_network(history, workdir, member) for member in _members(history, size)]
+    networks = [network for network in finished if network is not None]
+    return Ensemble(networks) if len(networks) == len(finished) else evolved_ensemble_of(history, workdir, size)
+
+
+def evolved_ensemble_of(history: History, workdir: Workdir, size: int) -> Ensemble:
+    """Returns the fittest networks of a run as an ensemble with evolved weights; see `ensemble_of`."""
+    return Ensemble([network_of(history, workdir, member) for member in _members(history, size)])
+
+
+def check_ensemble_size(size: int) -> None:
+    """Raises `ValueError` unless an ensemble may have this many members."""
     if type(size) is not int or size < 1:
         raise ValueError(f"ensemble_size is {size!r}, but must be a whole number, 1 or more")
-    best = history.best
-    prepare_process()
-    from jaxevo.networks.evaluation import ensemble_members
 
-    members = ensemble_members(tuple(history.state.population), best, size)
+
+def _members(history: History, size: int) -> list[Individual]:
+    check_ensemble_size(size)
+    members = ensemble_members(history.state.population, history.best, size)
     if not members:
         raise ValueError("no individual of the run has been trained successfully yet: there is nothing to test")
-    return Ensemble([network_of(history, workdir, member) for member in members])
+    return members
 
 
 def _batches(images: np.ndarray, size: int) -> Iterator[np.ndarray]:

@@ -8,7 +8,7 @@ from typing import Any
 from jaxevo.session.limits import limits_changed
 from jaxevo.session.progress import FAILED, INTERRUPTED
 from jaxevo.settings import Limits
-from jaxevo.storage.finish import read_finish
+from jaxevo.storage.finish import read_finishes
 from jaxevo.storage.integrity import check_manifest
 from jaxevo.storage.journal import JournalContent, read_journal
 from jaxevo.storage.workdir import Workdir, is_locked, read_manifest
@@ -83,7 +83,7 @@ def limit_reached(path: Path, changes: Limits) -> str | None:
     if content.stopped is None or result.get("fingerprint") != content.stopped.fingerprint:
         return None
     limits = limits_changed(manifest, content, changes)
-    finish = read_finish(workdir, content.stopped.fingerprint)
+    finish = read_finishes(workdir, content.stopped.fingerprint).get(result["best_id"])
     if limits.finish_share and result["best_id"] is not None and (finish and finish.share) != limits.finish_share:
         return None
     # The time of a session begins anew.

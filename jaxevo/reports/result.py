@@ -9,7 +9,7 @@ import numpy as np
 from jaxevo.data import Dataset
 from jaxevo.doors.trust import NOTHING, Trust
 from jaxevo.reports.baselines import RUN_SHARE, fit_linear, majority_accuracy, plan_linear
-from jaxevo.reports.network import ENSEMBLE_SIZE, ensemble_of
+from jaxevo.reports.network import ENSEMBLE_SIZE, Ensemble, ensemble_of, evolved_ensemble_of
 from jaxevo.storage.history import History
 from jaxevo.storage.journal import wall_clock_seconds
 from jaxevo.storage.run_data import load_run_data
@@ -38,7 +38,7 @@ def summarise(
     """
     history = History(workdir, trust=trust)
     state = history.state
-    best, finish = state.best_trained, history.finish
+    best, finishes = state.best_trained, history.finishes.values()
     needed = history.lives[best.id].birth.cost if best else None
     records = [life.record for life in history.lives.values()]
     wall_seconds = wall_clock_seconds(history.journal)
@@ -53,9 +53,9 @@ def summarise(
         "best_parameters": needed.parameters if needed else None,
         "best_flops_per_image": needed.forward_flops if needed else None,
         "total_flops": state.total_flops,
-        "finish_flops": finish.flops if finish else 0,
+        "finish_flops": sum(finish.flops for finish in finishes),
         "wall_seconds": wall_seconds,
-        "finish_seconds": finish.seconds if finish else 0.0,
+        "finish_seconds": sum(finish.seconds for finish in finishes),
         "compile_seconds": sum(record.compile_seconds for record in records),
         "train_seconds": sum(record.train_seconds for record in records),
         "individuals_per_hour": 3600 * state.events / max(wall_seconds, 1e-9),
@@ -67,11 +67,17 @@ def _tested(
 ) -> dict[str, Any]:
     """Returns the accuracies on the test images, of the run and of simple models."""
     best, finish = history.state.best_trained, history.finish
-    vote = ensemble_of(history, workdir, ensemble_size).evaluate(*dataset.as_given().test) if best else None
+    test = dataset.as_given().test
+
+    def vote(ensemble: Ensemble) -> float:
+        return ensemble.evaluate(*test)
+
+    ensemble = ensemble_of(history, workdir, ensemble_size) if best else None
     return {
         "best_test_accuracy": history.lives[best.id].record.test_accuracy if best else None,
         "finished_test_accuracy": finish.test_accuracy if finish else None,
-        "ensemble_test_accuracy": vote,
+        "ensemble_test_accuracy": vote(evolved_ensemble_of(history, workdir, ensemble_size)) if best else None,
+        "finished_ensemble_test_accuracy": vote(ensemble) if ensemble and ensemble.finished else None,
         "test_images": len(dataset.test.labels),
         **_baselines(dataset, _all_flops(history), earlier),
     }

@@ -15,7 +15,15 @@ from jaxevo.reports.classifier import Classifier
 from jaxevo.reports.jobs import Finish as FinishJob
 from jaxevo.reports.jobs import Replay, Resume, Verify
 from jaxevo.reports.metrics import Measures, measure, wilson_interval
-from jaxevo.reports.network import ENSEMBLE_SIZE, Ensemble, Network, best_network, ensemble_of, network_of
+from jaxevo.reports.network import (
+    ENSEMBLE_SIZE,
+    Ensemble,
+    Network,
+    best_network,
+    check_ensemble_size,
+    ensemble_of,
+    network_of,
+)
 from jaxevo.search.population import Individual, Population
 from jaxevo.search.space import Drawing
 from jaxevo.session.events import OnEvent
@@ -34,7 +42,7 @@ class Scores(NamedTuple):
 
     Attributes:
         best: accuracy of the best network by validation, with its finished weights if there are any.
-        ensemble: accuracy of the majority vote, with evolved weights.
+        ensemble: accuracy of the majority vote.
         members: ids of the ensemble's individuals, the fittest first.
         best_measures: all measures of the best network.
         ensemble_measures: all measures of the ensemble.
@@ -172,6 +180,8 @@ class Run:
 
     def ensemble_of(self, size: int = ENSEMBLE_SIZE) -> Ensemble:
         """Returns an ensemble of the fittest networks of the population and the best individual.
+
+        They have finished weights if all of them were finished.
 
         Args:
             size: number of members, 1 or more; fewer if fewer individuals have weights.
@@ -346,19 +356,24 @@ class Run:
         carry_out(job, on_event)
         return Run(self.path, dataset=place, **{name: trusted[name] for name in self._trust})
 
-    def finish(self, share: float, execution: Execution | None = None) -> Finish:
+    def finish(self, share: float, execution: Execution | None = None, ensemble_size: int = 1) -> Finish:
         """Trains the best individual on, on training and validation images; see `best`.
 
         Args:
             share: FLOPs of the finish over those that the run took, above 0.
             execution: execution of this session; `lanes` is not used.
+            ensemble_size: individuals to train on, the fittest; each costs as much as the best. See `ensemble_of`.
+
+        Returns:
+            The finish of the best individual.
 
         Raises:
             ValueError, RuntimeError, KeyboardInterrupt: as for `resume`.
         """
         check_share(share)
+        check_ensemble_size(ensemble_size)
         execution = execution or Execution(**self._trust)
-        carry_out(FinishJob(self.path, execution, share, self._dataset_place))
+        carry_out(FinishJob(self.path, execution, share, self._dataset_place, ensemble_size))
         finish = Run(self.path)._history.finish
         if finish is None:
             raise RuntimeError(f"the run in {self.path} went on while it was finished: finish it again")

@@ -22,7 +22,7 @@ from jaxevo.execution.measuring import measured
 from jaxevo.execution.placement import lane_devices
 from jaxevo.networks.compilation import use_persistent_cache
 from jaxevo.networks.trainer import Trainer
-from jaxevo.reports.verify_finish import check_finish, retrain_finish
+from jaxevo.reports.verify_finish import check_finishes, retrain_finish
 from jaxevo.search.births import Birth, Inherited, Initial, Outcome, Threshold, birth_sha256, json_sha256
 from jaxevo.search.doors import Doors
 from jaxevo.search.evolution import EvolutionState
@@ -77,7 +77,7 @@ def verify_run(
         *_described(history, manifest.task),
         *_states(manifest, history.doors, content, workdir),
         *_weights(asked, content.records, initial, store),
-        *([] if history.finish is None else check_finish(history, workdir, history.finish)),
+        *check_finishes(history, workdir),
     ]
     report(
         f"recomputed {history.state.events} events and {len(content.attempts)} attempts: fingerprint "
@@ -266,9 +266,10 @@ def _retrain(
             equal = "within the tolerance" if differences else "bit for bit"
             report(f"individual {individual_id}, {len(lineage)} generations: {finding or f'equal, {equal}'}")
             findings += [finding] if finding else []
-    if retrain == "best" and history.finish is not None and not findings:
+    if retrain == "best" and not findings:
         tolerance = _TOLERANCE if differences else None
-        findings += retrain_finish(history, run, history.finish, dataset, execution, tolerance, report)
+        for finish in history.finishes.values():
+            findings += retrain_finish(history, run, finish, dataset, execution, tolerance, report)
     return list(dict.fromkeys(findings))
 
 

@@ -1,4 +1,4 @@
-"""Verify the finish of a run: its place, its weights and, on demand, its training."""
+"""Verify the finishes of a run: their place, their weights and, on demand, their training."""
 
 import tempfile
 from collections.abc import Callable
@@ -16,18 +16,21 @@ from jaxevo.storage.history import History
 from jaxevo.storage.workdir import Workdir
 
 
-def check_finish(history: History, workdir: Workdir, finish: Finish) -> list[str]:
-    """Returns a sentence for each difference between a finish and the run that it belongs to; trains nothing."""
-    life = history.lives[history.best.id]
-    findings = []
-    if finish.individual_id != life.individual.id:
-        findings.append(f"finish: it is of individual {finish.individual_id}, but {life.individual.id} is the best")
-    elif finish.steps != (steps := finish_steps(history, life, finish.share)):
-        findings.append(f"finish: it has {finish.steps} steps, but its share {finish.share:g} gives {steps}")
-    elif finish.weights is not None and finish.weights_sha256 is not None:
-        store = WeightStore(workdir.finish / "weights", history.doors.space)
-        findings += store.damage(finish.weights, finish.weights_sha256, life.individual.genotype)
-    return findings
+def check_finishes(history: History, workdir: Workdir) -> list[str]:
+    """Returns a sentence for each difference between the finishes and their run; trains nothing."""
+    return [finding for finish in history.finishes.values() for finding in _differences(history, workdir, finish)]
+
+
+def _differences(history: History, workdir: Workdir, finish: Finish) -> list[str]:
+    life = history.lives.get(finish.individual_id)
+    if life is None or life.individual.weights is None:
+        return [f"finish: it is of individual {finish.individual_id}, which the run has no weights of"]
+    if finish.steps != (steps := finish_steps(history, life, finish.share)):
+        return [f"finish: it has {finish.steps} steps, but its share {finish.share:g} gives {steps}"]
+    if finish.weights is None or finish.weights_sha256 is None:
+        return []
+    store = WeightStore(workdir.finish / "weights", history.doors.space)
+    return store.damage(finish.weights, finish.weights_sha256, life.individual.genotype)
 
 
 def retrain_finish(
@@ -39,18 +42,18 @@ def retrain_finish(
     tolerance: float | None,
     report: Callable[[str], None],
 ) -> list[str]:
-    """Trains the best individual on again from its evolved weights; returns a sentence if the result differs.
+    """Trains an individual on again from its evolved weights; returns a sentence if the result differs.
 
     Args:
         history: of the run.
         workdir: its work folder.
-        finish: its finish.
+        finish: of the individual.
         dataset: its data set.
         execution: execution of the training.
         tolerance: of the test accuracy on another machine; None to compare bits.
         report: called with a sentence about the check.
     """
-    life = history.lives[history.best.id]
+    life = history.lives[finish.individual_id]
     settings = finish_settings(history.manifest.settings, finish.steps)
     together, devices = dataset.with_validation_in_training(), lane_devices(execution)[0]
     trainer = Trainer(settings, together, devices, doors=history.doors)
@@ -68,5 +71,6 @@ def retrain_finish(
         equal = again.outcome.weights_sha256 == finish.weights_sha256
     if not equal:
         return [f"finish: trained again, it has other weights and test accuracy {again.test_accuracy}"]
-    report(f"finish, {finish.steps} steps: equal, {'bit for bit' if tolerance is None else 'within the tolerance'}")
+    how = "bit for bit" if tolerance is None else "within the tolerance"
+    report(f"finish of individual {finish.individual_id}, {finish.steps} steps: equal, {how}")
     return []

@@ -92,3 +92,14 @@ class Population:
     def without(self, other: Population) -> Iterator[Individual]:
         """Yields the individuals that are not in the other population."""
         return self.individuals.without(other.individuals)
+
+
+def ensemble_members(living: Iterable[Individual], best: Individual, size: int) -> list[Individual]:
+    """Returns the fittest individuals that have weights, the fittest first; ties go to the earlier born.
+
+    They are chosen by fitness, which is validation accuracy in Real et al. 2017. The best individual is included even
+    if it is dead.
+    """
+    candidates = {individual.id: individual for individual in (*living, best) if individual.weights is not None}
+    ranked = sorted(candidates.values(), key=lambda individual: (-individual.fitness, individual.id))
+    return ranked[:size]

@@ -1,4 +1,4 @@
-"""Finish a run: train its best individual on, on training and validation images.
+"""Finish a run: train its best individual, or each of the ensemble, on, on training and validation images.
 
 Evolution needs the validation images to choose, and trains each individual only for a short while. The finish trains
 the chosen one longer, without them held out. It is as reproducible as any training, but decides nothing.
@@ -16,6 +16,7 @@ from jaxevo.execution.finishing import FinishExecutor
 from jaxevo.execution.worker import Assignment
 from jaxevo.networks.compilation import use_persistent_cache
 from jaxevo.search.births import Birth, Inherited
+from jaxevo.search.population import Individual, ensemble_members
 from jaxevo.session.progress import Watcher
 from jaxevo.session.run import check_execution
 from jaxevo.settings import Execution, Settings
@@ -57,16 +58,18 @@ def finish_run(
     watcher: Watcher,
     dataset_place: str | None = None,
     trust: Trust = NOTHING,
+    ensemble_size: int = 1,
 ) -> Finish:
-    """Finishes a run and stores the result; one that is stored already, with this share, is returned.
+    """Finishes a run, stores the result and returns that of the best individual; what is stored already stays.
 
     Args:
         path: work folder.
-        share: FLOPs of the finish over those of all trainings of the run.
+        share: FLOPs of a finish over those of all trainings of the run.
         execution: execution of this session; with `executor="ray"` a worker trains.
         watcher: receives the progress.
         dataset_place: name or path of the data set, None for where it was.
         trust: whose code may run.
+        ensemble_size: individuals to finish, the fittest; the best comes first, and all take the same FLOPs.
 
     Raises:
         ValueError: if there is nothing to finish, or folder or data are not valid.
@@ -80,18 +83,29 @@ def finish_run(
         raise WorkdirError(f"nothing is trained in the search space of the run in {path}: there is nothing to finish")
     if best is None:
         raise WorkdirError(f"the run in {path} has no trained individual yet: there is nothing to finish")
-    if history.finish is not None and history.finish.share == share:
-        return history.finish
-    check_execution(history.manifest.settings, execution)
-    dataset = load_run_data(workdir, history.manifest, dataset_place, watcher.notice)
-    with locked(path), wish_to_stop() as interrupted:
-        life = history.lives[best.id]
-        settings = finish_settings(history.manifest.settings, finish_steps(history, life, share))
-        executor = _executor(workdir, history, settings, dataset, execution, watcher)
-        record = _trained(executor, finish_birth(life), settings.train_steps, watcher, interrupted)
-        if record is None:
-            raise FinishInterrupted(executor.busy)
-        return _stored(workdir, history, share, settings, life, record)
+    members = ensemble_members(history.state.population, best, ensemble_size)
+    missing = [member for member in members if not _is_finished(history, member, share)]
+    if missing:
+        check_execution(history.manifest.settings, execution)
+        dataset = load_run_data(workdir, history.manifest, dataset_place, watcher.notice)
+        with locked(path), wish_to_stop() as interrupted:
+            for member in missing:
+                if ensemble_size > 1:
+                    place = f"{members.index(member) + 1} of {len(members)}"
+                    watcher.notice(f"Finishing individual {member.id}, {place}")
+                life = history.lives[member.id]
+                settings = finish_settings(history.manifest.settings, finish_steps(history, life, share))
+                executor = _executor(workdir, history, settings, dataset, execution, watcher)
+                record = _trained(executor, finish_birth(life), settings.train_steps, watcher, interrupted)
+                if record is None:
+                    raise FinishInterrupted(executor.busy)
+                _store(workdir, history, share, settings, life, record)
+    return history.finishes[best.id]
+
+
+def _is_finished(history: History, individual: Individual, share: float) -> bool:
+    finish = history.finishes.get(individual.id)
+    return finish is not None and finish.share == share
 
 
 def finish_steps(history: History, life: Life, share: float) -> int:
@@ -179,8 +193,8 @@ def _trained(
     return next(iter(records), None)
 
 
-def _stored(workdir: Workdir, history: History, share: float, settings: Settings, life: Life, record: Record) -> Finish:
-    """Checks the finished weights, writes the finish into the work folder and returns it."""
+def _store(workdir: Workdir, history: History, share: float, settings: Settings, life: Life, record: Record) -> None:
+    """Checks the finished weights, and writes the finish into the work folder."""
     outcome = record.outcome
     if outcome.weights is not None and outcome.weights_sha256 is not None:
         store = WeightStore(unfinished(workdir, settings.train_steps).weights, history.doors.space)
@@ -199,7 +213,6 @@ def _stored(workdir: Workdir, history: History, share: float, settings: Settings
         failure=outcome.failure,
     )
     write_finish(workdir, finish)
-    return finish
 
 
 def _flops_a_step(settings: Settings, life: Life) -> int:

@@ -1,15 +1,15 @@
-"""The finish of a run in its work folder: the best individual, trained on.
+"""Finishes of a run in its work folder: the best individual, or each of the ensemble, trained on.
 
-It lies in `finish/`, outside of journal and fingerprint: it decides nothing. It belongs to one event of the run, whose
-fingerprint it names; after a later event it is out of date. Until it is complete, its checkpoints and weights lie in a
-folder that its number of steps names, because a checkpoint belongs to one schedule.
+They lie in `finish/`, outside of journal and fingerprint: they decide nothing. They belong to one event of the run,
+whose fingerprint they name; after a later event they are out of date. Until one is complete, its checkpoints and
+weights lie in a folder that its number of steps names, because a checkpoint belongs to one schedule.
 """
 
 import dataclasses
 import json
 import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,10 +23,10 @@ _ATTEMPTED = re.compile(r"\d{6,}-(\d+)\b.*")
 
 @dataclass(frozen=True)
 class Finish:
-    """The finish of a run.
+    """The finish of an individual.
 
     Attributes:
-        individual_id: the individual that was trained on, the best by validation.
+        individual_id: the individual that was trained on.
         fingerprint: of the run when it was finished.
         share: FLOPs of the finish over those of all trainings before it.
         learning_rate: peak of the schedule.
@@ -58,38 +58,48 @@ def unfinished(workdir: Workdir, steps: int) -> Workdir:
 
 
 def write_finish(workdir: Workdir, finish: Finish) -> None:
-    """Moves the weights of a finish to their place, writes it, and removes an earlier one and all checkpoints.
+    """Moves the weights of a finish to their place, writes it, and removes what is out of date, and all checkpoints.
 
-    A crash in between costs at most the steps since the last checkpoint.
+    The individual's earlier finish, and those at other events, are out of date. A crash in between costs at most the
+    steps since the last checkpoint.
     """
-    (workdir.finish / "finish.json").unlink(missing_ok=True)
+    others = read_finishes(workdir, finish.fingerprint)
+    others.pop(finish.individual_id, None)
     weights = workdir.finish / "weights"
-    shutil.rmtree(weights, ignore_errors=True)
-    weights.mkdir(parents=True)
+    weights.mkdir(parents=True, exist_ok=True)
+    _write(workdir, others.values())
+    kept = {other.weights for other in others.values()}
+    for path in weights.iterdir():
+        if path.name not in kept:
+            shutil.rmtree(path)
     if finish.weights is not None:
         (unfinished(workdir, finish.steps).weights / finish.weights).rename(weights / finish.weights)
         force(weights)
-    write_json(workdir.finish / "finish.json", dataclasses.asdict(finish))
+    _write(workdir, (*others.values(), finish))
     shutil.rmtree(workdir.finish / "training", ignore_errors=True)
 
 
-def read_finish(workdir: Workdir, fingerprint: str) -> Finish | None:
-    """Returns the finish of a run that has this fingerprint, None if there is none.
+def _write(workdir: Workdir, finishes: Iterable[Finish]) -> None:
+    write_json(workdir.finish / "finish.json", [dataclasses.asdict(finish) for finish in finishes])
+
+
+def read_finishes(workdir: Workdir, fingerprint: str) -> dict[int, Finish]:
+    """Returns the finishes of a run that has this fingerprint, by individual, in the order in which they were made.
 
     Raises:
-        WorkdirError: if it is damaged.
+        WorkdirError: if their file is damaged.
     """
     path = workdir.finish / "finish.json"
     if not path.exists():
-        return None
+        return {}
     try:
-        finish = Finish(**json.loads(path.read_text()))
+        finishes = [Finish(**fields) for fields in json.loads(path.read_text())]
     except (ValueError, TypeError) as error:
         raise WorkdirError(
             f"{path} is damaged ({error}): delete the folder {workdir.finish} and finish the run again. Nothing was "
             "changed"
         ) from error
-    return finish if finish.fingerprint == fingerprint else None
+    return {finish.individual_id: finish for finish in finishes if finish.fingerprint == fingerprint}
 
 
 class FinishAttempts:
@@ -122,7 +132,7 @@ class FinishAttempts:
                 self._step, self._deaths = step, 0
             if self._deaths >= self._max_deaths:
                 raise AttemptsError(
-                    f"the worker died {self._deaths} times while it trained the best individual, {birth.id}, on from "
+                    f"the worker died {self._deaths} times while it trained individual {birth.id} on from "
                     f"step {step}: finish the run with workers of more memory, or with a larger --max-deaths. The run "
                     "is complete, and its finish has the last checkpoint"
                 )

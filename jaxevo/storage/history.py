@@ -19,7 +19,7 @@ from jaxevo.search.selection import point_of
 from jaxevo.search.space import SearchSpace, Task
 from jaxevo.settings import Settings
 from jaxevo.storage.descriptions import RecordedSpace
-from jaxevo.storage.finish import Finish, read_finish
+from jaxevo.storage.finish import Finish, read_finishes
 from jaxevo.storage.integrity import DecisionCheck, check_manifest
 from jaxevo.storage.journal import Record, next_told, read_journal
 from jaxevo.storage.recorded import recorded_events
@@ -165,8 +165,14 @@ class History:
 
     @property
     def finish(self) -> Finish | None:
-        """The finish of the run at this event, None if there is none."""
-        return read_finish(self._workdir, self.state.fingerprint)
+        """The finish of the best individual at this event, None if there is none."""
+        best = self.state.best_trained
+        return None if best is None else self.finishes.get(best.id)
+
+    @property
+    def finishes(self) -> dict[int, Finish]:
+        """The finishes of the run at this event, by individual."""
+        return read_finishes(self._workdir, self.state.fingerprint)
 
     @property
     def best(self) -> Individual:

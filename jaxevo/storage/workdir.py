@@ -72,7 +72,7 @@ class Workdir:
 
     @property
     def finish(self) -> Path:
-        """The finish: the best individual, trained on."""
+        """The finishes: the best individual, or the ensemble, trained on."""
         return self.path / "finish"
 
     @property
@@ -331,11 +331,11 @@ def recorded_execution(manifest: Manifest) -> Execution:
     return Execution(lanes=1, devices_per_lane=manifest.machine.devices_per_lane)
 
 
-def write_json(path: Path, fields: dict[str, Any]) -> None:
+def write_json(path: Path, content: dict[str, Any] | list[Any]) -> None:
     """Writes a JSON file atomically: a reader sees either the old file or the complete new one."""
     temporary = path.with_suffix(".tmp")
     with open(temporary, "w", encoding="utf-8") as file:
-        json.dump(fields, file, indent=2)
+        json.dump(content, file, indent=2)
         file.write("\n")
         file.flush()
         os.fsync(file.fileno())

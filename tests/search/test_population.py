@@ -6,7 +6,7 @@ import pytest
 from helpers.births import COST
 from helpers.genotypes import INITIAL
 
-from jaxevo.search.population import Individual, Population
+from jaxevo.search.population import Individual, Population, ensemble_members
 
 
 def individual(number):
@@ -68,3 +68,11 @@ def test_a_population_and_an_individual_are_frozen():
         individual(1).fitness = 1.0
     with pytest.raises(TypeError):
         population_of(1)[0] = individual(2)
+
+
+def test_an_ensemble_is_the_fittest_with_weights_and_the_best_ever_is_one():
+    fitness = {0: 0.8, 1: 0.5, 2: 0.7, 3: 0.7, 4: 0.9}
+    best, *living = [dataclasses.replace(individual(number), fitness=value) for number, value in fitness.items()]
+    living[-1] = dataclasses.replace(living[-1], weights=None)
+    assert ids(ensemble_members(living, best, 3)) == [0, 2, 3]
+    assert ids(ensemble_members([*living, best], best, 9)) == [0, 2, 3, 1]

@@ -57,6 +57,10 @@ def finish_of(path):
     return History(Workdir(path)).finish
 
 
+def store(path, finish):
+    (path / "finish" / "finish.json").write_text(json.dumps([dataclasses.asdict(finish)]))
+
+
 def test_its_steps_take_the_share_of_the_runs_flops(finished):
     history = History(Workdir(finished))
     finish, cost = history.finish, history.lives[history.best.id].birth.cost
@@ -181,6 +185,73 @@ def continued_steps(monkeypatch):
     return steps
 
 
+def test_an_ensembles_members_are_finished_each_and_the_best_not_again(finished, copied, monkeypatch):
+    trained = trained_on(monkeypatch)
+    evolved = package.open(copied).ensemble_of(3)
+    assert "evolved" in repr(evolved)
+    best = finish_run(copied, SHARE, Execution(1), Watcher(), ensemble_size=3)
+    run, history = package.open(copied), History(Workdir(copied))
+    members = [member.individual for member in evolved.members]
+    assert best == history.finish == finish_of(finished)
+    assert trained == [member.id for member in members[1:]]
+    assert list(history.finishes) == [member.id for member in members]
+    for member, finish in zip(members, history.finishes.values(), strict=True):
+        half = member.cost.forward_flops + member.cost.backward_flops
+        assert finish.steps == round(SHARE * history.state.total_flops / (half * TINY["batch_size"]))
+    ensemble = run.ensemble_of(3)
+    assert ensemble.finished
+    assert "finished" in repr(ensemble)
+    assert [one.individual.id for one in ensemble.members] == [member.id for member in members]
+    for network in ensemble.members:
+        assert network.evaluate(*load("digits").test) == history.finishes[network.individual.id].test_accuracy
+    # A vote of networks that were trained less would drag the others down.
+    assert not run.ensemble_of(4).finished
+    assert not any(network.finished for network in run.ensemble_of(4).members)
+    assert verify(copied) == []
+
+
+def test_an_interrupted_ensemble_keeps_what_is_finished(copied, monkeypatch):
+    def stopped(*_):
+        return None
+
+    with monkeypatch.context() as patched:
+        patched.setattr(session_finish, "_trained", stopped)
+        with pytest.raises(FinishInterrupted):
+            finish_run(copied, SHARE, Execution(1), Watcher(), ensemble_size=2)
+    before = finish_of(copied)
+    assert before is not None
+    trained = trained_on(monkeypatch)
+    finish_run(copied, SHARE, Execution(1), Watcher(), ensemble_size=2)
+    assert len(trained) == 1
+    assert finish_of(copied) == before
+    # Another share of the best one leaves the other member as it is.
+    again = finish_run(copied, 2 * SHARE, Execution(1), Watcher())
+    shares = [finish.share for finish in History(Workdir(copied)).finishes.values()]
+    assert sorted(shares) == [SHARE, 2 * SHARE]
+    assert again == finish_of(copied)
+    assert len(list((copied / "finish" / "weights").iterdir())) == 2
+    assert verify(copied) == []
+
+
+def test_verify_trains_each_member_again(copied):
+    finish_run(copied, SHARE, Execution(1), Watcher(), ensemble_size=2)
+    said = []
+    assert verify_run(copied, "best", said.append) == []
+    assert sum("finish of individual" in sentence for sentence in said) == 2
+
+
+def trained_on(monkeypatch):
+    """Returns a list that receives the ids of the individuals that are trained on."""
+    ids, begin = [], local_lanes.Trainer.begin
+
+    def spied(trainer, individual_id, *arguments):
+        ids.append(individual_id)
+        return begin(trainer, individual_id, *arguments)
+
+    monkeypatch.setattr(local_lanes.Trainer, "begin", spied)
+    return ids
+
+
 def test_if_it_is_not_finite_the_evolved_weights_stay(evolved, tmp_path, monkeypatch):
     path = Path(shutil.copytree(evolved, tmp_path / "run"))
 
@@ -218,8 +289,7 @@ def test_verify_finds_a_finish_that_was_never_trained(copied):
     one, finish = run.best.individual, finish_of(copied)
     shutil.rmtree(copied / "finish" / "weights" / finish.weights)
     shutil.copytree(copied / "weights" / one.weights, copied / "finish" / "weights" / finish.weights)
-    forged = dataclasses.replace(finish, weights_sha256=one.weights_sha256)
-    (copied / "finish" / "finish.json").write_text(json.dumps(dataclasses.asdict(forged)))
+    store(copied, dataclasses.replace(finish, weights_sha256=one.weights_sha256))
     assert verify(copied) == []
     [finding] = verify(copied, "best")
     assert "finish" in finding
@@ -227,8 +297,7 @@ def test_verify_finds_a_finish_that_was_never_trained(copied):
 
 @pytest.mark.parametrize(("field", "value"), [("steps", 1), ("individual_id", 99), ("weights_sha256", "0" * 64)])
 def test_verify_finds_an_altered_finish(copied, field, value):
-    altered = dataclasses.replace(finish_of(copied), **{field: value})
-    (copied / "finish" / "finish.json").write_text(json.dumps(dataclasses.asdict(altered)))
+    store(copied, dataclasses.replace(finish_of(copied), **{field: value}))
     [finding] = verify(copied)
     assert "finish" in finding
 
@@ -252,10 +321,19 @@ def test_the_commands_finish_say_so_and_name_the_weights(tmp_path):
     result = json.loads((path / "result.json").read_text())
     assert result["finished_test_accuracy"] == finish_of(path).test_accuracy
     assert "finished test accuracy" in ended.stdout
-    again = jaxevo("finish", path, "--share", "1", "--lanes", "1")
+    again = jaxevo("finish", path, "--share", "1", "--lanes", "1", "--ensemble-size", "3")
     assert again.returncode == 0, again.stderr
     assert f"test accuracy {finish_of(path).test_accuracy:.2%}" in again.stdout
-    assert "finished weights" in jaxevo("test", path).stdout
+    result = json.loads((path / "result.json").read_text())
+    vote = result["finished_ensemble_test_accuracy"]
+    assert f"finished ensemble: test accuracy {vote:.2%}" in again.stdout
+    flops = [finish.flops for finish in History(Workdir(path)).finishes.values()]
+    assert len(flops) == 3
+    assert result["finish_flops"] == sum(flops)
+    tested = jaxevo("test", path, "--ensemble-size", "3").stdout
+    assert "validation, finished weights" in tested
+    assert f"majority vote of the 3 best, finished weights: test accuracy {vote:.2%}" in tested
+    assert "best, evolved weights: test accuracy" in jaxevo("test", path).stdout
     # The share stays that of the last session, and the finish of the longer run is made again.
     run = package.open(path).resume(max_individuals=8, lanes=1)
     assert finish_of(path).share == SHARE
@@ -263,6 +341,9 @@ def test_the_commands_finish_say_so_and_name_the_weights(tmp_path):
     refused = jaxevo("finish", path, "--share", "0")
     assert refused.returncode == 2
     assert "share is 0" in refused.stderr
+    refused = jaxevo("finish", path, "--share", "1", "--ensemble-size", "0")
+    assert refused.returncode == 2
+    assert "--ensemble-size is 0" in refused.stderr
 
 
 def test_max_seconds_includes_it(tmp_path):

@@ -146,6 +146,7 @@ def test_a_run_in_which_all_fail_has_a_result_and_nothing_to_test(tmp_path):
         "best_test_accuracy",
         "finished_test_accuracy",
         "ensemble_test_accuracy",
+        "finished_ensemble_test_accuracy",
         "best_parameters",
         "best_flops_per_image",
     ]

@@ -352,6 +352,7 @@ def test_result_holds_what_scripts_rely_on(tmp_path):
         "best_test_accuracy",
         "finished_test_accuracy",
         "ensemble_test_accuracy",
+        "finished_ensemble_test_accuracy",
         "test_images",
         "majority_class",
         "majority_test_accuracy",
