@@ -34,6 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--selection", choices=typing.get_args(SelectionName), help="in place of the experiment's: the control"
     )
+    parser.add_argument("--max-flops", type=float, help="in place of the experiment's: a smaller or larger budget")
     parser.add_argument("--results", type=Path, help="file of JSON lines to append every seed's result to")
     parser.add_argument("--lanes", type=int, help="individuals to train at once; never shapes the result")
     parser.add_argument("--devices-per-lane", type=int, default=1, help="devices that share a training; default: 1")
@@ -42,8 +43,12 @@ def main(arguments: list[str] | None = None) -> int:
     experiment = load(given.name)
     changes = {name: getattr(given, name) for name in ("dataset", "selection") if getattr(given, name) is not None}
     experiment = dataclasses.replace(experiment, settings=dataclasses.replace(experiment.settings, **changes))
+    if given.max_flops is not None:
+        limits = dataclasses.replace(experiment.limits, max_flops=given.max_flops)
+        experiment = dataclasses.replace(experiment, limits=limits)
     execution = Execution(given.lanes, given.devices_per_lane, given.lanes_per_device)
-    label = given.name if given.selection is None else f"{given.name}-{given.selection}"
+    budget = None if given.max_flops is None else f"{given.max_flops:g}"
+    label = "-".join(part for part in (given.name, given.selection, budget) if part is not None)
     results = {}
     for seed in given.seeds:
         results[seed] = run_seed(experiment, seed, given.folder / f"{label}-{seed}", execution)

@@ -7,8 +7,8 @@
 Every arm evolves on fashion_mini with one lane on one core for 120 CPU seconds, counted from the start of its process
 and with an empty cache of executables. The finish is left out, since it would be the same for all. The best individual
 by validation is scored on the 9,000 Fashion-MNIST test images that fashion_mini does not have. A seed gives one pair:
-the default, and the default without a part. Printed are mean differences over the pairs, in points of accuracy, with
-95 % intervals, and the p-values of the exact sign-flip test.
+the default, and the default without a part, or with early stopping, which is no part of it. Printed are mean
+differences over the pairs, in points of accuracy, with 95 % intervals, and the p-values of the exact sign-flip test.
 
 With `--controls` the default is compared with random selection, with no inheritance and with the old default, after
 120 CPU seconds, and after as many FLOPs as the default of the same seed took in them.

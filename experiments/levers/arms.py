@@ -30,6 +30,8 @@ OLD_DEFAULT = Settings(
 )
 """The preset `small` before networks grew by more than the paper's mutations."""
 _PAPER_CHANNEL_FACTOR = 2
+# A quarter of the trainings that reach a check is stopped there.
+_EARLY_STOPPING = 0.25
 
 Change = Callable[[Settings], Settings]
 
@@ -73,8 +75,9 @@ BUNDLES: Mapping[str, Change] = {
     "mutations a birth, population": without_mutations_a_birth,
     "schedule": lambda default: dataclasses.replace(default, schedule="constant"),
     "inheritance": lambda default: dataclasses.replace(default, inheritance="shape"),
+    "early stopping, added": lambda default: dataclasses.replace(default, early_stopping=_EARLY_STOPPING),
 }
-"""Settings without a part of the default, by the part's name."""
+"""Settings without a part of the default, by the part's name; early stopping is no part of it, and is added."""
 
 CONTROLS: Mapping[str, Change] = {
     "random selection": lambda default: dataclasses.replace(default, selection="random"),

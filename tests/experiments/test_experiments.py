@@ -59,14 +59,16 @@ def test_a_seed_whose_trainings_all_failed_has_a_row_and_counts_as_0(tmp_path):
     assert "median test accuracy: evolved 0.0%, finished 0.0%" in text
 
 
-def test_a_control_is_kept_apart_and_rows_are_appended_to_a_file(tmp_path, monkeypatch):
+def test_a_control_and_a_budget_are_kept_apart_and_rows_are_appended_to_a_file(tmp_path, monkeypatch):
     experiment = Experiment(Settings(**TINY), Limits(max_individuals=3))
     monkeypatch.setattr("experiments.__main__.load", lambda name: experiment)
     file = tmp_path / "rows.jsonl"
     main(["digits", "--seeds", "1", "--folder", str(tmp_path), "--results", str(file)])
     main(["digits", "--seeds", "1", "--folder", str(tmp_path), "--results", str(file), "--selection", "random"])
+    main(["digits", "--seeds", "1", "--folder", str(tmp_path), "--results", str(file), "--max-flops", "10"])
     rows = [json.loads(line) for line in file.read_text().splitlines()]
-    assert [row["experiment"] for row in rows] == ["digits", "digits-random"]
+    assert [row["experiment"] for row in rows] == ["digits", "digits-random", "digits-10"]
+    assert [row["individuals"] for row in rows] == [3, 3, 1]
     assert jaxevo.open(tmp_path / "digits-random-1").settings.selection == "random"
 
 

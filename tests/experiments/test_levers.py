@@ -103,10 +103,12 @@ def test_every_arm_differs_from_the_default_and_lacks_what_it_names():
     assert found["no inheritance"].inheritance == "none"
     assert found["random selection"].selection == "random"
     assert found["mutations a birth, population"].mutations_per_birth == 1
+    assert found["early stopping, added"].early_stopping == 0.25
 
 
 def test_a_part_that_the_default_lacks_is_no_arm():
-    assert list(arms({**BUNDLES, **CONTROLS}, OLD_DEFAULT)) == ["random selection", "no inheritance"]
+    found = arms({**BUNDLES, **CONTROLS}, OLD_DEFAULT)
+    assert list(found) == ["early stopping, added", "random selection", "no inheritance"]
 
 
 def test_the_default_is_the_preset():
