@@ -28,7 +28,7 @@ _GROWING = Settings(
     mutations="growth",
     mutations_per_birth=3,
     inheritance="morph",
-    max_flops_per_image=15_000_000,
+    max_flops_per_image=12_000_000,
     budget_births=40,
     virtual_rate=2.5e10,
     train_steps=800,
@@ -60,8 +60,8 @@ _ON_GPU = dataclasses.replace(
 # FLOPs, not seconds, so that a preset ends with the same network on every machine.
 PRESETS: dict[str, tuple[Settings, Limits]] = {
     "demo": (_GROWING, Limits(max_flops=4.5e12, finish_share=0.25)),
-    "small": (_GROWING, Limits(max_flops=1e13, finish_share=0.25)),
-    "large": (_GROWING, Limits(max_flops=6e13, finish_share=0.25)),
+    "small": (_GROWING, Limits(max_flops=1e13, finish_share=0.5)),
+    "large": (_GROWING, Limits(max_flops=6e13, finish_share=0.5)),
     "gpu": (_ON_GPU, Limits(max_flops=1e16, finish_share=0.5)),
     "paper": (_PAPER, Limits(max_individuals=25_000)),
 }

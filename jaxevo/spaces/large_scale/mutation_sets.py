@@ -13,9 +13,9 @@ MutationSet = tuple[Mutation[Genotype], ...]
 
 _GROWTH_PARAMETERS = {"min_channels": 8.0, "max_channels": 32.0, "stride_probability": 0.4, "channel_factor": 4.0}
 _GROWTH_WEIGHTS = {
-    "IDENTITY": 2.0,
+    "IDENTITY": 0.5,
     "RESET-WEIGHTS": 0.0,
-    "INSERT-CONVOLUTION": 3.0,
+    "INSERT-CONVOLUTION": 4.0,
     "REMOVE-CONVOLUTION": 0.3,
     "ALTER-STRIDE": 0.3,
     "ALTER-NUMBER-OF-CHANNELS": 2.0,
