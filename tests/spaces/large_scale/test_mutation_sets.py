@@ -30,9 +30,9 @@ PAPERS = [mutation.name for mutation in MUTATIONS]
 # Issue 14: what paid.
 ODDS = {
     "ALTER-LEARNING-RATE": 1,
-    "IDENTITY": 2,
+    "IDENTITY": 0.5,
     "RESET-WEIGHTS": 0,
-    "INSERT-CONVOLUTION": 3,
+    "INSERT-CONVOLUTION": 4,
     "REMOVE-CONVOLUTION": 0.3,
     "ALTER-STRIDE": 0.3,
     "ALTER-NUMBER-OF-CHANNELS": 2,
