@@ -59,9 +59,9 @@ _ON_GPU = dataclasses.replace(
 
 # FLOPs, not seconds, so that a preset ends with the same network on every machine.
 PRESETS: dict[str, tuple[Settings, Limits]] = {
-    "demo": (_GROWING, Limits(max_flops=3.5e12, finish_share=0.5)),
-    "small": (_GROWING, Limits(max_flops=1e13, finish_share=0.5)),
-    "large": (_GROWING, Limits(max_flops=6e13, finish_share=0.5)),
+    "demo": (_GROWING, Limits(max_flops=4e12, finish_share=0.4)),
+    "small": (_GROWING, Limits(max_flops=1e13, finish_share=0.4)),
+    "large": (_GROWING, Limits(max_flops=6e13, finish_share=0.4)),
     "gpu": (_ON_GPU, Limits(max_flops=1e16, finish_share=0.5)),
     "paper": (_PAPER, Limits(max_individuals=25_000)),
 }
