@@ -165,9 +165,10 @@ def _say_what_starts(dataset: str) -> None:
 
 def _sum_up(path: Path, result: Mapping[str, Any]) -> int:
     for name, value in result.items():
-        # By default the fitness is the accuracy, and one line is enough.
-        if name != "best_fitness" or value != result["best_validation_accuracy"]:
-            print(f"{name.replace('_', ' '):<26}{_text(name, value)}")
+        # By default the fitness is the accuracy and only the best is finished, so that one line is enough for each.
+        same = name == "best_fitness" and value == result["best_validation_accuracy"]
+        if not (same or (name == "finished_ensemble_test_accuracy" and value is None)):
+            print(f"{name.replace('_', ' '):<33}{_text(name, value)}")
     if result["best_id"] is None:
         print("No individual has been trained successfully; try another run with a lower --initial-learning-rate.")
     else:

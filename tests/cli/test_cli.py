@@ -196,7 +196,7 @@ def test_test_gives_the_accuracy_that_was_journalled(run_path, capsys):
         f"individual {run.best.individual.id}, the best by validation, evolved weights: "
         f"test accuracy {run.best.test_accuracy:.2%}" in text
     )
-    assert "majority vote of the 3 best: test accuracy" in text
+    assert "majority vote of the 3 best, evolved weights: test accuracy" in text
 
 
 def test_test_names_as_many_members_as_there_are(run_path, capsys):

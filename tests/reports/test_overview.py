@@ -52,7 +52,12 @@ def test_a_run_without_its_result_goes_on(finished):
 
 def test_a_finish_that_was_made_is_not_made_again(finished):
     finish = dict.fromkeys(("learning_rate", "steps", "flops", "seconds", "weights", "weights_sha256"))
-    finish |= {"individual_id": 0, "fingerprint": Run(finished).fingerprint, "share": 0.5, "test_accuracy": 0.5}
+    finish |= {
+        "individual_id": Run(finished).best.individual.id,
+        "fingerprint": Run(finished).fingerprint,
+        "share": 0.5,
+        "test_accuracy": 0.5,
+    }
     (finished / "finish").mkdir()
     (finished / "finish" / "finish.json").write_text(json.dumps([finish]))
     assert limit_reached(finished, Limits(max_individuals=30, finish_share=0.5)) == "max_individuals"
