@@ -31,7 +31,7 @@ def test_an_attempt_has_a_number_of_its_own(tmp_path):
 def test_deaths_without_progress_end_it_with_a_sentence(tmp_path):
     attempts = FinishAttempts(unfinished(Workdir(tmp_path), 100), 3, lambda _: 0)
     lose(attempts, 3)
-    with pytest.raises(AttemptsError, match=r"died 3 times .* individual, 7, .*--max-deaths"):
+    with pytest.raises(AttemptsError, match=r"died 3 times .* individual 7 on .*--max-deaths"):
         attempts.begin([BIRTH])
 
 
