@@ -40,12 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--devices-per-lane", type=int, default=1, help="devices that share a training; default: 1")
     parser.add_argument("--lanes-per-device", type=int, help="lanes that share each device, instead of --lanes")
     given = parser.parse_args(arguments)
-    experiment = load(given.name)
-    changes = {name: getattr(given, name) for name in ("dataset", "selection") if getattr(given, name) is not None}
-    experiment = dataclasses.replace(experiment, settings=dataclasses.replace(experiment.settings, **changes))
-    if given.max_flops is not None:
-        limits = dataclasses.replace(experiment.limits, max_flops=given.max_flops)
-        experiment = dataclasses.replace(experiment, limits=limits)
+    experiment = load(given.name).changed(given.max_flops, dataset=given.dataset, selection=given.selection)
     execution = Execution(given.lanes, given.devices_per_lane, given.lanes_per_device)
     budget = None if given.max_flops is None else f"{given.max_flops:g}"
     label = "-".join(part for part in (given.name, given.selection, budget) if part is not None)

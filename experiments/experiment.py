@@ -1,8 +1,10 @@
 """An experiment, and how to find one by name."""
 
+import dataclasses
 import importlib
 import pkgutil
 from dataclasses import dataclass
+from typing import Any
 
 from experiments import configs
 from jaxevo.settings import Limits, Settings
@@ -14,6 +16,12 @@ class Experiment:
 
     settings: Settings
     limits: Limits
+
+    def changed(self, max_flops: float | None = None, **settings: Any) -> "Experiment":
+        """Returns the experiment with other settings and another budget; None leaves what there is."""
+        given = {name: value for name, value in settings.items() if value is not None}
+        limits = self.limits if max_flops is None else dataclasses.replace(self.limits, max_flops=max_flops)
+        return Experiment(dataclasses.replace(self.settings, **given), limits)
 
 
 def names() -> list[str]:

@@ -5,10 +5,9 @@
 
 Runs an experiment with one lane on one core, which compiles as well, with an empty cache of executables. Prints the
 seconds that each part took, with GFLOP/s of the steps and of the whole run; the finish, which is all steps, comes
-apart. The rest is what the lane waits for: the host loop, the journal, the start. For results see docs/benchmarks.md.
+apart. The rest is what the lane waits for: the host loop, the journal, the start.
 """
 
-import dataclasses
 import os
 import tempfile
 import time
@@ -65,12 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="default: 0")
     parser.add_argument("--max-flops", type=float, help="in place of the experiment's")
     given = parser.parse_args(arguments)
-    experiment = load(given.name)
-    changes = {"seed": given.seed} | ({} if given.dataset is None else {"dataset": given.dataset})
-    limits = {} if given.max_flops is None else {"max_flops": given.max_flops}
-    experiment = Experiment(
-        dataclasses.replace(experiment.settings, **changes), dataclasses.replace(experiment.limits, **limits)
-    )
+    experiment = load(given.name).changed(max_flops=given.max_flops, seed=given.seed, dataset=given.dataset)
     print(report(in_fresh_process(measure, experiment)))
     return 0
 
@@ -91,7 +85,7 @@ def measure(experiment: Experiment) -> Breakdown:
 
     spent: defaultdict[str, float] = defaultdict(float)
     # No thread compiles ahead, so that the parts do not overlap.
-    setattr(local, "threads_ahead", lambda *_: 0)  # noqa: B010 - as below, of a module.
+    setattr(local, "threads_ahead", lambda *_: 0)  # noqa: B010 - the module does not export it.
     for owner, name, part in (
         (Compiler, "programs", "compiling"),
         (lane, "run_to_end", "steps"),
