@@ -35,7 +35,8 @@ __all__ = [
 if TYPE_CHECKING:
     from jaxevo.api import evolve, open
     from jaxevo.data.memory import Data
-    from jaxevo.reports.network import Ensemble, Network
+    from jaxevo.reports.ensemble import Ensemble
+    from jaxevo.reports.network import Network
     from jaxevo.reports.run import Run, verify
     from jaxevo.search.population import Individual
     from jaxevo.settings import Execution, Limits, Settings
@@ -45,7 +46,7 @@ else:
     # or they would accept every misspelt name.
     _HOMES = {
         "Data": "jaxevo.data.memory",
-        "Ensemble": "jaxevo.reports.network",
+        "Ensemble": "jaxevo.reports.ensemble",
         "Execution": "jaxevo.settings",
         "Genotype": "jaxevo.spaces.large_scale.genotype",
         "Individual": "jaxevo.search.population",

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from jaxevo.cli.help import ShellName
 from jaxevo.cli.options import Shown
 from jaxevo.presets import PresetName
-from jaxevo.reports.network import ENSEMBLE_SIZE
+from jaxevo.reports.ensemble import ENSEMBLE_SIZE
 from jaxevo.settings import Execution, Limits, Settings
 
 _A_RUN = "the folder of a run, such as runs/digits-seed0"

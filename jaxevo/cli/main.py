@@ -38,8 +38,8 @@ from jaxevo.cli.parse import command_options, parse
 from jaxevo.cli.showing import show
 from jaxevo.data import absolute_name, is_at_hand
 from jaxevo.reports.child import carry_out
+from jaxevo.reports.ensemble import check_ensemble_size
 from jaxevo.reports.jobs import Replay, Resume, Stopped
-from jaxevo.reports.network import check_ensemble_size
 from jaxevo.reports.overview import limit_reached, read_result
 from jaxevo.reports.run import Run, check_share, verify
 from jaxevo.reports.terminal import printable
@@ -227,14 +227,14 @@ def _report(command: ReportCommand) -> int:
 def _test(command: TestCommand) -> int:
     run = Run(command.workdir, dataset=command.dataset, trust_code=command.trust_code)
     scores = run.test(command.ensemble_size)
-    weights = "finished" if run.best.finished else "evolved"
+    weights = run.best.weights_kind
     if command.json:
         best, vote = scores.best_measures.to_json(), scores.ensemble_measures.to_json()
         print(json.dumps({"members": scores.members, "weights": weights, "best": best, "ensemble": vote}, indent=2))
         return 0
     print(f"individual {scores.members[0]}, the best by validation, {weights} weights: test accuracy {scores.best:.2%}")
     print_measures(scores.best_measures)
-    weights = "finished" if run.ensemble_of(command.ensemble_size).finished else "evolved"
+    weights = run.ensemble_of(command.ensemble_size).weights_kind
     print(f"majority vote of the {len(scores.members)} best, {weights} weights: test accuracy {scores.ensemble:.2%}")
     print_warning(scores.ensemble_measures.warning)
     return 0
@@ -266,8 +266,8 @@ def _export(command: ExportCommand) -> int:
         return 0
     network = run.best if command.individual is None else run.network(command.individual)
     run.export(command.folder, command.individual)
-    weights = "finished" if network.finished else "evolved"
-    print(f"exported individual {network.individual.id}, {weights} weights, to {command.folder}: see its README.md")
+    what = f"individual {network.individual.id}, {network.weights_kind} weights"
+    print(f"exported {what}, to {command.folder}: see its README.md")
     return 0
 
 

@@ -19,11 +19,18 @@ class Classifier(ABC):
         image_shape: height, width, channels of its images.
         class_names: names of the classes, in the order of `predict_proba`.
         label_values: the given integer of each class if these were not 0, 1, ...; empty otherwise.
+        finished: True if its weights are finished ones: trained on, on training and validation images.
     """
 
     image_shape: tuple[int, ...]
     class_names: tuple[str, ...]
     label_values: tuple[int, ...] = ()
+    finished: bool = False
+
+    @property
+    def weights_kind(self) -> str:
+        """The kind of its weights: `finished` or `evolved`."""
+        return "finished" if self.finished else "evolved"
 
     def predict(self, images: ArrayLike) -> np.ndarray:
         """Returns the label of each image's class, integers [images]: as it was given, or its place in `class_names`.

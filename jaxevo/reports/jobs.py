@@ -217,7 +217,7 @@ class Finish(Job):
 
     def carry_out(self, on_event: "OnEvent | None" = None) -> None:
         """Finishes the run, shows the progress, and writes the result."""
-        from jaxevo.reports.network import ENSEMBLE_SIZE
+        from jaxevo.reports.ensemble import ENSEMBLE_SIZE
         from jaxevo.reports.progress import watch
         from jaxevo.reports.result import write_result
         from jaxevo.reports.trackers.tracking import Tracking

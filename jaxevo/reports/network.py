@@ -1,7 +1,7 @@
-"""Trained networks of a run, one by one or as an ensemble."""
+"""Trained networks of a run."""
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -13,7 +13,7 @@ from jaxevo.doors.opening import built_in
 from jaxevo.environment import check_not_forked, prepare_process
 from jaxevo.reports.classifier import Classifier
 from jaxevo.reports.drawing import drawing_text
-from jaxevo.search.population import Individual, ensemble_members
+from jaxevo.search.population import Individual
 from jaxevo.search.space import Drawing, SearchSpace
 from jaxevo.storage.finish import Finish
 from jaxevo.storage.history import History
@@ -21,9 +21,6 @@ from jaxevo.storage.workdir import Manifest, Workdir
 
 if TYPE_CHECKING:
     from flax import linen
-
-ENSEMBLE_SIZE = 5
-"""Default number of members of an ensemble."""
 
 _PROGRAMS = 64
 """Number of architectures whose compiled predictions are kept."""
@@ -62,8 +59,7 @@ class Network(Classifier):
     def __repr__(self) -> str:
         """Returns its id, weights and accuracies."""
         accuracies = f"validation {self.validation_accuracy:.1%}, test {self.test_accuracy:.1%}"
-        weights = "finished" if self.finished else "evolved"
-        return f"<Network: individual {self.individual.id}, {weights} weights, {accuracies}>"
+        return f"<Network: individual {self.individual.id}, {self.weights_kind} weights, {accuracies}>"
 
     @property
     def genotype(self) -> Any:
@@ -232,72 +228,6 @@ class Network(Classifier):
         return jax.device_put(variables, jax.local_devices()[0])
 
 
-class Ensemble(Classifier):
-    """An ensemble of networks of a run, which decides by majority vote; ties go to the fittest of the tied.
-
-    Attributes:
-        members: networks, the fittest first.
-        finished: True if the weights of all are finished ones.
-    """
-
-    def __init__(self, members: Sequence[Network]) -> None:
-        """Makes an ensemble of one or more networks of one run."""
-        self.members = tuple(members)
-        self.finished = all(member.finished for member in self.members)
-        self.image_shape = members[0].image_shape
-        self.class_names = members[0].class_names
-        self.label_values = members[0].label_values
-
-    def __repr__(self) -> str:
-        """Returns the number and the ids of its members, and their weights."""
-        ids = ", ".join(str(member.individual.id) for member in self.members)
-        weights = "finished" if self.finished else "evolved"
-        return f"<Ensemble of {len(self.members)}: individuals {ids}, {weights} weights>"
-
-    def __len__(self) -> int:
-        """Returns the number of members."""
-        return len(self.members)
-
-    def predict_classes(self, images: ArrayLike) -> np.ndarray:
-        """Returns the class that most members predict for each image; see `Classifier.predict_classes`."""
-        images = self._checked(images)
-        from jaxevo.networks.evaluation import majority_vote
-
-        predictions = [member.predict_classes(images) for member in self.members]
-        return majority_vote(predictions, len(self.class_names)).astype(np.int32)
-
-    def predict_proba(self, images: ArrayLike) -> np.ndarray:
-        """Returns each class's share of the members' votes; see `Classifier.predict_proba`."""
-        images = self._checked(images)
-        votes = [member.predict_classes(images)[:, None] == np.arange(len(self.class_names)) for member in self.members]
-        return np.asarray(np.mean(votes, axis=0), np.float32)
-
-    def export(self, folder: str | Path, facts: Callable[[Network], Mapping[str, float | str]]) -> Path:
-        """Exports the members, and their majority vote, to a folder that works without jaxevo.
-
-        Args:
-            folder: target folder; must not exist or must be empty.
-            facts: returns facts of a member for its README.
-
-        Returns:
-            The folder.
-
-        Raises:
-            ValueError: if the folder cannot be written, or weights are not available.
-        """
-        prepare_process()
-        check_not_forked()
-        from jaxevo.reports.export.ensemble import Member, export_ensemble
-
-        members = [
-            Member(one.individual.id, one.genotype, one.variables, one.known_facts | dict(facts(one)))
-            for one in self.members
-        ]
-        path = Path(folder)
-        export_ensemble(self.members[0].space, members, self.members[0].manifest, path)
-        return path
-
-
 def network_of(history: History, workdir: Workdir, individual: Individual) -> Network:
     """Returns an individual of a run as a network."""
     accuracy = history.lives[individual.id].record.test_accuracy
@@ -315,38 +245,6 @@ def finished_network(history: History, workdir: Workdir, individual: Individual)
     if finish is None or finish.test_accuracy is None:
         return None
     return Network(history.manifest, history.space, workdir, individual, finish.test_accuracy, finish)
-
-
-def ensemble_of(history: History, workdir: Workdir, size: int) -> Ensemble:
-    """Returns the fittest networks of a run as an ensemble, fewer than `size` if fewer have weights.
-
-    They have finished weights if all of them have any: votes of networks trained less would drag the others down.
-
-    Raises:
-        ValueError: if `size` is not a whole number, 1 or more, or no training has succeeded.
-    """
-    finished = [finished_network(history, workdir, member) for member in _members(history, size)]
-    networks = [network for network in finished if network is not None]
-    return Ensemble(networks) if len(networks) == len(finished) else evolved_ensemble_of(history, workdir, size)
-
-
-def evolved_ensemble_of(history: History, workdir: Workdir, size: int) -> Ensemble:
-    """Returns the fittest networks of a run as an ensemble with evolved weights; see `ensemble_of`."""
-    return Ensemble([network_of(history, workdir, member) for member in _members(history, size)])
-
-
-def check_ensemble_size(size: int) -> None:
-    """Raises `ValueError` unless an ensemble may have this many members."""
-    if type(size) is not int or size < 1:
-        raise ValueError(f"ensemble_size is {size!r}, but must be a whole number, 1 or more")
-
-
-def _members(history: History, size: int) -> list[Individual]:
-    check_ensemble_size(size)
-    members = ensemble_members(history.state.population, history.best, size)
-    if not members:
-        raise ValueError("no individual of the run has been trained successfully yet: there is nothing to test")
-    return members
 
 
 def _batches(images: np.ndarray, size: int) -> Iterator[np.ndarray]:

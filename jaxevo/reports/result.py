@@ -9,7 +9,7 @@ import numpy as np
 from jaxevo.data import Dataset
 from jaxevo.doors.trust import NOTHING, Trust
 from jaxevo.reports.baselines import RUN_SHARE, fit_linear, majority_accuracy, plan_linear
-from jaxevo.reports.network import ENSEMBLE_SIZE, Ensemble, ensemble_of, evolved_ensemble_of
+from jaxevo.reports.ensemble import ENSEMBLE_SIZE, evolved_ensemble_of, finished_ensemble_of
 from jaxevo.storage.history import History
 from jaxevo.storage.journal import wall_clock_seconds
 from jaxevo.storage.run_data import load_run_data
@@ -68,16 +68,14 @@ def _tested(
     """Returns the accuracies on the test images, of the run and of simple models."""
     best, finish = history.state.best_trained, history.finish
     test = dataset.as_given().test
-
-    def vote(ensemble: Ensemble) -> float:
-        return ensemble.evaluate(*test)
-
-    ensemble = ensemble_of(history, workdir, ensemble_size) if best else None
+    evolved, voting = (
+        of(history, workdir, ensemble_size) if best else None for of in (evolved_ensemble_of, finished_ensemble_of)
+    )
     return {
         "best_test_accuracy": history.lives[best.id].record.test_accuracy if best else None,
         "finished_test_accuracy": finish.test_accuracy if finish else None,
-        "ensemble_test_accuracy": vote(evolved_ensemble_of(history, workdir, ensemble_size)) if best else None,
-        "finished_ensemble_test_accuracy": vote(ensemble) if ensemble and ensemble.finished else None,
+        "ensemble_test_accuracy": evolved.evaluate(*test) if evolved else None,
+        "finished_ensemble_test_accuracy": voting.evaluate(*test) if voting else None,
         "test_images": len(dataset.test.labels),
         **_baselines(dataset, _all_flops(history), earlier),
     }

@@ -12,18 +12,11 @@ from jaxevo.doors.trust import trust_of
 from jaxevo.reports.arguments import ExecutionArguments, ResumeArguments, split_arguments
 from jaxevo.reports.child import carry_out
 from jaxevo.reports.classifier import Classifier
+from jaxevo.reports.ensemble import ENSEMBLE_SIZE, Ensemble, check_ensemble_size, ensemble_of
 from jaxevo.reports.jobs import Finish as FinishJob
 from jaxevo.reports.jobs import Replay, Resume, Verify
 from jaxevo.reports.metrics import Measures, measure, wilson_interval
-from jaxevo.reports.network import (
-    ENSEMBLE_SIZE,
-    Ensemble,
-    Network,
-    best_network,
-    check_ensemble_size,
-    ensemble_of,
-    network_of,
-)
+from jaxevo.reports.network import Network, best_network, network_of
 from jaxevo.search.population import Individual, Population
 from jaxevo.search.space import Drawing
 from jaxevo.session.events import OnEvent

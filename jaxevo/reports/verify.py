@@ -22,7 +22,7 @@ from jaxevo.execution.measuring import measured
 from jaxevo.execution.placement import lane_devices
 from jaxevo.networks.compilation import use_persistent_cache
 from jaxevo.networks.trainer import Trainer
-from jaxevo.reports.verify_finish import check_finishes, retrain_finish
+from jaxevo.reports.verify_finish import check_finishes, retrain_finishes
 from jaxevo.search.births import Birth, Inherited, Initial, Outcome, Threshold, birth_sha256, json_sha256
 from jaxevo.search.doors import Doors
 from jaxevo.search.evolution import EvolutionState
@@ -268,8 +268,7 @@ def _retrain(
             findings += [finding] if finding else []
     if retrain == "best" and not findings:
         tolerance = _TOLERANCE if differences else None
-        for finish in history.finishes.values():
-            findings += retrain_finish(history, run, finish, dataset, execution, tolerance, report)
+        findings += retrain_finishes(history, run, dataset, execution, tolerance, report)
     return list(dict.fromkeys(findings))
 
 

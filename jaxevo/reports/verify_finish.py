@@ -8,6 +8,7 @@ from jaxevo.data import Dataset
 from jaxevo.execution.finishing import FinishLane
 from jaxevo.execution.placement import lane_devices
 from jaxevo.networks.trainer import Trainer
+from jaxevo.search.population import ensemble_members
 from jaxevo.session.finish import finish_birth, finish_settings, finish_steps
 from jaxevo.settings import Execution
 from jaxevo.storage.checkpoint import WeightStore
@@ -22,9 +23,10 @@ def check_finishes(history: History, workdir: Workdir) -> list[str]:
 
 
 def _differences(history: History, workdir: Workdir, finish: Finish) -> list[str]:
-    life = history.lives.get(finish.individual_id)
-    if life is None or life.individual.weights is None:
-        return [f"finish: it is of individual {finish.individual_id}, which the run has no weights of"]
+    members = ensemble_members(history.state.population, history.best, len(history.lives))
+    if finish.individual_id not in [member.id for member in members]:
+        return [f"finish: it is of individual {finish.individual_id}, of which the run has no weights"]
+    life = history.lives[finish.individual_id]
     if finish.steps != (steps := finish_steps(history, life, finish.share)):
         return [f"finish: it has {finish.steps} steps, but its share {finish.share:g} gives {steps}"]
     if finish.weights is None or finish.weights_sha256 is None:
@@ -33,7 +35,35 @@ def _differences(history: History, workdir: Workdir, finish: Finish) -> list[str
     return store.damage(finish.weights, finish.weights_sha256, life.individual.genotype)
 
 
-def retrain_finish(
+def retrain_finishes(
+    history: History,
+    workdir: Workdir,
+    dataset: Dataset,
+    execution: Execution,
+    tolerance: float | None,
+    report: Callable[[str], None],
+) -> list[str]:
+    """Trains the finished individuals on again from their evolved weights; returns a sentence for each difference.
+
+    Those in which `check_finishes` finds a difference are left out.
+
+    Args:
+        history: of the run.
+        workdir: its work folder.
+        dataset: its data set.
+        execution: execution of the training.
+        tolerance: of the test accuracy on another machine; None to compare bits.
+        report: called with a sentence about each check.
+    """
+    return [
+        finding
+        for finish in history.finishes.values()
+        if not _differences(history, workdir, finish)
+        for finding in _retrained(history, workdir, finish, dataset, execution, tolerance, report)
+    ]
+
+
+def _retrained(
     history: History,
     workdir: Workdir,
     finish: Finish,
@@ -42,17 +72,6 @@ def retrain_finish(
     tolerance: float | None,
     report: Callable[[str], None],
 ) -> list[str]:
-    """Trains an individual on again from its evolved weights; returns a sentence if the result differs.
-
-    Args:
-        history: of the run.
-        workdir: its work folder.
-        finish: of the individual.
-        dataset: its data set.
-        execution: execution of the training.
-        tolerance: of the test accuracy on another machine; None to compare bits.
-        report: called with a sentence about the check.
-    """
     life = history.lives[finish.individual_id]
     settings = finish_settings(history.manifest.settings, finish.steps)
     together, devices = dataset.with_validation_in_training(), lane_devices(execution)[0]

@@ -16,7 +16,7 @@ from jaxevo.execution.finishing import FinishExecutor
 from jaxevo.execution.worker import Assignment
 from jaxevo.networks.compilation import use_persistent_cache
 from jaxevo.search.births import Birth, Inherited
-from jaxevo.search.population import Individual, ensemble_members
+from jaxevo.search.population import ensemble_members
 from jaxevo.session.progress import Watcher
 from jaxevo.session.run import check_execution
 from jaxevo.settings import Execution, Settings
@@ -84,28 +84,25 @@ def finish_run(
     if best is None:
         raise WorkdirError(f"the run in {path} has no trained individual yet: there is nothing to finish")
     members = ensemble_members(history.state.population, best, ensemble_size)
-    missing = [member for member in members if not _is_finished(history, member, share)]
-    if missing:
-        check_execution(history.manifest.settings, execution)
-        dataset = load_run_data(workdir, history.manifest, dataset_place, watcher.notice)
-        with locked(path), wish_to_stop() as interrupted:
-            for member in missing:
-                if ensemble_size > 1:
-                    place = f"{members.index(member) + 1} of {len(members)}"
-                    watcher.notice(f"Finishing individual {member.id}, {place}")
-                life = history.lives[member.id]
-                settings = finish_settings(history.manifest.settings, finish_steps(history, life, share))
-                executor = _executor(workdir, history, settings, dataset, execution, watcher)
-                record = _trained(executor, finish_birth(life), settings.train_steps, watcher, interrupted)
-                if record is None:
-                    raise FinishInterrupted(executor.busy)
-                _store(workdir, history, share, settings, life, record)
+    finished = {finish.individual_id for finish in history.finishes.values() if finish.share == share}
+    if all(member.id in finished for member in members):
+        return history.finishes[best.id]
+    check_execution(history.manifest.settings, execution)
+    dataset = load_run_data(workdir, history.manifest, dataset_place, watcher.notice)
+    with locked(path), wish_to_stop() as interrupted:
+        for place, member in enumerate(members, start=1):
+            if member.id in finished:
+                continue
+            if len(members) > 1:
+                watcher.notice(f"Finishing individual {member.id}, {place} of {len(members)}")
+            life = history.lives[member.id]
+            settings = finish_settings(history.manifest.settings, finish_steps(history, life, share))
+            executor = _executor(workdir, history, settings, dataset, execution, watcher)
+            record = _trained(executor, finish_birth(life), settings.train_steps, watcher, interrupted)
+            if record is None:
+                raise FinishInterrupted(executor.busy)
+            _store(workdir, history, share, settings, life, record)
     return history.finishes[best.id]
-
-
-def _is_finished(history: History, individual: Individual, share: float) -> bool:
-    finish = history.finishes.get(individual.id)
-    return finish is not None and finish.share == share
 
 
 def finish_steps(history: History, life: Life, share: float) -> int:

@@ -67,6 +67,7 @@ def write_finish(workdir: Workdir, finish: Finish) -> None:
     others.pop(finish.individual_id, None)
     weights = workdir.finish / "weights"
     weights.mkdir(parents=True, exist_ok=True)
+    # No finish may name weights that are gone, so the earlier one goes before its weights.
     _write(workdir, others.values())
     kept = {other.weights for other in others.values()}
     for path in weights.iterdir():

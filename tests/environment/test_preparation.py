@@ -6,7 +6,7 @@ import textwrap
 
 import pytest
 from helpers.fresh_process import run_fresh
-from helpers.tiny_runs import TINY
+from helpers.tiny_runs import TINY, start
 
 from jaxevo import environment
 from jaxevo.environment import check_platform, required_environment, topology
@@ -53,6 +53,23 @@ def test_a_process_in_which_jax_was_loaded_before_cannot_be_prepared():
     """
     )
     assert printed == ["False", "False", "False", "False"]
+
+
+def test_what_predicts_first_prepares_its_process(tmp_path):
+    start(tmp_path / "run", 4)
+    for classifier in ("best", "ensemble"):
+        printed = run_fresh(
+            f"""
+        import os, sys
+        import numpy as np
+        import jaxevo
+        classifier = jaxevo.open({str(tmp_path / "run")!r}).{classifier}
+        assert "jax" not in sys.modules
+        classifier.predict_classes(np.zeros((1, 8, 8, 1), np.uint8))
+        print(os.environ["NPROC"], "XLA_FLAGS" in os.environ)
+        """
+        )
+        assert printed == ["1", "True"], classifier
 
 
 @pytest.mark.slow

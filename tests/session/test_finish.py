@@ -302,6 +302,15 @@ def test_verify_finds_an_altered_finish(copied, field, value):
     assert "finish" in finding
 
 
+def test_verify_finds_a_finish_of_an_individual_whose_weights_are_removed(copied):
+    history = History(Workdir(copied))
+    dead = next(life for life in history.lives.values() if life.death is not None and life.individual != history.best)
+    steps = session_finish.finish_steps(history, dead, SHARE)
+    store(copied, dataclasses.replace(history.finish, individual_id=dead.individual.id, steps=steps))
+    [finding] = verify(copied, "best")
+    assert f"of individual {dead.individual.id}, of which the run has no weights" in finding
+
+
 def test_a_damaged_one_is_named(copied):
     (copied / "finish" / "finish.json").write_text("{")
     with pytest.raises(ValueError, match=r"finish\.json is damaged .* finish the run again"):
