@@ -227,15 +227,20 @@ def _report(command: ReportCommand) -> int:
 def _test(command: TestCommand) -> int:
     run = Run(command.workdir, dataset=command.dataset, trust_code=command.trust_code)
     scores = run.test(command.ensemble_size)
-    weights = run.best.weights_kind
     if command.json:
-        best, vote = scores.best_measures.to_json(), scores.ensemble_measures.to_json()
-        print(json.dumps({"members": scores.members, "weights": weights, "best": best, "ensemble": vote}, indent=2))
+        fields = {
+            "members": scores.members,
+            "best_weights": scores.best_weights,
+            "ensemble_weights": scores.ensemble_weights,
+            "best": scores.best_measures.to_json(),
+            "ensemble": scores.ensemble_measures.to_json(),
+        }
+        print(json.dumps(fields, indent=2))
         return 0
-    print(f"individual {scores.members[0]}, the best by validation, {weights} weights: test accuracy {scores.best:.2%}")
+    best, count = scores.members[0], len(scores.members)
+    print(f"individual {best}, the best by validation, {scores.best_weights} weights: test accuracy {scores.best:.2%}")
     print_measures(scores.best_measures)
-    weights = run.ensemble_of(command.ensemble_size).weights_kind
-    print(f"majority vote of the {len(scores.members)} best, {weights} weights: test accuracy {scores.ensemble:.2%}")
+    print(f"majority vote of the {count} best, {scores.ensemble_weights} weights: test accuracy {scores.ensemble:.2%}")
     print_warning(scores.ensemble_measures.warning)
     return 0
 

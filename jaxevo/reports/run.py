@@ -37,6 +37,8 @@ class Scores(NamedTuple):
         best: accuracy of the best network by validation, with its finished weights if there are any.
         ensemble: accuracy of the majority vote.
         members: ids of the ensemble's individuals, the fittest first.
+        best_weights: `evolved` or `finished`.
+        ensemble_weights: `finished` if those of all members are, otherwise `evolved`.
         best_measures: all measures of the best network.
         ensemble_measures: all measures of the ensemble.
     """
@@ -44,6 +46,8 @@ class Scores(NamedTuple):
     best: float
     ensemble: float
     members: tuple[int, ...]
+    best_weights: str
+    ensemble_weights: str
     best_measures: Measures
     ensemble_measures: Measures
 
@@ -225,10 +229,12 @@ class Run:
         Raises:
             ValueError: if no training has succeeded, or the data set is missing or has changed.
         """
-        ensemble = self.ensemble_of(ensemble_size)
+        best, ensemble = self.best, self.ensemble_of(ensemble_size)
         members = tuple(member.individual.id for member in ensemble.members)
-        best, vote = self._measured(self.best), self._measured(ensemble)
-        return Scores(best.accuracy, vote.accuracy, members, best, vote)
+        measures, vote = self._measured(best), self._measured(ensemble)
+        return Scores(
+            measures.accuracy, vote.accuracy, members, best.weights_kind, ensemble.weights_kind, measures, vote
+        )
 
     def _measured(self, classifier: Classifier) -> Measures:
         """Returns the measures of a classifier on the test images."""

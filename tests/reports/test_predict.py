@@ -54,6 +54,7 @@ def test_the_commands(run: jaxevo.Run, tmp_path: Path, capsys: pytest.CaptureFix
     assert main(["test", str(run.path), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["best"]["accuracy"] == run.best.test_accuracy
+    assert (found["best_weights"], found["ensemble_weights"]) == ("evolved", "evolved")
     assert np.sum(found["best"]["confusion"]) == found["best"]["images"] == 360
     assert main(["test", str(run.path)]) == 0
     text = capsys.readouterr().out

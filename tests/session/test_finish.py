@@ -207,6 +207,8 @@ def test_an_ensembles_members_are_finished_each_and_the_best_not_again(finished,
     # A vote of networks that were trained less would drag the others down.
     assert not run.ensemble_of(4).finished
     assert not any(network.finished for network in run.ensemble_of(4).members)
+    weights = [(scores.best_weights, scores.ensemble_weights) for scores in (run.test(3), run.test(4))]
+    assert weights == [("finished", "finished"), ("finished", "evolved")]
     assert verify(copied) == []
 
 
