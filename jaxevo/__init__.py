@@ -3,8 +3,8 @@
 Implements "Large-Scale Evolution of Image Classifiers" (Real et al. 2017): networks without hidden layers evolve into
 large accurate ones by mutation, tournaments and weight inheritance.
 
-    run = jaxevo.evolve(dataset="digits", seed=0, max_individuals=100)
-    run = jaxevo.open("runs/digits-seed0").resume(max_individuals=200)
+    run = jaxevo.evolve(dataset="digits", seed=0, max_individuals=30)
+    run = jaxevo.open("runs/digits-seed0").resume(max_individuals=40)
     run.history, run.test()
     run.best.predict(images), run.ensemble.evaluate(images, labels)
 """

@@ -10,7 +10,7 @@ from jaxevo.data import absolute_name
 from jaxevo.data.memory import Data
 from jaxevo.doors.source import door_text
 from jaxevo.doors.spec import KINDS
-from jaxevo.presets import PRESETS, PresetName
+from jaxevo.presets import PRESETS, PresetName, preset_beside
 from jaxevo.reports.arguments import EvolveArguments, split_arguments
 from jaxevo.reports.child import carry_out
 from jaxevo.reports.jobs import Begin
@@ -48,7 +48,8 @@ def evolve(
         **changes: fields of `Settings`, `Limits` and `Execution` that differ from the preset, such as
             `dataset="digits"`, `seed=0`, `max_individuals=100` or `lanes=1`. `dataset` may be a path, or arrays in
             memory, `jaxevo.Data(...)`, which the run keeps in its work folder. `space`, `mutations`, `selection` and
-            `fitness` may be functions or classes of a module.
+            `fitness` may be functions or classes of a module. `max_individuals`, `max_flops` or `max_seconds` takes
+            the place of the preset's FLOPs.
 
     Raises:
         ValueError: if a setting, data set or folder is not valid.
@@ -130,7 +131,7 @@ def preset_with(preset: str, changes: Any) -> tuple[Settings, Limits, Execution]
     """Returns a preset with some fields changed; raises `ValueError` for an unknown preset or field."""
     if preset not in PRESETS:
         raise ValueError(f"preset is {preset!r}, but must be one of {', '.join(PRESETS)}")
-    settings, limits = PRESETS[preset]
+    settings, limits = preset_beside(preset, changes)
     of_settings, of_limits, of_execution = split_arguments(changes, Settings, Limits, Execution)
     return (
         dataclasses.replace(settings, **of_settings),

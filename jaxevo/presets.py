@@ -1,6 +1,7 @@
 """Presets: settings and limits that suit a purpose, to start from."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Literal
 
 from jaxevo.settings import Limits, Settings
@@ -65,3 +66,19 @@ PRESETS: dict[str, tuple[Settings, Limits]] = {
     "gpu": (_ON_GPU, Limits(max_flops=1e16, finish_share=0.5)),
     "paper": (_PAPER, Limits(max_individuals=25_000)),
 }
+_BUDGETS = ("max_individuals", "max_flops", "max_seconds")
+
+
+def preset_beside(name: str, given: Mapping[str, object]) -> tuple[Settings, Limits]:
+    """Returns the settings and limits of a preset, without its budget where another one is given.
+
+    Who asks for two hours wants two hours, not the FLOPs of the preset.
+
+    Args:
+        name: of the preset.
+        given: fields of settings and limits that differ from the preset, by name.
+    """
+    settings, limits = PRESETS[name]
+    if any(given.get(budget) is not None for budget in _BUDGETS):
+        limits = dataclasses.replace(limits, **dict.fromkeys(_BUDGETS))
+    return settings, limits

@@ -52,8 +52,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
         Args:
             preset: settings and limits to start from.
             seed: random seed; the same seed and data give the same classifier.
-            max_individuals: individuals to train; None for the preset's.
-            max_seconds: seconds to evolve; None for no limit.
+            max_individuals: individuals to train; None for no limit.
+            max_seconds: seconds to evolve; None for no limit. With neither of the two, the preset's FLOPs end it.
             lanes: individuals that train at once; None for one a core.
             workdir: new work folder of the run; None for a temporary one, which is removed.
             settings: other keyword arguments of `jaxevo.evolve`, such as `{"train_steps": 200}`.

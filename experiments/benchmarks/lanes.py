@@ -1,7 +1,7 @@
 """Compares numbers of lanes: the demo's time, how busy the cores are, and how long lanes wait for compilation.
 
     python -m experiments.benchmarks.lanes
-    python -m experiments.benchmarks.lanes --lanes 1 2 --individuals 100 --rounds 1
+    python -m experiments.benchmarks.lanes --lanes 1 2 --individuals 20 --rounds 1
 
 Runs the preset `demo` with each number of lanes in turn, each in a process of its own with an empty cache of
 executables. Prints medians over the rounds, with the least and the most:
@@ -15,7 +15,6 @@ Expected: the default, a lane for each core, is as fast as any other number, and
 waits. For results see docs/benchmarks.md.
 """
 
-import dataclasses
 import os
 import tempfile
 import time
@@ -29,7 +28,7 @@ from experiments.benchmarks.markdown import table
 from experiments.entry import exit_with, prepare, program
 from jaxevo.bench.timing import spread
 from jaxevo.presets import PRESETS
-from jaxevo.settings import Execution
+from jaxevo.settings import Execution, Limits
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
     cores = len(os.sched_getaffinity(0))
     parser = program("experiments.benchmarks.lanes", __doc__)
     parser.add_argument("--lanes", type=int, nargs="+", default=list(range(1, cores + 3)), help="default: to cores + 2")
-    parser.add_argument("--individuals", type=int, default=450, help="default: 450, as in the demo")
+    parser.add_argument("--individuals", type=int, default=30, help="default: 30, as in the demo")
     parser.add_argument("--rounds", type=int, default=2, help="default: 2")
     given = parser.parse_args(arguments)
     found: dict[int, list[Session]] = {lanes: [] for lanes in given.lanes}
@@ -90,7 +89,7 @@ def _session(lanes: int, individuals: int) -> Session:
     from jaxevo.session.progress import Progress, Watcher
     from jaxevo.session.run import start_run
 
-    settings, limits = PRESETS["demo"]
+    settings, _ = PRESETS["demo"]
     waited: list[float] = []
     train = Lane.train
 
@@ -116,7 +115,7 @@ def _session(lanes: int, individuals: int) -> Session:
     Lane.train = noting  # type: ignore[assignment, method-assign]
     with tempfile.TemporaryDirectory() as folder:
         os.environ["JAXEVO_CACHE_DIR"] = str(Path(folder) / "executables")
-        limits = dataclasses.replace(limits, max_individuals=individuals)
+        limits = Limits(max_individuals=individuals)
         progress = start_run(Path(folder) / "run", settings, limits, execution, meter).progress
     seconds = progress.session_seconds
     busy = meter.used / (seconds * len(os.sched_getaffinity(0)))

@@ -1,6 +1,7 @@
 """Handwritten digits (8 x 8), two minutes of one core: the preset `demo`, with a budget for images so small.
 
-The finish takes fewer FLOPs, since networks this small make few a second: a quarter of the seconds.
+The finish has a smaller share of the FLOPs, since networks this small train at fewer FLOPs a second; it takes a quarter
+of the seconds at most.
 
 python -m experiments digits
 """

@@ -67,7 +67,7 @@ class ResumeCommand:
 class FinishCommand:
     """Train the best individual of a run on, on training and validation images, and keep its weights beside the run's.
 
-    For example: jaxevo finish runs/digits-0 --share 0.5 --ensemble-size 5
+    For example: jaxevo finish runs/digits-seed0 --share 0.4 --ensemble-size 5
     """
 
     workdir: WorkdirArgument

@@ -10,7 +10,7 @@ from jaxevo.cli.commands import COMMANDS, Command, PrintCommand, RunCommand
 from jaxevo.cli.config import ConfigOptions, read_table, table_text
 from jaxevo.cli.help import command_help, overview
 from jaxevo.cli.options import SECTIONS, Option, build, check_complete, from_table, options_of, read_words
-from jaxevo.presets import PRESETS
+from jaxevo.presets import PRESETS, preset_beside
 from jaxevo.settings import Limits, Settings
 
 _HELP = ("-h", "--help")
@@ -19,7 +19,8 @@ _HELP = ("-h", "--help")
 def parse(arguments: Sequence[str]) -> Command:
     """Returns the command that the arguments describe.
 
-    An option on the command line replaces that of the TOML file, which replaces that of the preset.
+    An option on the command line replaces that of the TOML file, which replaces that of the preset. A number of
+    individuals, FLOPs or seconds replaces any of these of the preset.
 
     Raises:
         ValueError: with a sentence, if the arguments do not describe a command.
@@ -50,7 +51,7 @@ def _command(name: str, options: Sequence[Option], typed: Mapping[str, Any]) -> 
     about_files = {field.name for field in dataclasses.fields(ConfigOptions)}
     own = [one for one in options if one.name not in about_files]
     values = {**({} if file is None else from_table(read_table(file), file, name, own)), **typed}
-    sections = _sections(values.get("preset", RunCommand.preset)) if kind is RunCommand else {}
+    sections = _sections(values.get("preset", RunCommand.preset), values) if kind is RunCommand else {}
     check_complete(values, name, options)
     command: Command = build(kind, values, sections)
     if not values.get("print_config"):
@@ -62,11 +63,11 @@ def _command(name: str, options: Sequence[Option], typed: Mapping[str, Any]) -> 
 def _preset(words: Sequence[str]) -> dict[str, Any]:
     """Returns the settings and limits of the preset that is named beside `--help`, by name."""
     named = next((one for one in PRESETS if one in words or f"--preset={one}" in words), RunCommand.preset)
-    return _fields(_sections(named))
+    return _fields(_sections(named, {}))
 
 
-def _sections(preset: str) -> dict[type, Any]:
-    return dict(zip((Settings, Limits), PRESETS[preset], strict=True))
+def _sections(preset: str, values: Mapping[str, Any]) -> dict[type, Any]:
+    return dict(zip((Settings, Limits), preset_beside(preset, values), strict=True))
 
 
 def _fields(sections: Mapping[type, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from jaxevo.cli.main import main
 from jaxevo.cli.parse import parse
 from jaxevo.presets import PRESETS
 from jaxevo.reports.result import write_result
-from jaxevo.settings import Execution
+from jaxevo.settings import Execution, Limits
 
 
 @pytest.fixture(scope="module")
@@ -54,8 +54,18 @@ def test_scripts_can_rely_on_these_flags():
         inheritance="none",
     )
     assert given.settings == expected
-    assert given.limits == dataclasses.replace(PRESETS["small"][1], max_individuals=9, max_seconds=8.0)
+    assert given.limits == Limits(max_individuals=9, max_seconds=8.0, finish_share=PRESETS["small"][1].finish_share)
     assert (given.workdir, given.execution, given.preset) == ("w", Execution(3, 4), "small")
+
+
+@pytest.mark.parametrize("budget", ["max-individuals", "max-flops", "max-seconds"])
+def test_a_budget_takes_the_place_of_the_presets_and_other_limits_do_not(budget):
+    share = PRESETS["demo"][1].finish_share
+    assert parse(["run", f"--{budget}", "9"]).limits == Limits(finish_share=share, **{budget.replace("-", "_"): 9})
+    unset = parse(["run", f"--{budget}", "none"]).limits
+    assert unset == dataclasses.replace(PRESETS["demo"][1], **{budget.replace("-", "_"): None})
+    also = parse(["run", "--target-accuracy", "0.9", "--finish-share", "0.1"]).limits
+    assert also == dataclasses.replace(PRESETS["demo"][1], target_accuracy=0.9, finish_share=0.1)
 
 
 @pytest.mark.parametrize("preset", PRESETS)

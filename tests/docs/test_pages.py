@@ -1,6 +1,7 @@
 """The pages of docs/: their Python runs, and their commands are those of the real command line."""
 
 import importlib.util
+import json
 import re
 import shlex
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 from helpers.tiny_runs import TINY
 
+from jaxevo import evolve
 from jaxevo.cli.parse import parse
 from jaxevo.presets import PRESETS
 from jaxevo.settings import Limits, Settings
@@ -45,6 +47,34 @@ def test_pages_were_found():
     assert {"index.md", "quickstart.md", "images.md", "verify.md"} <= PAGES.keys()
     assert {"quickstart.md", "images.md", "verify.md"} <= set(WITH_PYTHON)
     assert len(COMMANDS) > 35
+
+
+def rows(page, title):
+    """Returns the cells of the first table under a title of a page, a tuple for each line."""
+    lines = PAGES[page].split(f"\n## {title}\n")[1].split("\n\n")
+    table = next(part for part in lines if part.strip().startswith("|"))
+    return [tuple(cell.strip(" `") for cell in line.strip("|").split("|")) for line in table.strip().splitlines()]
+
+
+def test_the_table_of_presets_has_their_values():
+    (_, *names), _, *lines = rows("commands.md", "The presets")
+    assert names == list(PRESETS)
+    for option, *cells in lines:
+        for name, cell in zip(names, cells, strict=True):
+            settings, limits = PRESETS[name]
+            field = option.removeprefix("--").replace("-", "_")
+            value = getattr(limits if field in vars(limits) else settings, field)
+            if option == "--num-workers" and value is None:
+                value = settings.virtual_workers
+            text = f"{value:g}" if isinstance(value, float) else str(value).lower()
+            assert cell == text, (option, name)
+
+
+def test_the_table_of_the_result_has_its_fields(tmp_path):
+    evolve(tmp_path / "run", max_individuals=4, finish_share=0.01, **TINY)
+    table = PAGES["design.md"].split("`result.json` holds:")[1].split("\n## ")[0]
+    named = [name for line in table.splitlines() for name in re.findall(r"`(\w+)`", "".join(line.split("|")[1:2]))]
+    assert sorted(named) == sorted(json.loads((tmp_path / "run" / "result.json").read_text()))
 
 
 @pytest.mark.parametrize("command", COMMANDS)

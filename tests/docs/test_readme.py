@@ -35,7 +35,7 @@ def test_its_results_are_those_of_the_page_of_results():
 def test_its_example_runs_in_a_process_of_its_own(tmp_path):
     (example,) = re.findall("```python\n(.*?)```", README, re.DOTALL)
     assert sum(bool(line) for line in example.splitlines()) <= 10
-    shorter = example.replace("max_individuals=100", "max_individuals=6, train_steps=20, finish_share=0.01")
+    shorter = example.replace("max_individuals=30", "max_individuals=6, train_steps=20, finish_share=0.01")
     assert shorter != example
     ended = subprocess.run(
         [sys.executable, "-c", shorter],

@@ -5,7 +5,8 @@
 prints every table in about ten minutes on two cores; `--quick` prints a few rows of each in a minute. Trainings take
 simulated time; host loop, evolution, journal and snapshots are real. To fit the times to a real run again:
 
-    python -m jaxevo run --preset demo --max-individuals 150 --workdir runs/scale-fit
+    python -m jaxevo run --dataset digits --train-steps 300 --max-individuals 150 --finish-share none \
+        --workdir runs/scale-fit
     python -m experiments.benchmarks.scale --fit runs/scale-fit
 
 Expected: at least 2,000 events a second at population 1,000; an event at population 100,000 at no more than four times

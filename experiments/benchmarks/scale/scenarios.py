@@ -13,11 +13,7 @@ DIGITS = Task(input_shape=(8, 8, 1), num_classes=10, validation_images=180)
 CIFAR10 = Task(input_shape=(32, 32, 3), num_classes=10, validation_images=5_000)
 
 FITTED = Durations(floor=0.46, compile_seconds=1.33, rate=4.7e8)
-"""Times on one of two CPU lanes. Measured by
-
-    python -m jaxevo run --preset demo --max-individuals 150 --workdir runs/scale-fit
-    python -m experiments.benchmarks.scale --fit runs/scale-fit
-"""
+"""Times on one of two CPU lanes, of 2026-11-24 and the preset `demo` of that day; the package has the command."""
 
 FLOPS_A_BIRTH = 1.8e11
 """FLOPs of an average birth in the scenario of accelerators."""

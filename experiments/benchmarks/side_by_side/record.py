@@ -1,10 +1,11 @@
 """Records streams of genotypes from real runs.
 
-The two runs take about five and ten minutes on two quiet cores:
+The streams here were recorded on 2026-11-24 with the presets of that day; the first line of each file has their
+settings. To record runs of today:
 
-    python -m jaxevo run --preset demo --seed 0 --workdir runs/demo
-    python -m jaxevo run --preset small --seed 0 --train-steps 100 --population-size 32 --num-workers 8 \
-        --max-individuals 600 --workdir runs/fashion
+    python -m jaxevo run --dataset digits --max-individuals 450 --finish-share none --workdir runs/demo
+    python -m jaxevo run --preset small --train-steps 100 --population-size 32 --num-workers 8 \
+        --max-individuals 600 --finish-share none --workdir runs/fashion
     python -m experiments.benchmarks.side_by_side.record demo runs/demo
     python -m experiments.benchmarks.side_by_side.record fashion runs/fashion --events 600 --grown 6
 
