@@ -16,10 +16,11 @@ import jaxevo
 from experiments.entry import exit_with
 from experiments.experiment import Experiment, load, names
 from jaxevo.api import begin
+from jaxevo.data import absolute_name
 from jaxevo.reports.child import carry_out
 from jaxevo.reports.jobs import Resume
 from jaxevo.reports.overview import limit_reached
-from jaxevo.settings import Execution, SelectionName
+from jaxevo.settings import Execution, SelectionName, Settings
 
 _ACCURACIES = ("initial_test", "best_validation", "best_test", "finished_test", "ensemble_test", "linear_test")
 
@@ -56,12 +57,14 @@ def main(arguments: list[str] | None = None) -> int:
 def run_seed(experiment: Experiment, seed: int, path: Path, execution: Execution) -> dict[str, Any]:
     """Begins or resumes one seed; returns its result, with the initial individuals' median test accuracy."""
     print(f"seed {seed} in {path}", flush=True)
+    wanted = dataclasses.replace(experiment.settings, seed=seed)
     if (path / "manifest.json").exists():
+        _check_same(path, wanted)
         if limit_reached(path, experiment.limits) is None:
             carry_out(Resume(path, execution, experiment.limits))
         run = jaxevo.open(path)
     else:
-        run = begin(path, dataclasses.replace(experiment.settings, seed=seed), experiment.limits, execution)
+        run = begin(path, wanted, experiment.limits, execution)
     history = run.history
     initial = history[history.parent_id.isna()].test_accuracy.dropna()
     best = run.result["best_id"]
@@ -71,6 +74,18 @@ def run_seed(experiment: Experiment, seed: int, path: Path, execution: Execution
         "processor": run.manifest.machine.processor,
         "finished": time.strftime("%Y-%m-%d"),
     }
+
+
+def _check_same(path: Path, wanted: Settings) -> None:
+    """Raises `ValueError` if the run in a folder has other settings than the experiment."""
+    found = jaxevo.open(path).settings
+    given, stored = vars(wanted) | {"dataset": absolute_name(wanted.dataset)}, vars(found)
+    other = [name for name, value in given.items() if stored[name] != value]
+    if other:
+        raise ValueError(
+            f"the run in {path} has other settings than the experiment ({', '.join(other)}): give another --folder, or "
+            "move that run away"
+        )
 
 
 def append(path: Path, row: dict[str, Any]) -> None:

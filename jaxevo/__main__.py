@@ -15,9 +15,12 @@ def main() -> int:
     with stoppable():
         try:
             from jaxevo.cli.main import main as command_line
+            from jaxevo.reports.jobs import leave
         except KeyboardInterrupt:
             return INTERRUPTED_STATUS
-        return command_line()
+        status = command_line()
+        leave(status)
+        return status
 
 
 if __name__ == "__main__":

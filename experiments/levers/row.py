@@ -81,7 +81,7 @@ class Result:
         cpu_seconds: of the whole process when evolution stopped.
         wall_seconds: of the session.
         compile_share: share of compiling in the lane's time.
-        reached_flops: True if the row ended at its FLOPs.
+        reached_flops: True if the row ended at its FLOPs, None if these were not limited.
         fingerprint: of the run after `events` events, which the settings reproduce on the same machine.
     """
 
@@ -94,7 +94,7 @@ class Result:
     cpu_seconds: float
     wall_seconds: float
     compile_share: float
-    reached_flops: bool
+    reached_flops: bool | None
     fingerprint: str
 
 
@@ -182,7 +182,7 @@ def evolve(wanted: Wanted, core: int | None) -> Result:
             cpu_seconds=used,
             wall_seconds=seconds,
             compile_share=ended.progress.compile_share,
-            reached_flops=ended.stop_reason != INTERRUPTED,
+            reached_flops=None if wanted.budget.flops is None else ended.stop_reason != INTERRUPTED,
             fingerprint=state.fingerprint,
         )
 

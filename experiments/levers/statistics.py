@@ -10,10 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jaxevo.reports.page.comparison import sign_flip_test
+from jaxevo.reports.page.comparison import MOST_PAIRS, sign_flip_test
 
-MOST_PAIRS = 20
-"""With more pairs, 2^n choices would take too long."""
 _ROUNDING = 1e-12
 
 

@@ -31,12 +31,19 @@ def comparison(results: Mapping[tuple[str, int], Result], arms: Sequence[str], s
         seeds: of the pairs.
     """
     default = [results[DEFAULT, seed] for seed in seeds]
+    short = [f"{arm}: {count}" for arm in arms if (count := _short(results, arm, seeds))]
     rows = [(DEFAULT, str(len(seeds)), _mean_accuracy(default), "", "", "", *_costs(default))]
     for arm in arms:
         others = [results[arm, seed] for seed in seeds]
         gains = [ours.accuracy - other.accuracy for ours, other in zip(default, others, strict=True)]
         rows.append((arm, str(len(seeds)), _mean_accuracy(others), *_gain(gains), *_costs(others)))
-    return table(_HEADER, rows)
+    said = f"\n\nRows that ended before these FLOPs, at their CPU seconds: {', '.join(short)}." if short else ""
+    return table(_HEADER, rows) + said
+
+
+def _short(results: Mapping[tuple[str, int], Result], arm: str, seeds: Sequence[int]) -> int:
+    """Returns the number of an arm's rows that had FLOPs as their budget and did not reach them."""
+    return sum(results[arm, seed].reached_flops is False for seed in seeds)
 
 
 def _gain(gains: Sequence[float]) -> tuple[str, str, str]:

@@ -113,11 +113,12 @@ def _finish(command: FinishCommand) -> int:
     check_ensemble_size(command.ensemble_size)
     _say_what_starts(run.settings.dataset)
     finish = run.finish(command.share, command.execution, command.ensemble_size)
-    if finish.test_accuracy is None:
+    if finish.failure is not None:
         print(f"The finish failed ({finish.failure}): the evolved weights stay.")
         return _FAILED_STATUS
     print(f"individual {finish.individual_id}, trained on for {finish.steps:,} steps: ", end="")
-    print(f"test accuracy {finish.test_accuracy:.2%}")
+    measured = finish.test_accuracy is not None
+    print(f"test accuracy {finish.test_accuracy:.2%}" if measured else "a test image has no finite prediction")
     vote = read_result(run.path).get("finished_ensemble_test_accuracy")
     if vote is not None:
         print(f"majority vote of the finished ensemble: test accuracy {vote:.2%}")
@@ -164,6 +165,9 @@ def _say_what_starts(dataset: str) -> None:
 
 
 def _sum_up(path: Path, result: Mapping[str, Any]) -> int:
+    if not result:
+        print(f"Another process has the run go on: {_command('show', path)}")
+        return 0
     for name, value in result.items():
         # By default the fitness is the accuracy and only the best is finished, so that one line is enough for each.
         same = name == "best_fitness" and value == result["best_validation_accuracy"]

@@ -36,25 +36,18 @@ class _Preparation:
         platform: of the devices that JAX is expected to use.
         cpu_devices: number of CPU devices.
         executor: of the runs. The host of a cluster keeps JAX off its accelerators.
+        fast: True if operations of GPUs may be not deterministic.
     """
 
     platform: str
     cpu_devices: int
     executor: str
+    fast: bool
 
 
 _prepared: _Preparation | None = None
 _forked = False
 """True if this process was forked from a prepared one in which JAX ran, whose threads a fork does not copy."""
-
-
-def required_environment(fast: bool = False) -> dict[str, str]:
-    """Returns the environment variables that a run needs in addition to the present ones; `fast` is the setting.
-
-    Raises:
-        ValueError: if JAX does not start on this machine.
-    """
-    return _environment(_ask(), fast)
 
 
 def prepare_process(execution: Execution | None = None, beside_others: bool = False) -> bool:
@@ -101,7 +94,7 @@ def prepare_process(execution: Execution | None = None, beside_others: bool = Fa
     # Orbax and TFDS log every file there, and every error in addition to raising it.
     logging.getLogger("absl").setLevel(logging.CRITICAL)
     os.register_at_fork(after_in_child=_after_fork)
-    _prepared = _Preparation(found.platform, cpu_devices, execution.executor)
+    _prepared = _Preparation(found.platform, cpu_devices, execution.executor, execution.fast)
     return True
 
 
@@ -163,7 +156,8 @@ def _environment(found: Found, fast: bool) -> dict[str, str]:
 def _suffices(prepared: _Preparation, execution: Execution) -> bool:
     """Returns True if a prepared process suits a run."""
     same_devices = prepared.platform == "cpu" or execution.executor == prepared.executor
-    return same_devices and _cpu_devices(execution, prepared.platform) <= prepared.cpu_devices
+    same_flags = prepared.platform != "gpu" or execution.fast == prepared.fast
+    return same_devices and same_flags and _cpu_devices(execution, prepared.platform) <= prepared.cpu_devices
 
 
 def _cpu_devices(execution: Execution, platform: str) -> int:

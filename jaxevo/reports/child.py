@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jaxevo.environment import prepare_process
-from jaxevo.reports.jobs import Job, Stopped, job_from_json, job_to_json
+from jaxevo.reports.jobs import Job, Stopped, job_from_json, job_to_json, leave
 from jaxevo.signals import INTERRUPTED_STATUS, stoppable
 
 if TYPE_CHECKING:
@@ -171,6 +171,7 @@ def main() -> int:
     if busy:
         sys.stdout.flush()
         os._exit(INTERRUPTED_STATUS)  # Nothing can interrupt a compilation, and the user must not wait for it.
+    leave(0)
     return 0
 
 

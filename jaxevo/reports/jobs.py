@@ -97,13 +97,14 @@ class SessionJob(Job):
                 share = ended.progress.limits.finish_share
                 trains = ended.progress.space.network is not None
                 if share and trains and ended.progress.state.best_trained is not None:
-                    _finish(self, share, self.dataset_place, watcher, self._trust)
+                    # Somebody may have asked for a longer finish since.
+                    _finish(self, share, self.dataset_place, watcher, self._trust, longer_stays=True)
             if trains:
                 watcher.announce(_RESULT)
             write_result(self.path, earlier=earlier, dataset_place=self.dataset_place, trust=self._trust)
             watcher.ended(self._trust)
         if ended.busy:
-            _leave_without_waiting()
+            _leave_at_exit()
 
     @abstractmethod
     def evolve(self, watcher: "Watcher") -> "Ended":
@@ -126,15 +127,23 @@ def _connection(execution: Execution) -> contextlib.AbstractContextManager[None]
     return staying_connected()
 
 
-def _leave_without_waiting() -> None:
-    """Lets the process end although a thread still compiles, which nothing can interrupt."""
+_thread_compiles = False
 
-    def leave() -> None:
+
+def _leave_at_exit() -> None:
+    """Lets this process end although a thread still compiles, which nothing can interrupt."""
+    global _thread_compiles
+    _thread_compiles = True
+    # Of a program that is not ours the hook knows only whether an error ended it.
+    atexit.register(lambda: leave(int(getattr(sys, "last_value", None) is not None)))
+
+
+def leave(status: int) -> None:
+    """Ends this process at once with a status if a thread still compiles, which Python would wait for."""
+    if _thread_compiles:
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(0)
-
-    atexit.register(leave)
+        os._exit(status)
 
 
 @dataclass(frozen=True)
@@ -233,14 +242,20 @@ class Finish(Job):
 
 
 def _finish(
-    job: Job, share: float, dataset_place: str | None, watcher: "Watcher", trust: Trust, ensemble_size: int = 1
+    job: Job,
+    share: float,
+    dataset_place: str | None,
+    watcher: "Watcher",
+    trust: Trust,
+    ensemble_size: int = 1,
+    longer_stays: bool = False,
 ) -> None:
     from jaxevo.session.finish import FinishInterrupted, finish_run
 
     try:
-        finish_run(job.path, share, job.execution, watcher, dataset_place, trust, ensemble_size)
+        finish_run(job.path, share, job.execution, watcher, dataset_place, trust, ensemble_size, longer_stays)
     except FinishInterrupted as interrupted:
-        again = f"jaxevo finish {shlex.quote(shown(job.path))} --share {share:g}"
+        again = f"jaxevo finish {shlex.quote(shown(job.path))} --share {share!r}"
         again += f" --ensemble-size {ensemble_size}" if ensemble_size > 1 else ""
         sentence = f"Stopped; the run is complete, and its finish goes on from its last checkpoint: {again}"
         raise Stopped(sentence, interrupted.busy) from interrupted

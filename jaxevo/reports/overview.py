@@ -84,7 +84,8 @@ def limit_reached(path: Path, changes: Limits) -> str | None:
         return None
     limits = limits_changed(manifest, content, changes)
     finish = read_finishes(workdir, content.stopped.fingerprint).get(result["best_id"])
-    if limits.finish_share and result["best_id"] is not None and (finish and finish.share) != limits.finish_share:
+    share = finish.share if finish is not None else 0.0
+    if result["best_id"] is not None and share < (limits.finish_share or 0.0):
         return None
     # The time of a session begins anew.
     return limits.reached(

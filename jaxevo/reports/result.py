@@ -1,5 +1,6 @@
 """The result of a run, as written to result.json."""
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,9 @@ from jaxevo.doors.trust import NOTHING, Trust
 from jaxevo.reports.baselines import RUN_SHARE, fit_linear, majority_accuracy, plan_linear
 from jaxevo.reports.ensemble import ENSEMBLE_SIZE, evolved_ensemble_of, finished_ensemble_of
 from jaxevo.storage.history import History
-from jaxevo.storage.journal import wall_clock_seconds
+from jaxevo.storage.journal import read_journal, wall_clock_seconds
 from jaxevo.storage.run_data import load_run_data
-from jaxevo.storage.workdir import Workdir, read_manifest, write_json, writing_explained
+from jaxevo.storage.workdir import Workdir, WorkdirInUseError, locked, read_manifest, write_json
 
 _NOTHING: Mapping[str, Any] = {}
 
@@ -110,11 +111,16 @@ def write_result(
     dataset_place: str | None = None,
     trust: Trust = NOTHING,
 ) -> dict[str, Any]:
-    """Writes `result.json` of a stopped run and returns its content; see `summarise`."""
+    """Writes `result.json` of a stopped run and returns its content; see `summarise`.
+
+    If another process has the run go on meanwhile, nothing is written: that one writes its own.
+    """
     workdir = Workdir(path)
     manifest = read_manifest(workdir)
     dataset = load_run_data(workdir, manifest, dataset_place) if manifest.trains else None
     result = summarise(workdir, dataset, ensemble_size, earlier, trust)
-    with writing_explained(path):
-        write_json(workdir.result, result)
+    with contextlib.suppress(WorkdirInUseError), locked(path):
+        stopped = read_journal(workdir.journal, {"start", "stop"}).stopped
+        if stopped is not None and stopped.fingerprint == result["fingerprint"]:
+            write_json(workdir.result, result)
     return result

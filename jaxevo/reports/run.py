@@ -1,7 +1,6 @@
 """A run in a work folder: read, resume, verify and replay it, and export its networks."""
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +16,7 @@ from jaxevo.reports.jobs import Finish as FinishJob
 from jaxevo.reports.jobs import Replay, Resume, Verify
 from jaxevo.reports.metrics import Measures, measure, wilson_interval
 from jaxevo.reports.network import Network, best_network, network_of
+from jaxevo.reports.overview import read_result
 from jaxevo.search.population import Individual, Population
 from jaxevo.search.space import Drawing
 from jaxevo.session.events import OnEvent
@@ -145,8 +145,7 @@ class Run:
     @property
     def result(self) -> dict[str, Any]:
         """The content of `result.json`; empty unless the last session reached one of its limits."""
-        path = self._workdir.result
-        return json.loads(path.read_text()) if path.exists() else {}
+        return read_result(self.path)
 
     @cached_property
     def dataset(self) -> Dataset:
@@ -371,7 +370,9 @@ class Run:
         """
         check_share(share)
         check_ensemble_size(ensemble_size)
-        execution = execution or Execution(**self._trust)
+        execution = execution or Execution()
+        if not (execution.trust_code or execution.trust_doors):
+            execution = dataclasses.replace(execution, **self._trust)
         carry_out(FinishJob(self.path, execution, share, self._dataset_place, ensemble_size))
         finish = Run(self.path)._history.finish
         if finish is None:
@@ -393,8 +394,9 @@ class Run:
         """
         (execution,) = split_arguments(changes, Execution)
         new = check_path(str(path))
-        carry_out(Replay(new, Execution(**(self._trust | execution)), self.path, self._dataset_place))
-        return Run(new, dataset=self._dataset_place, **self._trust)
+        trusted = self._trust | execution
+        carry_out(Replay(new, Execution(**trusted), self.path, self._dataset_place))
+        return Run(new, dataset=self._dataset_place, **{name: trusted[name] for name in self._trust})
 
     def verify(self, retrain: Literal["best"] | int | None = None) -> list[str]:
         """Returns a sentence for each difference; see `verify`."""

@@ -5,7 +5,6 @@ hashed. Only retraining finds outcomes that are consistent but were never traine
 """
 
 import dataclasses
-import json
 import math
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -22,6 +21,7 @@ from jaxevo.execution.measuring import measured
 from jaxevo.execution.placement import lane_devices
 from jaxevo.networks.compilation import use_persistent_cache
 from jaxevo.networks.trainer import Trainer
+from jaxevo.reports.overview import read_result
 from jaxevo.reports.verify_finish import check_finishes, retrain_finishes
 from jaxevo.search.births import Birth, Inherited, Initial, Outcome, Threshold, birth_sha256, json_sha256
 from jaxevo.search.doors import Doors
@@ -175,7 +175,9 @@ def _states(manifest: Manifest, doors: Doors, content: JournalContent, workdir: 
     except CheckpointError as error:
         snapshots, findings = {}, [str(error)]
     ends = {stop.events: stop.fingerprint for stop in content.stops}
-    result = json.loads(workdir.result.read_text()) if workdir.result.exists() else {}
+    result = read_result(workdir.path)
+    if workdir.result.exists() and not result:
+        findings.append("result.json: it is damaged; delete it, it only sums the run up")
     last = 0
     for state, asked in recompute_states(manifest, doors, content.records, {}):
         last = state.events

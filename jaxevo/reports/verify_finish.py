@@ -82,12 +82,12 @@ def _retrained(
         again = lane.train(finish_birth(life), attempt=1, session=0, cancelled=lambda: False)
     if again.outcome.failure is not None:
         return [] if finish.failure else [f"finish: trained again, it failed ({again.outcome.failure})"]
-    if finish.test_accuracy is None or again.test_accuracy is None:
-        equal = finish.test_accuracy == again.test_accuracy
-    elif tolerance is not None:
-        equal = abs(again.test_accuracy - finish.test_accuracy) <= tolerance
-    else:
+    if tolerance is None:
         equal = again.outcome.weights_sha256 == finish.weights_sha256
+    elif finish.test_accuracy is None or again.test_accuracy is None:
+        equal = finish.test_accuracy == again.test_accuracy
+    else:
+        equal = abs(again.test_accuracy - finish.test_accuracy) <= tolerance
     if not equal:
         return [f"finish: trained again, it has other weights and test accuracy {again.test_accuracy}"]
     how = "bit for bit" if tolerance is None else "within the tolerance"

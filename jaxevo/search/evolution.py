@@ -7,6 +7,7 @@ outcomes are told in the order of virtual finish, ties by id. Real training time
 This module trains nothing. It knows no JAX, no files, and nothing inside a genotype.
 """
 
+import dataclasses
 import hashlib
 import itertools
 import struct
@@ -93,6 +94,9 @@ def evolution(settings: Settings, doors: Doors, task: Task, warm_start: Sequence
     Raises:
         ValueError: if an initial individual is over a budget, naming the setting.
     """
+    if warm_start:
+        # The budget rises with networks that grow from nothing, and these have grown.
+        settings = dataclasses.replace(settings, budget_births=0)
     space, mutations, selection, fitness = doors
     beginnings = warm_start or _drawn(settings, space, task)
     initial = [(one, derive(one.genotype, settings, space, task)) for one in beginnings]

@@ -15,7 +15,7 @@ from jaxevo.environment.folders import cache_dir
 from jaxevo.execution.finishing import FinishExecutor
 from jaxevo.execution.worker import Assignment
 from jaxevo.networks.compilation import use_persistent_cache
-from jaxevo.search.births import Birth, Inherited
+from jaxevo.search.births import Birth, Inherited, individual_flops
 from jaxevo.search.population import ensemble_members
 from jaxevo.session.progress import Watcher
 from jaxevo.session.run import check_execution
@@ -59,6 +59,7 @@ def finish_run(
     dataset_place: str | None = None,
     trust: Trust = NOTHING,
     ensemble_size: int = 1,
+    longer_stays: bool = False,
 ) -> Finish:
     """Finishes a run, stores the result and returns that of the best individual; what is stored already stays.
 
@@ -70,6 +71,7 @@ def finish_run(
         dataset_place: name or path of the data set, None for where it was.
         trust: whose code may run.
         ensemble_size: individuals to finish, the fittest; the best comes first, and all take the same FLOPs.
+        longer_stays: True to keep a finish of a larger share instead.
 
     Raises:
         ValueError: if there is nothing to finish, or folder or data are not valid.
@@ -77,22 +79,31 @@ def finish_run(
         RuntimeError: if the training could not be carried out.
     """
     workdir = Workdir(path)
-    history = History(workdir, trust=trust)
-    best = history.state.best_trained
-    if not history.manifest.trains:
-        raise WorkdirError(f"nothing is trained in the search space of the run in {path}: there is nothing to finish")
-    if best is None:
-        raise WorkdirError(f"the run in {path} has no trained individual yet: there is nothing to finish")
-    members = ensemble_members(history.state.population, best, ensemble_size)
-    finished = {finish.individual_id for finish in history.finishes.values() if finish.share == share}
-    if all(member.id in finished for member in members):
-        return history.finishes[best.id]
-    check_execution(history.manifest.settings, execution)
-    dataset = load_run_data(workdir, history.manifest, dataset_place, watcher.notice)
+    # Another process may have the run go on, but for the lock.
     with locked(path), wish_to_stop() as interrupted:
+        history = History(workdir, trust=trust)
+        best = history.state.best_trained
+        if not history.manifest.trains:
+            raise WorkdirError(
+                f"nothing is trained in the search space of the run in {path}: there is nothing to finish"
+            )
+        if best is None:
+            raise WorkdirError(f"the run in {path} has no trained individual yet: there is nothing to finish")
+        members = ensemble_members(history.state.population, best, ensemble_size)
+        finished = {
+            finish.individual_id
+            for finish in history.finishes.values()
+            if finish.share == share or (longer_stays and finish.share > share)
+        }
+        if all(member.id in finished for member in members):
+            return history.finishes[best.id]
+        check_execution(history.manifest.settings, execution)
+        dataset = load_run_data(workdir, history.manifest, dataset_place, watcher.notice)
         for place, member in enumerate(members, start=1):
             if member.id in finished:
                 continue
+            if interrupted():
+                raise FinishInterrupted(busy=False)
             if len(members) > 1:
                 watcher.notice(f"Finishing individual {member.id}, {place} of {len(members)}")
             life = history.lives[member.id]
@@ -107,7 +118,8 @@ def finish_run(
 
 def finish_steps(history: History, life: Life, share: float) -> int:
     """Returns the steps of a finish whose FLOPs are a share of the run's."""
-    return max(1, round(share * history.state.total_flops / _flops_a_step(history.manifest.settings, life)))
+    step = individual_flops(life.birth.cost, 1, history.manifest.settings.batch_size, 0)
+    return max(1, round(share * history.state.total_flops / step))
 
 
 def finish_settings(settings: Settings, steps: int) -> Settings:
@@ -202,7 +214,7 @@ def _store(workdir: Workdir, history: History, share: float, settings: Settings,
         share=share,
         learning_rate=_LEARNING_RATE,
         steps=settings.train_steps,
-        flops=settings.train_steps * _flops_a_step(settings, life),
+        flops=individual_flops(life.birth.cost, settings.train_steps, settings.batch_size, 0),
         seconds=record.compile_seconds + record.train_seconds,
         weights=outcome.weights,
         weights_sha256=outcome.weights_sha256,
@@ -210,8 +222,3 @@ def _store(workdir: Workdir, history: History, share: float, settings: Settings,
         failure=outcome.failure,
     )
     write_finish(workdir, finish)
-
-
-def _flops_a_step(settings: Settings, life: Life) -> int:
-    cost = life.birth.cost
-    return (cost.forward_flops + cost.backward_flops) * settings.batch_size

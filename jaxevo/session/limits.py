@@ -10,10 +10,11 @@ from jaxevo.storage.workdir import Manifest
 def limits_changed(manifest: Manifest, content: JournalContent, changes: Limits) -> Limits:
     """Returns the limits of the last session with the given changes.
 
-    The limit that ended that session is dropped if another one is given: otherwise the run would stop at once.
+    The limit that ended that session is dropped if another one is given: otherwise the run would stop at once. A share
+    of the finish is none.
     """
     limits = content.sessions[-1].limits if content.sessions else manifest.limits
     given = {name: value for name, value in dataclasses.asdict(changes).items() if value is not None}
     met = content.stopped.reason if content.stopped is not None else None
-    lifted = {met: None} if given and met in dataclasses.asdict(limits) else {}
+    lifted = {met: None} if given.keys() - {"finish_share"} and met in dataclasses.asdict(limits) else {}
     return dataclasses.replace(limits, **{**lifted, **given})

@@ -92,8 +92,6 @@ class HostLoop:
 
     def until_stopped(self, interrupted: Callable[[], bool]) -> str:
         """Evolves until a limit is reached or a signal arrives, and returns the stop reason."""
-        self._take(self._state.in_flight)
-        self._catch_up()
         while (reason := self._reached(self._limits)) is None:
             if interrupted():
                 return INTERRUPTED
@@ -111,17 +109,23 @@ class HostLoop:
                 return STOPPED
         return reason
 
-    def _catch_up(self) -> None:
+    def catch_up(self) -> None:
         """Tells again all that earlier sessions told since the snapshot, whatever the limits of this session.
 
         The run must not stop at an earlier event, because the weights needed there may have been removed.
+
+        Raises:
+            JournalError: if a decision differs from the one in the journal. Nothing was trained then.
         """
+        self._take(self._state.in_flight)
         while self._may_have_told_more():
             self._ask()
+            self._check.state(self._told, self._state)
             told = next_told(self._state, self._records, self._settings.wall_clock, self._order)
             if told is None:
                 break
             self._tell(self._records.pop(told))
+        self._check.state(self._told, self._evolution.ask(self._told)[0])
         self._first_event = self._state.events
 
     def _may_have_told_more(self) -> bool:
@@ -153,6 +157,12 @@ class HostLoop:
         self._check.births(births)
         self._writer.decided(births)
         self._untrained += [birth for birth in births if birth.id not in self._records]
+
+    def skip(self, records: list[Record]) -> None:
+        """Keeps records of births in training that the user has skipped, in place of training them on."""
+        self.keep(records)
+        skipped = {record.outcome.id for record in records}
+        self._untrained = [birth for birth in self._untrained if birth.id not in skipped]
 
     def keep(self, records: list[Record]) -> None:
         """Makes records durable, and keeps them until their outcomes are told."""

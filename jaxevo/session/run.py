@@ -173,6 +173,7 @@ def resume_run(
         )
     with locked(path):
         run = read_stored_run(workdir, manifest, doors)
+        skip = tuple(dict.fromkeys(skip))
         _check_skipped(skip, run.content)
         if skip:
             watcher.notice(

@@ -1,7 +1,6 @@
 """A session: one process's part of a run."""
 
 import contextlib
-import dataclasses
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -86,10 +85,16 @@ class Session:
         use_persistent_cache(cache_dir() / "executables")
         events_a_snapshot = self._execution.events_a_snapshot(self._run.manifest.settings.population_size)
         with RunWriter(self._run, events_a_snapshot) as writer, wish_to_stop() as interrupted:
-            run = self._begin(writer, limits, skip)
-            executor = self._executor(run, writer)
-            loop = HostLoop(run, limits, writer, executor, self._watcher, self._clock, self._execution.keep)
-            self._say_what_to_expect(executor)
+            executor = self._executor(writer)
+            try:
+                loop = HostLoop(self._run, limits, writer, executor, self._watcher, self._clock, self._execution.keep)
+                self._say_what_to_expect(executor)
+                # First, so that a run which cannot go on stays as it was.
+                loop.catch_up()
+                self._begin(writer, loop, limits, skip)
+            except BaseException:
+                executor.close()
+                raise
             try:
                 reason = loop.until_stopped(interrupted)
             except BaseException:
@@ -101,17 +106,14 @@ class Session:
             writer.snapshot(progress.state)
             return Ended(reason, progress, executor.busy)
 
-    def _begin(self, writer: RunWriter, limits: Limits, skip: Sequence[int]) -> StoredRun:
-        """Records the start of the session and the skipped births in the journal; returns the run with the latter."""
-        start = Start(self._number, time.time(), limits, manifest_sha256(self._run.workdir))
-        skipped = [_skipped(birth_id, self._number) for birth_id in skip]
-        writer.journal.append([start, *skipped])
-        records = self._run.content.records | {record.outcome.id: record for record in skipped}
-        return dataclasses.replace(self._run, content=dataclasses.replace(self._run.content, records=records))
+    def _begin(self, writer: RunWriter, loop: HostLoop, limits: Limits, skip: Sequence[int]) -> None:
+        """Records the start of the session and the skipped births in the journal."""
+        writer.begin(Start(self._number, time.time(), limits, manifest_sha256(self._run.workdir)))
+        loop.skip([_skipped(birth_id, self._number) for birth_id in skip])
 
-    def _executor(self, run: StoredRun, writer: RunWriter) -> Executor:
+    def _executor(self, writer: RunWriter) -> Executor:
         """Returns the executor of the session."""
-        execution, manifest, dataset = self._execution, run.manifest, self._dataset
+        run, execution, manifest, dataset = self._run, self._execution, self._run.manifest, self._dataset
         attempts = Attempts(writer.journal, run.content, self._number, execution.max_deaths, writer.first_step)
         if dataset is None:
             return MeasuringExecutor(run.doors.space, manifest.task, manifest.settings.seed, self._number, attempts)

@@ -16,7 +16,7 @@ from pathlib import Path
 from jaxevo.search.births import Birth
 from jaxevo.storage.attempts import AttemptsError
 from jaxevo.storage.durable import force
-from jaxevo.storage.workdir import Workdir, WorkdirError, write_json
+from jaxevo.storage.workdir import Workdir, WorkdirError, weight_names, write_json
 
 _ATTEMPTED = re.compile(r"\d{6,}-(\d+)\b.*")
 
@@ -70,9 +70,9 @@ def write_finish(workdir: Workdir, finish: Finish) -> None:
     # No finish may name weights that are gone, so the earlier one goes before its weights.
     _write(workdir, others.values())
     kept = {other.weights for other in others.values()}
-    for path in weights.iterdir():
-        if path.name not in kept:
-            shutil.rmtree(path)
+    for name in weight_names(weights):
+        if name not in kept:
+            shutil.rmtree(weights / name)
     if finish.weights is not None:
         (unfinished(workdir, finish.steps).weights / finish.weights).rename(weights / finish.weights)
         force(weights)

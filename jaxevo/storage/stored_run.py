@@ -11,7 +11,7 @@ from jaxevo.search.evolution import EvolutionState
 from jaxevo.storage.checkpoint import SnapshotStore, TrainingStore, load_latest_snapshot, remove_weights
 from jaxevo.storage.descriptions import Told, describe
 from jaxevo.storage.integrity import check_journal, check_manifest
-from jaxevo.storage.journal import Journal, JournalContent, Record, Snapshot, read_journal
+from jaxevo.storage.journal import Journal, JournalContent, Record, Snapshot, Start, read_journal
 from jaxevo.storage.warm_start import is_initial
 from jaxevo.storage.workdir import Manifest, Workdir, weight_names
 
@@ -72,18 +72,22 @@ class RunWriter:
         attempted = {attempt.id for attempt in run.content.attempts}
         self._trainings.keep_only(lambda birth_id: birth_id in attempted and birth_id not in run.content.records)
         self._events_a_snapshot = events_a_snapshot
-        self._weights = run.workdir.weights
-        # Those of a warm start stay for good.
+        self._weights, self._result = run.workdir.weights, run.workdir.result
         self._describes = bool(run.manifest.doors)
         self._described, self._noted = set(run.content.descriptions), len(run.content.told)
         self._space, self._task = run.doors.space, run.manifest.task
+        # Those of a warm start stay for good.
         self._present = {name: None for name in weight_names(self._weights) if not is_initial(name)}
-        run.workdir.result.unlink(missing_ok=True)  # It would be out of date.
 
     @property
     def weights_kept(self) -> int:
         """Number of trained weights in the folder, without those of unfinished attempts."""
         return len(self._present)
+
+    def begin(self, start: Start) -> None:
+        """Records the start of a session, and removes the result of the earlier ones, which is then out of date."""
+        self.journal.append([start])
+        self._result.unlink(missing_ok=True)
 
     def first_step(self, birth_id: int) -> int:
         """Returns the step from which the training of a birth can continue, 0 without a checkpoint."""

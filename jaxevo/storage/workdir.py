@@ -39,6 +39,10 @@ class WorkdirError(ValueError):
     """A work folder cannot be used; the message says why and what to do."""
 
 
+class WorkdirInUseError(WorkdirError):
+    """Another process writes to a work folder."""
+
+
 @dataclass(frozen=True)
 class Workdir:
     """The paths in a work folder."""
@@ -211,7 +215,8 @@ def locked(path: Path) -> Iterator[None]:
     """Locks the work folder for one writer.
 
     Raises:
-        WorkdirError: if another process has locked the folder, or it cannot be written.
+        WorkdirInUseError: if another process has locked the folder.
+        WorkdirError: if it cannot be written.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -224,7 +229,7 @@ def locked(path: Path) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise WorkdirError(
+            raise WorkdirInUseError(
                 f"workdir {path} is in use by another process: wait for it, stop it, or choose another folder"
             ) from error
         with writing_explained(path):

@@ -9,8 +9,9 @@ from helpers.fresh_process import run_fresh
 from helpers.tiny_runs import TINY, start
 
 from jaxevo import environment
-from jaxevo.environment import check_platform, required_environment, topology
+from jaxevo.environment import check_platform, topology
 from jaxevo.environment.probe import Found
+from jaxevo.settings import Execution
 
 ASK_FOR_WORK = """
     import jax, numpy as np
@@ -41,7 +42,7 @@ def test_a_prepared_process_has_one_thread_a_lane_and_dispatches_in_it():
 
 
 def test_an_unprepared_process_would_dispatch_asynchronously():
-    assert run_fresh(ASK_FOR_WORK) == 5 * ["False"]
+    assert "False" in run_fresh(ASK_FOR_WORK)
 
 
 def test_a_process_in_which_jax_was_loaded_before_cannot_be_prepared():
@@ -96,6 +97,17 @@ def unflagged(monkeypatch):
 def found_on(monkeypatch, platform):
     """Has JAX find devices of a platform, and know every flag."""
     monkeypatch.setattr(environment, "ask_jax", lambda candidates: Found(platform, tuple(candidates)))
+
+
+@pytest.mark.parametrize(("platform", "suffices"), [("gpu", False), ("cpu", True)])
+def test_on_gpus_a_process_is_fast_or_deterministic_for_good(platform, suffices, monkeypatch):
+    monkeypatch.setattr(environment, "_prepared", environment._Preparation(platform, 1, "local", fast=True))
+    assert environment.prepare_process(Execution(fast=True))
+    assert environment.prepare_process(Execution()) is suffices
+
+
+def required_environment(fast=False):
+    return environment._environment(environment._ask(), fast)
 
 
 @pytest.mark.usefixtures("unflagged")

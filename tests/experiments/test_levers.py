@@ -29,7 +29,7 @@ NEW = Settings(
     inheritance="morph",
     schedule="cosine",
 )
-RESULT = Result(0.8, 0.82, 1_000, 5, 20, 10**12, 120.1, 130.0, 0.4, False, "abc")
+RESULT = Result(0.8, 0.82, 1_000, 5, 20, 10**12, 120.1, 130.0, 0.4, None, "abc")
 needs_files = pytest.mark.skipif(not available(), reason="the files of Fashion-MNIST are not installed")
 
 
@@ -198,6 +198,15 @@ def test_the_table_shows_what_the_default_gains():
     text = comparison(results, ["odds"], range(6))
     assert "| odds | 6 | 85.5% | +2.0 | +2.0 to +2.0 | 0.031 |" in text
     assert "| odds | 2 | 83.5% | +2.0 | too few pairs | 0.500 |" in comparison(results, ["odds"], range(2))
+
+
+def test_the_table_names_rows_that_did_not_reach_the_flops():
+    results = {(arm, seed): RESULT for arm in (DEFAULT, "odds", "schedule") for seed in range(2)}
+    assert "ended before these FLOPs" not in comparison(results, ["odds", "schedule"], range(2))
+    results["odds", 1] = dataclasses.replace(RESULT, reached_flops=False)
+    assert "Rows that ended before these FLOPs, at their CPU seconds: odds: 1." in comparison(
+        results, ["odds"], range(2)
+    )
 
 
 @needs_files

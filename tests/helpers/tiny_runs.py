@@ -99,5 +99,6 @@ def rewrite_manifest(path: Path, change: Callable[[dict], None]) -> None:
 
 
 def journal_lines(path: Path, kind: str) -> list[dict]:
-    lines = (path / "journal.jsonl").read_text().splitlines()
+    """Returns the lines of a kind in a run's journal, without a last one that is being written."""
+    lines = [line for line in (path / "journal.jsonl").read_text().splitlines(keepends=True) if line.endswith("\n")]
     return [entry for entry in map(json.loads, lines) if entry["kind"] == kind]

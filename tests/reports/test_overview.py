@@ -61,7 +61,10 @@ def test_a_finish_that_was_made_is_not_made_again(finished):
     (finished / "finish").mkdir()
     (finished / "finish" / "finish.json").write_text(json.dumps([finish]))
     assert limit_reached(finished, Limits(max_individuals=30, finish_share=0.5)) == "max_individuals"
-    assert limit_reached(finished, Limits(max_individuals=30, finish_share=0.25)) is None
+    # A longer one stays.
+    assert limit_reached(finished, Limits(max_individuals=30, finish_share=0.25)) == "max_individuals"
+    assert limit_reached(finished, Limits(max_individuals=30, finish_share=1.0)) is None
+    assert limit_reached(finished, Limits(finish_share=1.0)) is None
 
 
 def test_what_is_listed_is_what_the_run_holds(tmp_path):

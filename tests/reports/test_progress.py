@@ -2,7 +2,9 @@
 
 import dataclasses
 import io
+import itertools
 import re
+from types import SimpleNamespace
 
 import pytest
 from helpers.births import COST, SPACE, task_of
@@ -21,6 +23,13 @@ BETTER = Individual(7, 0, "INSERT-CONVOLUTION", ONE_CONVOLUTION, 0.5, 0.5, "w", 
 
 
 TO_100 = Limits(max_individuals=100)
+
+
+def ten_seconds_a_look(monkeypatch):
+    """Lets ten seconds pass between two looks at the clock, for these modules alone."""
+    clock = SimpleNamespace(monotonic=itertools.count(0, 10).__next__)
+    for module in (pace, progress):
+        monkeypatch.setattr(module, "time", clock)
 
 
 def progressed(events, seconds, best=FIRST, limits=TO_100, compiling=1.0, training=3.0, flops=0, living=(), busy=2):
@@ -61,8 +70,7 @@ def test_a_line_tells_how_far_the_run_is(capsys):
 
 
 def test_a_line_tells_rate_share_of_compiling_and_time_left(capsys, monkeypatch):
-    clock = iter(range(0, 100, 10))
-    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    ten_seconds_a_look(monkeypatch)
     with progress.watch() as watcher:
         watcher.progressed(progressed(0, 0.0))
         watcher.progressed(progressed(10, 20.0))
@@ -85,8 +93,7 @@ def test_the_time_left_is_that_of_the_limit_that_is_met_first(capsys):
 
 
 def test_flops_give_the_time_left_too(capsys, monkeypatch):
-    clock = iter(range(0, 100, 10))
-    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    ten_seconds_a_look(monkeypatch)
     limits = Limits(max_flops=5e6)
     with progress.watch() as watcher:
         watcher.progressed(progressed(0, 0.0, limits=limits))
@@ -95,8 +102,7 @@ def test_flops_give_the_time_left_too(capsys, monkeypatch):
 
 
 def test_a_finish_tells_its_steps_and_the_time_left(capsys, monkeypatch):
-    clock = iter(range(0, 1000, 10))
-    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    ten_seconds_a_look(monkeypatch)
     with progress.watch() as watcher:
         watcher.finishing(100, 400)
         watcher.finishing(200, 400)
@@ -144,8 +150,7 @@ def test_a_view_is_updated_now_and_then_only(terminal):
 
 
 def test_a_finish_is_a_bar(terminal, always, monkeypatch):
-    clock = iter(range(0, 1000, 10))
-    monkeypatch.setattr(pace.time, "monotonic", lambda: next(clock))
+    ten_seconds_a_look(monkeypatch)
     with progress.watch() as watcher:
         watcher.finishing(100, 400)
         watcher.finishing(200, 400)

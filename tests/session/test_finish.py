@@ -129,9 +129,12 @@ def test_a_stored_finish_is_not_trained_again_but_another_share_is(copied, monke
     monkeypatch.setattr(session_finish, "FinishExecutor", None)
     assert finish_run(copied, SHARE, Execution(1), Watcher()) == stored
     monkeypatch.undo()
+    (copied / "finish" / "weights" / ".DS_Store").write_text("of a desktop")
     other = finish_run(copied, 2 * SHARE, Execution(1), Watcher())
     assert other == finish_of(copied)
     assert other.steps == pytest.approx(2 * stored.steps, abs=1)
+    # A run that ends has its own share, and somebody asked for the longer one.
+    assert finish_run(copied, SHARE, Execution(1), Watcher(), longer_stays=True) == other == finish_of(copied)
 
 
 def test_an_interrupted_one_goes_on_from_its_checkpoint_to_the_same_bits(evolved, finished, tmp_path, monkeypatch):

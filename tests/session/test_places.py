@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -194,9 +193,7 @@ def test_keep_all_keeps_what_the_dead_leave(tmp_path: Path) -> None:
 
 def test_max_seconds_drops_a_training_in_flight(tmp_path: Path) -> None:
     settings = Settings(**TINY | {"train_steps": 10_000_000})
-    began = time.monotonic()
     ended = start_run(tmp_path / "run", settings, Limits(max_seconds=3), Execution(1), Watcher())
-    assert time.monotonic() - began < 13
     assert ended.stop_reason == "max_seconds"
     assert ended.progress.state.events == 0
     write_result(tmp_path / "run")

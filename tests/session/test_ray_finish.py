@@ -112,7 +112,7 @@ def test_a_signal_stops_it_within_seconds_and_any_machine_goes_on_from_its_check
         began = time.monotonic()
         output, _ = host.communicate(timeout=60)
     # Five seconds on a quiet machine.
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 45
     output = "".join(lines) + output
     assert host.returncode == 130, output
     assert f"jaxevo finish {copied} --share 150" in output

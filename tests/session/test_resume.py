@@ -6,14 +6,17 @@ import shutil
 from pathlib import Path
 
 import pytest
-from helpers.tiny_runs import SIGKILLED, TINY, jaxevo, journal_lines, resume, run_arguments, start
+from helpers.tiny_runs import SIGKILLED, TINY, jaxevo, journal_lines, resume, rewrite_journal, run_arguments, start
 
 import jaxevo as package
 from jaxevo.reports.result import write_result
 from jaxevo.reports.verify import verify_run
+from jaxevo.session.loop import HostLoop
 from jaxevo.session.progress import INTERRUPTED, Watcher
 from jaxevo.session.run import resume_run, start_run
 from jaxevo.settings import Execution, Limits, Settings
+from jaxevo.storage.journal import JournalError, read_journal
+from jaxevo.storage.workdir import locked
 
 # Far beyond the last snapshot, so that weights which only earlier events need are gone.
 SNAPSHOT, WRITES = 20, 60
@@ -155,3 +158,62 @@ def test_a_run_in_which_all_fail_has_a_result_and_nothing_to_test(tmp_path):
     assert tested.returncode == 2
     assert "no individual of the run has been trained successfully" in tested.stderr
     assert "Traceback" not in tested.stderr
+
+
+def test_a_birth_that_is_named_twice_is_skipped_once(copied):
+    content = read_journal(copied / "journal.jsonl")
+    (first, *_) = sorted({attempt.id for attempt in content.attempts} - content.records.keys())
+    resume_run(copied, Limits(max_individuals=told(copied) + 4), Execution(2), Watcher(), skip=(first, first))
+    assert package.open(copied).skipped == [first]
+    assert verify_run(copied, None, lambda _: None) == []
+
+
+def test_a_session_that_is_cut_short_before_it_has_caught_up_leaves_the_run_as_it_was(copied, monkeypatch):
+    write_result(copied)
+    before, was = (copied / "journal.jsonl").read_bytes(), told(copied)
+    tell, calls = HostLoop._tell, []
+
+    def cut_short(loop, record):
+        calls.append(record)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        tell(loop, record)
+
+    monkeypatch.setattr(HostLoop, "_tell", cut_short)
+    with pytest.raises(KeyboardInterrupt):
+        resume(copied, 200)
+    monkeypatch.undo()
+    assert (copied / "journal.jsonl").read_bytes() == before
+    assert told(copied) == was
+    whole(copied)
+
+
+def test_a_fingerprint_that_differs_is_found_before_anything_is_trained(tmp_path):
+    path = tmp_path / "run"
+    start(path, 9)
+    shutil.rmtree(path / "snapshots" / "9")
+
+    def altered(lines):
+        (stop,) = (line for line in lines if line["kind"] == "stop")
+        stop["fingerprint"] = "0" * 64
+
+    rewrite_journal(path, altered)
+    before = (path / "journal.jsonl").read_bytes()
+    with pytest.raises(JournalError, match="the fingerprint after 9 events is"):
+        resume(path, 12)
+    assert (path / "journal.jsonl").read_bytes() == before
+
+
+def test_another_share_of_the_finish_does_not_have_a_run_go_on(tmp_path):
+    path = tmp_path / "run"
+    start(path, 5)
+    ended = resume_run(path, Limits(finish_share=0.8), Execution(2), Watcher())
+    assert (ended.stop_reason, ended.progress.state.events) == ("max_individuals", 5)
+
+
+def test_the_result_of_a_run_that_another_process_has_go_on_is_left_to_that_one(tmp_path):
+    path = tmp_path / "run"
+    start(path, 5)
+    with locked(path):
+        write_result(path)
+    assert package.open(path).result == {}

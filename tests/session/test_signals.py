@@ -177,6 +177,7 @@ def test_a_run_stops_cleanly_and_says_how_to_go_on(tmp_path, number):
     command = [sys.executable, "-m", "jaxevo", *run_arguments(path, 5_000)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         while not (path / "journal.jsonl").exists() or not journal_lines(path, "record")[3:]:
+            assert process.poll() is None, process.communicate()
             time.sleep(0.05)
         process.send_signal(number)
         output, errors = process.communicate(timeout=30)

@@ -323,6 +323,14 @@ def test_a_genotype_over_budget_is_refused(genotype_file, tmp_path):
     refused(tmp_path, "max_parameters is 5", from_genotype=genotype_file, max_parameters=5)
 
 
+def test_a_budget_that_rises_is_whole_from_the_first_birth(genotype_file, tmp_path):
+    warm(tmp_path / "free", 1, from_genotype=genotype_file)
+    needed = int(package.open(tmp_path / "free").history.flops_per_image[0])
+    rising = {"max_flops_per_image": 2 * needed, "budget_births": 40}
+    assert warm(tmp_path / "rising", 7, from_genotype=genotype_file, **rising).progress.state.events == 7
+    refused(tmp_path, "max_flops_per_image is", from_genotype=genotype_file, max_flops_per_image=needed - 1)
+
+
 def test_a_rate_that_the_genotype_has_evolved_is_kept(tmp_path):
     evolved = dataclasses.replace(ONE_CONVOLUTION, learning_rate=0.025)
     (tmp_path / "genotype.json").write_text(json.dumps(evolved.to_json()))

@@ -18,7 +18,7 @@ from jaxevo.storage.journal import wall_clock_seconds
 _SCRIPTS = ("numbers.js", "dom.js", "scale.js", "comparison.js", "comparison-main.js")
 _MOMENTS = 200
 _ROUNDING = 1e-12
-_MOST_PAIRS = 20
+MOST_PAIRS = 20
 """Pairs of runs up to which all signs are tried: about a million."""
 # 97.5 % quantiles of Student's t for 1, 2, ... degrees of freedom; beyond, that of the normal distribution is close.
 _T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131, 2.120)
@@ -90,7 +90,7 @@ def sign_flip_test(differences: Sequence[float]) -> tuple[float, float] | None:
     Returns:
         The two-sided p-value, and the smallest that so many pairs can reach; None for no pairs, or too many to try.
     """
-    if not 1 <= len(differences) <= _MOST_PAIRS:
+    if not 1 <= len(differences) <= MOST_PAIRS:
         return None
     sums = np.zeros(1)
     for difference in differences:
