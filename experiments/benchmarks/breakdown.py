@@ -84,6 +84,7 @@ def measure(experiment: Experiment) -> Breakdown:
     from jaxevo.storage.checkpoint import WeightStore
 
     spent: defaultdict[str, float] = defaultdict(float)
+    within: list[float] = []
     # No thread compiles ahead, so that the parts do not overlap.
     setattr(local, "threads_ahead", lambda *_: 0)  # noqa: B010 - the module does not export it.
     for owner, name, part in (
@@ -95,7 +96,7 @@ def measure(experiment: Experiment) -> Breakdown:
         (WeightStore, "load", "loading weights"),
         (WeightStore, "save", "saving weights"),
     ):
-        setattr(owner, name, _timed(getattr(owner, name), spent, part))
+        setattr(owner, name, _timed(getattr(owner, name), spent, part, within))
     with tempfile.TemporaryDirectory(prefix="jaxevo-breakdown-") as folder:
         os.environ["JAXEVO_CACHE_DIR"] = str(Path(folder) / "cache")
         path, began = Path(folder) / "run", time.perf_counter()
@@ -132,15 +133,24 @@ def report(found: Breakdown) -> str:
     return "\n".join(lines)
 
 
-def _timed(function: Callable[..., Any], spent: defaultdict[str, float], part: str) -> Callable[..., Any]:
-    """Returns the function, whose seconds are added to a part."""
+def _timed(
+    function: Callable[..., Any], spent: defaultdict[str, float], part: str, within: list[float]
+) -> Callable[..., Any]:
+    """Returns the function, whose seconds are added to a part.
+
+    Those of other parts within it are left out. `within` holds them for each call that has not returned.
+    """
 
     def timed(*arguments: Any, **named: Any) -> Any:
         began = time.perf_counter()
+        within.append(0.0)
         try:
             return function(*arguments, **named)
         finally:
-            spent[part] += time.perf_counter() - began
+            seconds = time.perf_counter() - began
+            spent[part] += seconds - within.pop()
+            if within:
+                within[-1] += seconds
 
     return timed
 
