@@ -79,7 +79,7 @@ class Settings:
     """Budget of FLOPs per individual for the forward pass of one image."""
     budget_births: int = 0
     """Births over which max-flops-per-image rises, exponentially, from a tenth of its value, so that the first networks
-    are quick to train. 0: it holds from the first birth."""
+    are quick to train. 0, or with --from-run or --from-genotype: it holds from the first birth."""
     max_memory: int | None = None
     """Budget of memory per individual: estimated bytes of training or evaluation, whichever takes more, with full
     batches of batch-size and evaluation-batch-size."""

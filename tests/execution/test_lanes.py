@@ -94,6 +94,8 @@ class Trainings:
 
     def __init__(self):
         self.begun, self.ended, self.threads = [], [], []
+        self.may_go_on = threading.Event()
+        self.may_go_on.set()
         self._changed = threading.Condition()
 
     def note(self, ids, birth):
@@ -114,6 +116,7 @@ def trainings(monkeypatch):
 
     def noting(self, birth, *others):
         noted.note(noted.begun, birth)
+        assert noted.may_go_on.wait(60)
         try:
             return train(self, birth, *others)
         finally:
@@ -335,10 +338,12 @@ def test_births_are_taken_in_due_order(executor_of, trainings):
 
 
 def test_births_of_a_later_call_that_are_due_earlier_come_first(executor_of, trainings):
-    executor = executor_of(train_steps=3_000)
+    executor = executor_of(train_steps=3)
+    trainings.may_go_on.clear()
     executor.submit([birth_of(0, due=0.0), birth_of(1, due=9.0)])
     trainings.wait(lambda: trainings.begun == [0])
-    finish(executor, birth_of(2, due=5.0), birth_of(3, due=4.0))
+    executor.submit([birth_of(2, due=5.0), birth_of(3, due=4.0)])
+    trainings.may_go_on.set()
     trainings.wait(lambda: len(trainings.begun) == 4)
     assert trainings.begun == [0, 3, 2, 1]
 
