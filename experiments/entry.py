@@ -18,12 +18,12 @@ def program(module: str, about: str | None) -> argparse.ArgumentParser:
 
 
 def exit_with(main: Callable[[], int]) -> NoReturn:
-    """Exits with what `main` returns, with 130 on Ctrl-C, or with a message for a `ValueError`."""
+    """Exits with what `main` returns, with 130 on Ctrl-C, or with the message of an error that says what to do."""
     try:
         sys.exit(main())
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED_STATUS)
-    except ValueError as error:
+    except (ValueError, OSError, RuntimeError) as error:
         sys.exit(f"error: {error}")
 
 

@@ -248,7 +248,7 @@ class Execution:
     origin you know."""
     trust_doors: str | None = None
     """Run the code from outside if it is that of these doors, named as when the run began, such as mixer.py:Mixer;
-    several with spaces between them."""
+    several with spaces between them, one with spaces in quotes."""
 
     executor: ExecutorName = "local"
     """local: the devices of this machine. ray: the workers of a Ray cluster, all with access to the work folder."""

@@ -16,6 +16,7 @@ from experiments.levers.held_out import available
 from experiments.levers.row import Budget, Result, Rows, Wanted, evolve
 from experiments.levers.tables import comparison
 from experiments.make_fashion_mini import SOURCE
+from jaxevo.reports.page.comparison import MOST_PAIRS
 from jaxevo.settings import Settings
 
 RESULTS = Path(__file__).parents[1] / "results" / "levers.jsonl"
@@ -38,6 +39,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--cores", type=int, nargs="+", help="rows run at once, one on each; default: the first core")
     parser.add_argument("--results", type=Path, default=RESULTS, metavar="FILE", help=f"default: {RESULTS.name}")
     given = parser.parse_args(arguments)
+    if given.cpu_seconds <= 0:
+        parser.error(f"--cpu-seconds is {given.cpu_seconds:g}, but must be above 0")
+    if not 1 <= len(set(given.seeds)) == len(given.seeds) <= MOST_PAIRS:
+        parser.error(f"--seeds must be 1 to {MOST_PAIRS} different numbers")
     if not available():
         print(f"skipped: {SOURCE} is missing, which apt-get install dataset-fashion-mnist brings")
         return 0

@@ -23,10 +23,11 @@ class Block:
 
 @dataclass(frozen=True)
 class Genotype:
-    """A residual network."""
+    """A residual network; `next_id` is that of its next block, so that no two of a lineage share one."""
 
     learning_rate: float
     blocks: tuple[Block, ...]
+    next_id: int = 1
 
 
 def blocks(add: float = 2.0, remove: float = 0.5) -> tuple[Mutation[Genotype], ...]:
@@ -44,9 +45,9 @@ def blocks(add: float = 2.0, remove: float = 0.5) -> tuple[Mutation[Genotype], .
 def add_block(generator: np.random.Generator, genotype: Genotype, task: Task) -> Genotype:
     """Inserts a block of 8 to 32 channels."""
     place = int(generator.integers(len(genotype.blocks) + 1))
-    fresh = 1 + max((block.id for block in genotype.blocks), default=0)
-    block = Block(fresh, 8 * int(generator.integers(1, 5)), bool(generator.integers(2)))
-    return dataclasses.replace(genotype, blocks=(*genotype.blocks[:place], block, *genotype.blocks[place:]))
+    block = Block(genotype.next_id, 8 * int(generator.integers(1, 5)), bool(generator.integers(2)))
+    blocks = (*genotype.blocks[:place], block, *genotype.blocks[place:])
+    return dataclasses.replace(genotype, blocks=blocks, next_id=genotype.next_id + 1)
 
 
 def remove_block(generator: np.random.Generator, genotype: Genotype, task: Task) -> Genotype | None:
@@ -79,10 +80,16 @@ def _changed(generator: np.random.Generator, genotype: Genotype, change: Callabl
     return dataclasses.replace(genotype, blocks=(*genotype.blocks[:place], *changed, *genotype.blocks[place + 1 :]))
 
 
+def _sides(sides: list[int], block: Block) -> list[int]:
+    """Returns height and width after a block; the pool rounds both up."""
+    return [-(-side // 2) for side in sides] if block.pool else sides
+
+
 class Residual(SearchSpace[Genotype]):
     """Residual networks of one width between blocks, so that arrays are inherited however blocks come and go."""
 
     network = ":networks"
+    version = "2"
 
     def __init__(self, width: int = 16, learning_rate: float = 0.1) -> None:
         """Takes the channels between blocks, and the learning rate of the initial individuals."""
@@ -103,9 +110,9 @@ class Residual(SearchSpace[Genotype]):
 
     def from_json(self, value: Any) -> Genotype:
         """Returns the genotype that `to_json` wrote; raises `ValueError` for anything else."""
-        if not isinstance(value, dict) or value.keys() != {"learning_rate", "blocks"}:
-            raise ValueError(f"a genotype is {value!r}, but must have a learning_rate and blocks")
-        return Genotype(value["learning_rate"], tuple(Block(**block) for block in value["blocks"]))
+        if not isinstance(value, dict) or value.keys() != {"learning_rate", "blocks", "next_id"}:
+            raise ValueError(f"a genotype is {value!r}, but must have a learning_rate, blocks and a next_id")
+        return Genotype(value["learning_rate"], tuple(Block(**block) for block in value["blocks"]), value["next_id"])
 
     def architecture(self, genotype: Genotype, task: Task) -> tuple[int, tuple[Block, ...]]:
         """Returns the width between blocks, and the blocks."""
@@ -117,11 +124,12 @@ class Residual(SearchSpace[Genotype]):
 
     def cost(self, architecture: Any, task: Task, batch_size: int, evaluation_batch_size: int) -> Cost:
         """Returns the cost of an architecture; all convolutions are 3 x 3."""
-        height, width, channels = task.image_shape
-        size, parameters = height * width, 9 * channels * self.width + (self.width + 1) * task.num_classes
+        *sides, channels = task.image_shape
+        size, parameters = math.prod(sides), 9 * channels * self.width + (self.width + 1) * task.num_classes
         flops, stored = 18 * channels * self.width * size, self.width * size
         for block in architecture[1]:
-            size = math.ceil(size / 4) if block.pool else size
+            sides = _sides(sides, block)
+            size = math.prod(sides)
             weights, both = 18 * self.width * block.width, self.width + block.width
             parameters += weights + 2 * both
             flops += (2 * weights + 20 * both) * size
@@ -139,12 +147,12 @@ class Residual(SearchSpace[Genotype]):
 
     def drawing(self, genotype: Genotype, task: Task) -> Drawing:
         """Returns a box for the image and the stem, each block, and the classifier."""
-        side = task.image_shape[0]
-        boxes = [Box("image", "", task.image_shape), Box("stem", "conv 3 x 3", (side, side, self.width))]
+        sides = list(task.image_shape[:2])
+        boxes = [Box("image", "", task.image_shape), Box("stem", "conv 3 x 3", (*sides, self.width))]
         for block in genotype.blocks:
-            side, pooled = (math.ceil(side / 2), "pool, ") if block.pool else (side, "")
-            detail = f"{pooled}2 x conv 3 x 3, {block.width} between"
-            boxes.append(Box(f"block {block.id}", detail, (side, side, self.width), f"{block.width}", True))
+            sides = _sides(sides, block)
+            detail = f"{'pool, ' if block.pool else ''}2 x conv 3 x 3, {block.width} between"
+            boxes.append(Box(f"block {block.id}", detail, (*sides, self.width), f"{block.width}", True))
         boxes.append(Box("classifier", "", (task.num_classes,)))
         edges = tuple((place, place + 1) for place in range(len(boxes) - 1))
         return Drawing(tuple(boxes), edges, f"learning rate {genotype.learning_rate:.4g}")

@@ -77,6 +77,8 @@ class FinishCommand:
     ensemble_size: int = 1
     """Individuals to train on, the fittest, so that test and export have an ensemble of finished weights; each takes
     the same FLOPs. Default: the best alone."""
+    dataset: DatasetOption = None
+    """Name or path of the data set, if it has moved without the work folder."""
     execution: Execution = field(default_factory=Execution)
 
 

@@ -48,20 +48,22 @@ from jaxevo.signals import INTERRUPTED_STATUS
 from jaxevo.storage.workdir import Workdir, check_new, check_path, read_manifest, shown
 
 _FAILED_STATUS = 1
+_TRAINING = ("run", "resume", "finish", "replay", "verify")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns 0, 1 if a training or check failed, 2 for a user's error, 130 if a signal stopped it."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    if arguments == ["--version"]:
-        print(f"jaxevo {__version__}")
-        return 0
     try:
-        command = parse(arguments)
-        return _ACTIONS[type(command)](command)
+        status = _status(arguments)
+        sys.stdout.flush()
+        return status
     except BrokenPipeError:  # The reader closed the pipe, as `head` does.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        if not arguments or arguments[0] not in _TRAINING:
+            return 0
+        print("jaxevo: error: what was to read the output has gone: finished individuals are kept", file=sys.stderr)
+        return _FAILED_STATUS
     except (ValueError, OSError) as error:
         options = command_options(arguments[0]) if arguments[0] in COMMANDS else ()
         print(f"jaxevo: error: {printable(as_typed(str(error), options))}", file=sys.stderr)
@@ -77,6 +79,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("Stopped.")
         return INTERRUPTED_STATUS
+
+
+def _status(arguments: list[str]) -> int:
+    if arguments == ["--version"]:
+        print(f"jaxevo {__version__}")
+        return 0
+    command = parse(arguments)
+    return _ACTIONS[type(command)](command)
 
 
 def _run(command: RunCommand) -> int:
@@ -108,10 +118,11 @@ def _resume(command: ResumeCommand) -> int:
 
 
 def _finish(command: FinishCommand) -> int:
-    run = Run(command.workdir, trust_code=command.execution.trust_code, trust_doors=command.execution.trust_doors)
+    trust_code, trust_doors = command.execution.trust_code, command.execution.trust_doors
+    run = Run(command.workdir, dataset=command.dataset, trust_code=trust_code, trust_doors=trust_doors)
     check_share(command.share)
     check_ensemble_size(command.ensemble_size)
-    _say_what_starts(run.settings.dataset)
+    _say_what_starts(command.dataset or run.settings.dataset)
     finish = run.finish(command.share, command.execution, command.ensemble_size)
     if finish.failure is not None:
         print(f"The finish failed ({finish.failure}): the evolved weights stay.")
@@ -147,7 +158,7 @@ def _verify(command: VerifyCommand) -> int:
     print(f"verifying {printable(shown(path))}", flush=True)
     findings = verify(path, _retrain(command.retrain), command.dataset, trust_code=command.trust_code)
     for finding in findings:
-        print(f"FAILED: {finding}")
+        print(f"FAILED: {printable(finding)}")
     if not findings:
         print("Verified: no differences found.")
     return _FAILED_STATUS if findings else 0
@@ -256,12 +267,12 @@ def _predict(command: PredictCommand) -> int:
         command.source,
         command.images,
         command.top,
-        lambda sentence: print(sentence, file=sys.stderr),
+        lambda sentence: print(printable(sentence), file=sys.stderr),
         trust_code=command.trust_code,
     )
     for prediction in found:
         ranked = ", ".join(f"{name} {share:.1%}" for name, share in prediction.ranked)
-        print(f"{prediction.image}: {ranked}")
+        print(printable(f"{prediction.image}: {ranked}"))
     return 0
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from jaxevo.reports.metrics import Measures, majority_warning, wilson_interval
+from jaxevo.reports.terminal import printable
 
 _CLASSES = 20
 _CONFUSIONS = 5
@@ -50,7 +51,7 @@ def _print_classes(measures: Measures) -> None:
     shown = found if len(found) <= _CLASSES else sorted(found)[:_CLASSES]
     print(f"  accuracy by class{'' if shown is found else f', the {_CLASSES} worst of {len(found)}'}:")
     for share, name in shown:
-        print(f"    {share:>7.2%}  {name}")
+        print(f"    {share:>7.2%}  {printable(name)}")
 
 
 def _print_confusions(measures: Measures) -> None:
@@ -61,4 +62,4 @@ def _print_confusions(measures: Measures) -> None:
         print("  most frequent confusions (--json has the whole matrix):")
     names = measures.class_names
     for true, predicted in pairs:
-        print(f"    {wrong[true, predicted]:>7,}  {names[true]} taken for {names[predicted]}")
+        print(f"    {wrong[true, predicted]:>7,}  {printable(names[true])} taken for {printable(names[predicted])}")

@@ -188,7 +188,8 @@ def read_words(words: Iterable[str], command: str, options: Sequence[Option]) ->
         if name not in by_flag:
             raise ValueError(f"{name} is no option of jaxevo {command}: did you mean {_closest(name, by_flag)}?")
         option = by_flag[name]
-        found[option.name] = option.read(value if equals else _following(option, rest), option.flag)
+        read = option.read(value if equals else _following(option, rest), option.flag)
+        found[option.name] = (*found.get(option.name, ()), *read) if option.is_many else read
     return found | _of_operands(operands, command, [one for one in options if one.shown.operand])
 
 
@@ -197,7 +198,7 @@ def _is_flag(word: str) -> bool:
 
 
 def _closest(name: str, known: Iterable[str]) -> str:
-    return difflib.get_close_matches(name, list(known), n=1, cutoff=0)[0]
+    return next(iter(difflib.get_close_matches(name, [*known, "--help"], n=1, cutoff=0)), "--help")
 
 
 def _following(option: Option, rest: deque[str]) -> Any:
@@ -205,7 +206,7 @@ def _following(option: Option, rest: deque[str]) -> Any:
     if option.is_switch:
         return "true"
     values: list[str] = []
-    while rest and not _is_flag(rest[0]) and (option.is_many or not values):
+    while rest and rest[0] != "--" and not _is_flag(rest[0]) and (option.is_many or not values):
         values.append(rest.popleft())
     if not values:
         kind = typing.get_args(option.hint)[0] if option.is_many else option.hint

@@ -113,7 +113,7 @@ def _size(text: str) -> int | None:
     found = _SIZE.fullmatch(text.strip())
     factor = _SIZES.get(found[2].lower()) if found else None
     number = _number(found[1]) if found else None
-    return round(number * factor) if number is not None and factor is not None else None
+    return round(number * factor) if number is not None and math.isfinite(number) and factor is not None else None
 
 
 def _time(text: str) -> float | None:

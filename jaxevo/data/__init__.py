@@ -19,6 +19,8 @@ def load(
     name_or_path: str | os.PathLike[str],
     image_size: str | None = None,
     tell: Callable[[str], None] = lambda _: None,
+    *,
+    recorded: bool = False,
 ) -> Dataset:
     """Loads a data set by name or path.
 
@@ -31,6 +33,7 @@ def load(
             is never a name.
         image_size: height and width to resize all images to, such as `"32x32"`; None to leave them as they are.
         tell: receives the progress of a long reading.
+        recorded: True for a name that a run has recorded: only absolute ones are paths, whatever is in this folder.
 
     Returns:
         The checked data set; `notices` says what was changed or left out.
@@ -43,14 +46,17 @@ def load(
         from jaxevo.data.images import image_size_of
 
         size = image_size_of(image_size)
-    source = absolute_name(name_or_path)
-    return dataclasses.replace(_load(source, size, tell), source=source)
+    named = recorded and not os.path.isabs(name_or_path)
+    source = os.fspath(name_or_path) if named else absolute_name(name_or_path)
+    # As a resumed run has it: a folder that is a link has two names.
+    return augmented_as(
+        dataclasses.replace(_load(source, None if named else _path(source), size, tell), source=source), source
+    )
 
 
-def _load(text: str, size: tuple[int, int] | None, tell: Callable[[str], None]) -> Dataset:
+def _load(text: str, path: Path | None, size: tuple[int, int] | None, tell: Callable[[str], None]) -> Dataset:
     if text in EMBEDDED:
         return _embedded(text, size)
-    path = _path(text)
     if path is not None and path.is_dir():
         from jaxevo.data.photographs import load_folder
 

@@ -70,14 +70,17 @@ def open_builder(name: str, folder: Path, **options: Any) -> DatasetBuilder:
             return tfds.builder(name, data_dir=str(folder), **options)
     except ImportError as error:
         raise ValueError(
-            f"dataset: TFDS cannot open {name!r} ({str(error).splitlines()[0]}); install that package, or "
+            f"dataset: TFDS cannot open {name!r} ({_first_line(error)}); install that package, or "
             "give a set that does not need it"
         ) from error
     except (tfds.core.DatasetNotFoundError, ValueError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
         raise ValueError(
-            f"dataset: TFDS cannot open {name!r} ({reason}); give a name, config and version it has"
+            f"dataset: TFDS cannot open {name!r} ({_first_line(error)}); give a name, config and version it has"
         ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def is_prepared(builder: DatasetBuilder) -> bool:

@@ -78,7 +78,8 @@ def _of_integers(flat: dict[str, np.ndarray], class_names: Sequence[str] | None,
         every = range(first, first + len(names))
     else:
         _check_classes(flat, appearing)
-        every = range(int(appearing[-1]) + 1) if 0 <= appearing[-1] < 10 * len(appearing) else range(0)
+        numbered = appearing[0] >= 0 and appearing[-1] < 10 * len(appearing)
+        every = range(int(appearing[-1]) + 1) if numbered else range(0)
     used = set(appearing.tolist())
     missing = [str(label) if names is None else names[label - first] for label in every if label not in used]
     said += _dropped(missing)

@@ -58,12 +58,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m jaxevo.data.prepare", description=__doc__)
     parser.add_argument("name", help="name of the set, such as cifar10, mnist or emnist/letters")
     parser.add_argument("--archives", type=Path, help="folder with the set's archives, to work without a network")
-    parser.add_argument(
-        "--data-dir", type=Path, default=data_dir(), help="folder of prepared sets (default: %(default)s)"
-    )
+    parser.add_argument("--data-dir", type=Path, help="folder of prepared sets (default: where jaxevo looks for them)")
     options = parser.parse_args(arguments)
-    folder = options.data_dir.expanduser()
+    folder = options.data_dir
     try:
+        folder = data_dir() if folder is None else folder.expanduser()
         place = prepare(options.name, options.archives, folder)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -75,9 +74,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("Stopped; complete downloads are kept.")
         return INTERRUPTED_STATUS
     print(f"{options.name} is prepared in {place}")
-    if folder != data_dir():
+    if not _is_looked_into(folder):
         print(f"To let jaxevo find it: export TFDS_DATA_DIR={shlex.quote(str(folder.absolute()))}")
     return 0
+
+
+def _is_looked_into(folder: Path) -> bool:
+    """Returns True for the folder in which jaxevo looks for prepared sets."""
+    try:
+        return folder == data_dir()
+    except ValueError:
+        return False
 
 
 def _check_archives(name: str, builder: DatasetBuilder, archives: Path, downloads: Path) -> None:

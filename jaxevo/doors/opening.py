@@ -144,7 +144,7 @@ def check_named(records: tuple[Door, ...], named: tuple[str, ...]) -> None:
         raise DoorError(
             f"the run has code from outside ({', '.join(f'{door.kind} {door.name}' for door in missing)}), which does "
             "not run unasked: give --trust-code if you know where the folder comes from, or --trust-doors "
-            f"{shlex.quote(' '.join(names))} to compare it with yours"
+            f"{shlex.quote(shlex.join(names))} to compare it with yours"
         )
     for door in records:
         spec = given[_without_folder(door.name)]

@@ -1,5 +1,6 @@
 """Whose code may run: that of doors from outside runs only if the user says so."""
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +28,7 @@ NOTHING = Trust()
 
 def trust_of(execution: Execution) -> Trust:
     """Returns what the options of a session allow."""
-    return Trust(execution.trust_code, tuple((execution.trust_doors or "").split()))
+    return Trust(execution.trust_code, tuple(shlex.split(execution.trust_doors or "")))
 
 
 def allowed(records: tuple[Door, ...], trust: Trust) -> bool:

@@ -141,6 +141,9 @@ def _ask() -> Found:
 
 def _environment(found: Found, fast: bool) -> dict[str, str]:
     present = os.environ.get("XLA_FLAGS", "").split()
+    if fast:
+        # The process that started this one may have set them.
+        present = [flag for flag in present if flag not in GPU_FLAGS]
     wanted = {"cpu": CPU_FLAGS, "gpu": () if fast else GPU_FLAGS}.get(found.platform, ())
     flags = present + [flag for flag in wanted if flag in found.flags and flag not in present]
     required = {"XLA_FLAGS": " ".join(flags)}

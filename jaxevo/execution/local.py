@@ -171,14 +171,12 @@ class LocalExecutor:
 
     def _compile_ahead(self, compiler: Compiler) -> None:
         while (unknown := self._queue.take_unknown(self._compilers)) is not None:
-            birth, compiled = unknown
             try:
-                compiler.programs(compiled)
-            except Exception as error:
-                self._finished.put(self._explained(error, birth))
-                return
-            finally:
-                self._queue.compiled(compiled)
+                compiler.programs(unknown)
+            except Exception:
+                # The lane that trains the birth compiles again, and tells the error; if none does, it is nobody's.
+                continue
+            self._queue.compiled(unknown)
 
     def _explained(self, error: Exception, birth: Birth) -> LaneError:
         """Returns an error that names the individual, and says what to do if memory ran out."""
@@ -186,4 +184,5 @@ class LocalExecutor:
         if "RESOURCE_EXHAUSTED" in str(error):
             held = f"{self._bytes_held / 1e6:,.0f} MB of images and plan"
             advice = f"set --max-memory below what the device has for each lane, less the {held}"
-        return LaneError(f"training individual {birth.id} failed ({error}): {advice}. Finished individuals are kept")
+        reason = f"{type(error).__name__}: {error}"
+        return LaneError(f"training individual {birth.id} failed ({reason}): {advice}. Finished individuals are kept")

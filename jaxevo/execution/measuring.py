@@ -46,11 +46,16 @@ class MeasuringExecutor:
         self._waiting = sorted((*self._waiting, *births), key=by_due)
 
     def finished(self, timeout: float) -> list[Record]:
-        """Measures all births that wait and returns their records, without waiting."""
-        births, self._waiting = self._waiting, []
-        if not births:
-            return []
-        return [self._record(*one) for one in zip(births, self._attempts.begin(births), strict=True)]
+        """Measures births that wait, for `timeout` seconds or one of them, and returns their records."""
+        records: list[Record] = []
+        began = time.monotonic()
+        # More and more at once, since making attempts durable takes longer than to look into a table.
+        together = 1
+        while self._waiting and (not records or time.monotonic() < began + timeout):
+            births, self._waiting = self._waiting[:together], self._waiting[together:]
+            records += [self._record(*one) for one in zip(births, self._attempts.begin(births), strict=True)]
+            together *= 2
+        return records
 
     def close(self) -> list[Record]:
         """Drops the births that wait; returns no records."""

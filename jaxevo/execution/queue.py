@@ -70,22 +70,22 @@ class BirthQueue:
         with self._condition:
             return time.monotonic() - min(self._in_training.values(), default=time.monotonic())
 
-    def take_unknown(self, compilers: Sequence[Compiler]) -> tuple[Birth, Hashable] | None:
-        """Waits for a birth whose architecture no thread has compiled or compiles, and returns both.
+    def take_unknown(self, compilers: Sequence[Compiler]) -> Hashable | None:
+        """Waits for an architecture of a birth that no thread has compiled or compiles, and returns it.
 
-        The architecture counts as being compiled until `compiled` is called. Returns None once the queue is closed.
+        It counts as being compiled until `compiled` is called. Returns None once the queue is closed.
         """
         with self._condition:
             while not self._closed:
                 unknown = self._first_unknown(compilers)
                 if unknown is not None:
-                    self._compiling_ahead.append(unknown[1])
+                    self._compiling_ahead.append(unknown)
                     return unknown
                 self._condition.wait()
             return None
 
     def compiled(self, compiled: Hashable) -> None:
-        """Notes that the compilation of an architecture from `take_unknown` has ended, successfully or not."""
+        """Notes that an architecture from `take_unknown` is compiled; once dropped, it may be taken again."""
         with self._condition:
             self._compiling_ahead.remove(compiled)
 
@@ -109,13 +109,14 @@ class BirthQueue:
                 unknown = birth
         return unknown or self._waiting[0]
 
-    def _first_unknown(self, compilers: Sequence[Compiler]) -> tuple[Birth, Hashable] | None:
+    def _first_unknown(self, compilers: Sequence[Compiler]) -> Hashable | None:
         births = [*(birth.id for birth in self._waiting), *self._in_training]
         if any(map(self._attempts.suspicious, births)):
             return None
-        for birth in self._waiting:
+        # Those beyond would push programs out of memory that are needed before them.
+        for birth in self._waiting[: compilers[0].capacity // 2]:
             compiled = birth.architecture
             known = compiled in self._compiling_ahead or any(compiler.knows(compiled) for compiler in compilers)
             if not known:
-                return birth, compiled
+                return compiled
         return None

@@ -114,6 +114,7 @@ class Worker:
         self._birth: Callable[[dict[str, Any]], Birth]
         self._attempts = GivenAttempts()
         self._closing = False
+        self._unread: Exception | None = None
 
     def describe(self) -> Machine:
         """Returns the machine of this process."""
@@ -123,19 +124,26 @@ class Worker:
 
     def join(self, assignment: Assignment) -> Joined:
         """Loads the data set and starts the lanes, unless machine or data differ from those that began the run."""
+        name = f"{platform.node()}, process {os.getpid()}"
+        try:
+            return self._join(name, assignment)
+        except (ValueError, OSError) as error:
+            # Another worker in this one's place would fail alike.
+            return Joined(name, 0, str(error))
+
+    def _join(self, name: str, assignment: Assignment) -> Joined:
         from jaxevo.data import augmented_as, load
         from jaxevo.environment.folders import cache_dir
         from jaxevo.execution.finishing import FinishExecutor
         from jaxevo.execution.local import LocalExecutor
         from jaxevo.networks.compilation import use_persistent_cache
 
-        name = f"{platform.node()}, process {os.getpid()}"
         different = differences(self.describe(), assignment.machine)
         if different:
             return Joined(name, 0, f"its {'; its '.join(different)} when the run began")
         settings = assignment.settings
         dataset = augmented_as(
-            load(assignment.dataset_place or settings.dataset, settings.image_size), settings.dataset
+            load(assignment.dataset_place or settings.dataset, settings.image_size, recorded=True), settings.dataset
         )
         if dataset.fingerprint != assignment.data_fingerprint:
             return Joined(name, 0, f"its data set {settings.dataset!r} is not the run's")
@@ -155,7 +163,12 @@ class Worker:
     def submit(self, births: Sequence[tuple[dict[str, Any], int]]) -> None:
         """Queues births, as JSON values, with the numbers of their attempts, which the host has made durable."""
         executor = self._lanes()
-        read = [(self._birth(fields), number) for fields, number in births]
+        try:
+            read = [(self._birth(fields), number) for fields, number in births]
+        except Exception as error:
+            # Nobody waits for what this returns.
+            self._unread = error
+            return
         self._attempts.add(read)
         executor.submit([birth for birth, _ in read])
 
@@ -163,10 +176,12 @@ class Worker:
         """Returns a report as soon as a training has finished, or after `timeout` seconds as a sign of life.
 
         Raises:
-            Exception: the error that ended a lane.
+            Exception: the error that ended a lane, or that of a birth that cannot be read.
         """
         executor, deadline = self._lanes(), time.monotonic() + timeout
         records: list[Record] = []
+        if self._unread is not None:
+            raise self._unread
         while not records and not self._closing and time.monotonic() < deadline:
             records = executor.finished(_POLL_SECONDS)
         return Report(records, executor.silent_seconds, executor.step)

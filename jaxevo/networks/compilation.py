@@ -32,6 +32,9 @@ class Compiler:
 
     It keeps those of at most `capacity` architectures, and less than 1 GiB of code. Threads may share it. Two that ask
     for the same architecture share one compilation.
+
+    Attributes:
+        capacity: architectures whose programs it keeps.
     """
 
     def __init__(
@@ -49,7 +52,7 @@ class Compiler:
         """
         doors = built_in(settings) if doors is None else doors
         self._maker = ProgramMaker(settings, doors, dataset, devices, step_by_step)
-        self._capacity = capacity
+        self.capacity = capacity
         self._dropped = 0
         self._known: collections.OrderedDict[Hashable, concurrent.futures.Future[Programs]]
         self._known = collections.OrderedDict()
@@ -114,12 +117,12 @@ class Compiler:
         """
         before = self._dropped
         for architecture in [known for known in self._known if known != newest]:
-            if len(self._known) <= self._capacity and sum(self._code_bytes.values()) <= _MOST_CODE_BYTES:
+            if len(self._known) <= self.capacity and sum(self._code_bytes.values()) <= _MOST_CODE_BYTES:
                 break
             if self._known[architecture].done():
                 del self._known[architecture], self._code_bytes[architecture]
                 self._dropped += 1
-        return self._dropped // self._capacity > before // self._capacity
+        return self._dropped // self.capacity > before // self.capacity
 
 
 def _give_back_memory() -> None:

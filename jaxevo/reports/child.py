@@ -69,7 +69,9 @@ def _in_child(job: Job, on_event: "OnEvent | None") -> Any:
 
 def _run(command: list[str]) -> int:
     """Runs a command, prints its output as it arrives, and returns its exit status. Passes an interrupt on to it."""
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as child:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", env=_environment()
+    ) as child:
         assert child.stdout is not None
         try:
             for line in child.stdout:
@@ -96,6 +98,8 @@ def _run_answering(command: list[str], on_event: "OnEvent") -> int:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        errors="replace",
+        env=_environment(),
         pass_fds=(child_events, child_answers),
     ) as child:
         os.close(child_events)
@@ -107,21 +111,31 @@ def _run_answering(command: list[str], on_event: "OnEvent") -> int:
             while True:
                 try:
                     line = told.readline()
-                    if not line:
-                        break
-                    answer = on_event(Event(**json.loads(line)))
                 except KeyboardInterrupt:
                     child.send_signal(signal.SIGINT)
                     continue
+                if not line:
+                    break
+                text = "[false, null]"
+                try:
+                    text = json.dumps([False, on_event(Event(**json.loads(line)))])
+                except KeyboardInterrupt:
+                    # The child waits for an answer all the same.
+                    child.send_signal(signal.SIGINT)
                 except Exception as error:
                     errors.append(error)
-                    answer = None
+                    text = "[true, null]"
                 with contextlib.suppress(BrokenPipeError):
-                    print(json.dumps([bool(errors), answer]), file=answered, flush=True)
+                    print(text, file=answered, flush=True)
         printing.join()
     if errors:
         raise errors[0]
     return child.returncode
+
+
+def _environment() -> dict[str, str]:
+    """Returns the environment of a child, which finds the modules that this process finds."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
 
 
 def _print_all(lines: Iterable[str]) -> None:
@@ -150,6 +164,11 @@ def _reason(status: int) -> str:
 def _answer(job: Job, on_event: "OnEvent | None") -> tuple[dict[str, Any], bool]:
     """Carries out a job; returns its answer, and True if a thread still compiles."""
     try:
+        if not prepare_process(job.execution, job.beside_others):
+            raise RuntimeError(
+                "JAX is loaded before jaxevo in every process of this Python, with settings under which runs are not "
+                "reproducible: remove what imports it at the start, such as sitecustomize or a .pth file"
+            )
         return {"value": carry_out(job, on_event)}, False
     except Stopped as stopped:
         return {"stopped": str(stopped)}, stopped.busy

@@ -137,6 +137,7 @@ class Network(Classifier):
             "manifest": self._manifest,
             "individual": self.individual,
             "test_accuracy": self.test_accuracy,
+            "finish": self._finish,
             "variables": self.variables,
         }
 

@@ -45,8 +45,9 @@ def read_overview(path: Path) -> Overview:
     result = read_result(path)
     content = read_journal(workdir.journal, {"start", "stop"} if result else {"start", "stop", "record"})
     check_manifest(workdir, content)
-    if content.stopped is None:
-        result = {}
+    if result and content.stopped is None:
+        # Of the session before one that goes on, or was killed.
+        result, content = {}, read_journal(workdir.journal, {"start", "stop", "record"})
     trained = [one.outcome.accuracy for one in content.records.values() if one.outcome.failure is None]
     dataset = Path(settings.dataset)
     return Overview(
@@ -85,7 +86,7 @@ def limit_reached(path: Path, changes: Limits) -> str | None:
     limits = limits_changed(manifest, content, changes)
     finish = read_finishes(workdir, content.stopped.fingerprint).get(result["best_id"])
     share = finish.share if finish is not None else 0.0
-    if result["best_id"] is not None and share < (limits.finish_share or 0.0):
+    if manifest.trains and result["best_id"] is not None and share < (limits.finish_share or 0.0):
         return None
     # The time of a session begins anew.
     return limits.reached(
@@ -103,7 +104,10 @@ def run_folders(folder: Path) -> list[Path]:
 def _is_run(path: Path) -> bool:
     """Returns True for the folder of a run, even if a part of it is missing."""
     workdir = Workdir(path)
-    return workdir.manifest.exists() or workdir.journal.exists()
+    try:
+        return workdir.manifest.exists() or workdir.journal.exists()
+    except OSError:  # A folder that may not be read.
+        return False
 
 
 def _state(path: Path, content: JournalContent, has_result: bool) -> str:

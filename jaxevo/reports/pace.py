@@ -44,7 +44,9 @@ class Pace:
     def finish_left(self, step: int, steps: int) -> float | None:
         """Returns the seconds until a finish ends, None if that cannot be told; takes its progress."""
         now = time.monotonic()
-        began, first = self._finish_began = self._finish_began or (now, step)
+        if self._finish_began is None or step < self._finish_began[1]:
+            self._finish_began = now, step  # The first of its steps, or the next individual's.
+        began, first = self._finish_began
         return None if step <= first else (now - began) * (steps - step) / (step - first)
 
 

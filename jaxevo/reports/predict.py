@@ -101,6 +101,9 @@ def _read(path: Path, network: _Network, tell: Callable[[str], None]) -> np.ndar
     if picture.size != (height, width):
         tell(f"{path}: resized from {picture.size[0]}x{picture.size[1]} to {height}x{width}, stretched")
     if picture.deep:
-        factor = network.pixel_factor if network.pixel_factor != 1 else 255.0 / _SIXTEEN_BITS
+        factor = network.pixel_factor
+        # Trained on floats of 0 to 1, or on 8 bits; images of 16 bits may hold no more than 8.
+        if factor > 1 or (factor == 1 and pixels.max() > 255):
+            factor = 255.0 / _SIXTEEN_BITS
         pixels = np.rint(np.clip(pixels * factor, 0, 255)).astype(np.uint8)
     return np.repeat(pixels[..., None], channels, axis=-1) if pixels.ndim == 2 else pixels

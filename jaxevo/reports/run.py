@@ -1,6 +1,7 @@
 """A run in a work folder: read, resume, verify and replay it, and export its networks."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -314,7 +315,7 @@ class Run:
         """Returns the facts of the model card beside a network's accuracies."""
         result, manifest, one = self.result, self.manifest, network.individual
         facts = {"data set": f"{Path(self.settings.dataset).name} (sha256 {manifest.data_fingerprint})"}
-        if result.get("best_id") == one.id and result.get("test_images"):
+        if result.get("best_id") == one.id and result.get("test_images") and math.isfinite(network.test_accuracy):
             low, high = wilson_interval(round(network.test_accuracy * result["test_images"]), result["test_images"])
             facts["95 % interval of the test accuracy"] = (
                 f"{low:.2%} to {high:.2%}, of {result['test_images']:,} images"

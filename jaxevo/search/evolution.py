@@ -103,7 +103,7 @@ def evolution(settings: Settings, doors: Doors, task: Task, warm_start: Sequence
     for _, derived in initial:
         over = over_budget(derived.cost, settings, birth_id=0)
         if over is not None:
-            raise ValueError(f"{over}: even an initial individual exceeds it; raise the budget")
+            raise ValueError(f"{over}: even an initial individual exceeds it; raise the budget, or lower budget_births")
 
     def ask(state: EvolutionState) -> tuple[EvolutionState, tuple[Birth, ...]]:
         births: list[Birth] = []
@@ -225,7 +225,8 @@ def over_budget(cost: Cost, settings: Settings, birth_id: int) -> str | None:
     ):
         budget = _budget(name, settings, birth_id)
         if budget is not None and value > budget:
-            return f"{name} is {getattr(settings, name)}, but {value} are needed"
+            rising = "" if budget == getattr(settings, name) else f", of which birth {birth_id} may use {budget:,.0f}"
+            return f"{name} is {getattr(settings, name)}{rising}, but {value} are needed"
     return None
 
 

@@ -38,7 +38,7 @@ def keyed_generator(
     """
     key = _Key(np.array([seed, individual_id], np.uint64))
     # The lowest counter word starts at 0, because the generator counts its blocks in it.
-    words = [0, sub_index, index, int(purpose)]
+    words = np.array([0, sub_index, index, int(purpose)], np.uint64)
     return np.random.Generator(np.random.Philox(key, counter=words))  # type: ignore[arg-type]  # Not in NumPy's stub.
 
 

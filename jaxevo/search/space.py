@@ -4,6 +4,7 @@ A space is a value passed to the evolution. Only the space reads its genotypes.
 """
 
 import json
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -61,6 +62,17 @@ class Cost:
     backward_matrix_flops: int = 0
     memory: int = 0
     seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        """Makes the numbers Python's, such as those of NumPy; raises `ValueError` for one that cannot be meant."""
+        for name, value in vars(self).items():
+            if type(value) is int and value >= 0:
+                continue
+            if name == "seconds" and value is None:
+                continue
+            if not isinstance(value, (int, float, np.number)) or not 0 <= value < math.inf:
+                raise ValueError(f"the cost {name} is {value!r}, but must be a finite number, 0 or more")
+            object.__setattr__(self, name, float(value) if name == "seconds" else int(value))
 
 
 class Training(NamedTuple):

@@ -106,7 +106,7 @@ def _of_genotype(path: Path, space: SearchSpace[Any]) -> WarmStart:
         # A row of a history holds the genotype among other facts.
         fields = value["genotype"] if isinstance(value, dict) and "genotype" in value else value
         genotype = space.from_json(fields)
-    except ValueError as error:
+    except (ValueError, TypeError, KeyError) as error:
         raise ValueError(
             f"from_genotype is {path}, which holds no genotype ({error}): give a JSON file such as the genotype.json "
             "beside the weights of a run"

@@ -30,7 +30,7 @@ class Kernels(NamedTuple):
 
     Attributes:
         convolve: replaces `jax.lax.conv_general_dilated`, which some versions of JAX compute wrong in bfloat16 on CPU.
-        batch_norm: replaces `flax.linen.BatchNorm`.
+        batch_norm: replaces `flax.linen.BatchNorm` for images, [batch, height, width, channels], its only argument.
     """
 
     convolve: Convolve = jax.lax.conv_general_dilated

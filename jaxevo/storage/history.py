@@ -217,7 +217,7 @@ class History:
         """Returns the columns of `frame` of an individual, by name, as JSON values."""
         settings, life = self.manifest.settings, self.lives[individual_id]
         space, task = self.space, self.manifest.task
-        return {**_row(life, space, settings, task)._asdict(), **space.summary(life.individual.genotype, task)}
+        return {**space.summary(life.individual.genotype, task), **_row(life, space, settings, task)._asdict()}
 
     def frame(self) -> "pandas.DataFrame":
         """Returns a pandas DataFrame with one row per individual, by event: `Row` and the summary of the genotype."""

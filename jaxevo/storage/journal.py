@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
+
 from jaxevo.search.births import Outcome
 from jaxevo.search.evolution import EvolutionState
 from jaxevo.settings import Limits
@@ -200,10 +202,8 @@ class Journal:
         """
         with self._lock:
             entries = [*self._later, *entries]
-            self._later = []
-        lines = b"".join(map(_line, entries))
-        write = "attempt" if any(isinstance(entry, Attempt) for entry in entries) else "journal record"
-        with self._lock:
+            lines = b"".join(map(_line, entries))
+            write = "attempt" if any(isinstance(entry, Attempt) for entry in entries) else "journal record"
             kill_point(f"before {write}")
             try:
                 rest = memoryview(lines)
@@ -214,6 +214,7 @@ class Journal:
             except BaseException:
                 self._file.truncate(self._length)  # No line may follow an incomplete one.
                 raise
+            self._later = []
             kill_point(f"after {write}")
 
     def close(self) -> None:
@@ -311,7 +312,7 @@ _CHECKSUM = b', "checksum": '
 
 
 # Encode nested dataclasses with `vars`: `dataclasses.asdict` would take a tenth of the host's time.
-_to_text = json.JSONEncoder(default=vars).encode
+_to_text = json.JSONEncoder(default=lambda value: value.item() if isinstance(value, np.number) else vars(value)).encode
 
 
 def _line(entry: Entry) -> bytes:

@@ -31,7 +31,7 @@ def load_run_data(
     """
     settings = manifest.settings
     place = absolute_name(given) if given is not None else _place(workdir, manifest, tell)
-    dataset = load(place, settings.image_size, tell)
+    dataset = load(place, settings.image_size, tell, recorded=given is None)
     if dataset.fingerprint != manifest.data_fingerprint:
         raise WorkdirError(
             f"the data set {place!r} is not the one that the run in {workdir.path} began with: restore that one, give "

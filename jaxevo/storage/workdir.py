@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import re
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from jaxevo.storage.warm_start import WarmStart, is_initial, warm_start_from_jso
 FORMAT = 5
 """The format of a work folder; a folder of another format is refused."""
 
+_LOCK_TRIES, _LOCK_SECONDS = 10, 0.02
 _WEIGHTS_NAME = re.compile(r"(\d{6,})-(\d+)")
 
 # Remedies by the error code of a failed write.
@@ -198,7 +200,7 @@ def check_new(path: Path) -> None:
         raise WorkdirError(f"workdir {path} is a file, but must be a folder: choose another path")
     present = {child.name for child in path.iterdir() if not _of_the_system(child.name)} if path.exists() else set()
     # A run that was killed before it began may have left these, and copies of weights for its initial individuals.
-    left = {"lock", "manifest.tmp", "data.npz", FOLDER} if "lock" in present else {"manifest.tmp"}
+    left = {"lock", "data.npz", FOLDER} if "lock" in present else set()
     if (path / "weights").is_dir() and all(is_initial(child.name) for child in (path / "weights").iterdir()):
         left.add("weights")
     if present - left:
@@ -227,7 +229,7 @@ def locked(path: Path) -> Iterator[None]:
         ) from error
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(descriptor)
         except BlockingIOError as error:
             raise WorkdirInUseError(
                 f"workdir {path} is in use by another process: wait for it, stop it, or choose another folder"
@@ -236,6 +238,15 @@ def locked(path: Path) -> Iterator[None]:
             yield
     finally:
         os.close(descriptor)
+
+
+def _lock(descriptor: int) -> None:
+    """Locks a file; tries again for a moment, since whoever asks whether it is locked locks it for an instant."""
+    for _ in range(_LOCK_TRIES):
+        with contextlib.suppress(BlockingIOError):
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        time.sleep(_LOCK_SECONDS)
+    return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def is_locked(path: Path) -> bool:
@@ -304,7 +315,7 @@ def read_manifest(workdir: Workdir) -> Manifest:
     try:
         fields = json.loads(path.read_text())
         found = fields.pop("format")
-    except (ValueError, KeyError, AttributeError) as error:
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise WorkdirError(f"{path} is damaged ({error}): restore it from a copy. Nothing was changed") from error
     if found != FORMAT:
         raise WorkdirError(
@@ -338,7 +349,7 @@ def recorded_execution(manifest: Manifest) -> Execution:
 
 def write_json(path: Path, content: dict[str, Any] | list[Any]) -> None:
     """Writes a JSON file atomically: a reader sees either the old file or the complete new one."""
-    temporary = path.with_suffix(".tmp")
+    temporary = path.with_name(f".{path.name}.tmp")
     with open(temporary, "w", encoding="utf-8") as file:
         json.dump(content, file, indent=2)
         file.write("\n")

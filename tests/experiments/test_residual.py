@@ -141,6 +141,6 @@ def test_the_workers_of_a_cluster_give_the_same_run(run, tmp_path):
 
 def test_what_is_no_genotype_is_refused():
     for value in (None, {}, {"blocks": []}, 3):
-        with pytest.raises(ValueError, match="a genotype is .*, but must have a learning_rate and blocks"):
+        with pytest.raises(ValueError, match="a genotype is .*, but must have a learning_rate, blocks and a next_id"):
             SPACE.from_json(value)
     assert SPACE.from_json({"learning_rate": 0.1, "blocks": []}) == Genotype(0.1, ())

@@ -490,7 +490,7 @@ def inherits_nothing(birth):
 
 
 def test_only_resets_and_children_of_failed_parents_inherit_nothing():
-    run = Run(SMALL).until(300)
+    run = Run(SMALL).until(600)
     reasons = collections.Counter()
     for birth in run.births.values():
         if birth.parent_id is not None:

@@ -74,7 +74,7 @@ def test_the_entries_of_a_new_run_are_on_disk(forced, tmp_path):
 def test_a_file_replaces_another_only_when_it_is_on_disk_and_so_is_its_name(forced, tmp_path):
     path = tmp_path / "result.json"
     write_json(path, {"individuals": 1})
-    assert [noted.name for noted, *_ in forced] == ["result.tmp", tmp_path.name]
+    assert [noted.name for noted, *_ in forced] == [".result.json.tmp", tmp_path.name]
     assert forced[0][2] == path.read_bytes()
 
 

@@ -139,6 +139,9 @@ def describe_cluster(execution: Execution) -> Machine:
             f"no worker started on {node.address} within {_FIRST_WORKER_SECONDS:.0f} seconds, probably because its "
             "resources are in use: see 'ray status'"
         ) from error
+    except ray.exceptions.RayError as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise ValueError(f"the first worker, on {node.address}, failed: {reason}") from error
     finally:
         ray.kill(actor)
 
@@ -193,10 +196,17 @@ def ready(answers: Sequence[Any], timeout: float, at_least: int = 1) -> list[Any
 
 
 def answer_of(answer: Any) -> Any:
-    """Returns a worker's answer; raises `WorkerLostError` if the worker failed, died, or cannot be reached."""
+    """Returns a worker's answer.
+
+    Raises:
+        ValueError, OSError: if the training is not to blame: missing weights, a full disk.
+        WorkerLostError: if the worker failed, died, or cannot be reached.
+    """
     try:
         return ray.get(answer)
     except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, (ValueError, OSError)):
+            raise error.cause from error
         raise WorkerLostError(str(error.cause)) from error
     except ray.exceptions.RayError as error:
         raise WorkerLostError("it died, or cannot be reached") from error

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from jaxevo.reports.figures.accuracy import accuracies
+from jaxevo.reports.figures.accuracy import accuracies, all_tested
 from jaxevo.reports.figures.style import ALIVE, COLUMN, SOFT, WINNER, new_figure, percent_axis, style
 
 if TYPE_CHECKING:
@@ -26,24 +26,25 @@ def dependence(panels: "Mapping[str, Mapping[float, Sequence[pandas.DataFrame]]]
     Raises:
         ValueError: if there is no run, or no training of a run has succeeded.
     """
-    if not panels or not all(panels.values()):
+    if not panels or not all(runs and all(runs.values()) for runs in panels.values()):
         raise ValueError("a panel has no runs: give the histories of one or more for each value of its setting")
+    tested = all_tested(history for runs in panels.values() for some in runs.values() for history in some)
     with style():
         figure = new_figure(COLUMN, 2.0)
         all_axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
         for axes, (name, runs) in zip(all_axes, panels.items(), strict=True):
-            label = _draw(axes, runs)
+            label = _draw(axes, runs, tested)
             axes.set_xlabel(name)
         all_axes[0].set_ylabel(label)
         percent_axis(all_axes[0])
         return figure
 
 
-def _draw(axes: Axes, runs: "Mapping[float, Sequence[pandas.DataFrame]]") -> str:
+def _draw(axes: Axes, runs: "Mapping[float, Sequence[pandas.DataFrame]]", tested: bool) -> str:
     """Draws a panel and returns the label of its vertical axis."""
     values = sorted(runs)
     for value in values:
-        found = [accuracies(history) for history in runs[value]]
+        found = [accuracies(history, tested=tested) for history in runs[value]]
         ends = [float(one.values[one.winner]) for one in found]
         label = found[0].label
         axes.plot([value] * len(ends), ends, "o", color=ALIVE, markersize=4.5, fillstyle="none", markeredgewidth=1.0)

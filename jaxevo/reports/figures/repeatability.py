@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jaxevo.reports.figures.accuracy import accuracies, best_so_far
+from jaxevo.reports.figures.accuracy import accuracies, all_tested, best_so_far
 from jaxevo.reports.figures.clock import Axis, Clock, axis_of, times
 from jaxevo.reports.figures.style import COLUMN, DASHES, SERIES, SOFT, new_figure, percent_axis, style
 from jaxevo.reports.page.comparison import mean_and_interval
@@ -45,8 +45,9 @@ def repeatability(
     """
     if not any(groups.values()):
         raise ValueError("no runs are given: give the histories of one or more")
-    courses = [_course(name, histories, clock) for name, histories in groups.items() if histories]
-    label = accuracies(next(histories[0] for histories in groups.values() if histories)).label
+    tested = all_tested(history for histories in groups.values() for history in histories)
+    courses = [_course(name, histories, clock, tested) for name, histories in groups.items() if histories]
+    label = accuracies(next(histories[0] for histories in groups.values() if histories), tested=tested).label
     axis = axis_of(clock, max(course.moments[-1] for course in courses))
     with style():
         figure = new_figure(COLUMN, 2.3 + 0.14 * len(courses))
@@ -60,10 +61,10 @@ def repeatability(
         return figure
 
 
-def _course(name: str, histories: "Sequence[pandas.DataFrame]", clock: Clock) -> _Course:
+def _course(name: str, histories: "Sequence[pandas.DataFrame]", clock: Clock, tested: bool) -> _Course:
     """Returns the accuracies of runs at moments that all of them have, float [runs, moments]."""
     told = [times(history, clock) for history in histories]
-    best = [best_so_far(history) for history in histories]
+    best = [best_so_far(history, tested=tested) for history in histories]
     first = max(moments[np.isfinite(values)][0] for moments, values in zip(told, best, strict=True))
     moments = np.linspace(first, min(moments[-1] for moments in told), _MOMENTS)
     runs = [

@@ -122,11 +122,11 @@ def _compared(name: str, history: History, differing: Sequence[str]) -> Compared
         f"{setting.replace('_', ' ')} {shown_setting(setting, getattr(settings, setting))}" for setting in differing
     ]
     lives = history.lives.values()
-    validation = np.array([life.individual.accuracy for life in lives])
+    fitness = [life.individual.fitness for life in lives]
     test = [life.record.test_accuracy for life in lives]
-    course, leader = np.empty(len(validation)), 0
-    for place, accuracy in enumerate(validation):
-        if accuracy > validation[leader]:
+    course, leader = np.empty(len(fitness)), 0
+    for place in range(len(fitness)):
+        if fitness[place] > fitness[leader]:
             leader = place
         course[place] = math.nan if test[leader] is None else test[leader]
     return Compared(

@@ -93,7 +93,9 @@ def _descent(history: History, living: list[np.ndarray]) -> Curve:
 
 def _diversity(history: History, living: list[np.ndarray]) -> Curve:
     numbers: dict[Any, int] = {}
-    kinds = [numbers.setdefault(life.birth.architecture, len(numbers)) for life in history.lives.values()]
+    # Without the code of its space a run has no architectures, only genotypes.
+    described = [life.birth.architecture or life.birth.genotype_sha256 for life in history.lives.values()]
+    kinds = [numbers.setdefault(kind, len(numbers)) for kind in described]
     return Curve(
         "architectures",
         "number",

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from jaxevo.reports.page.assemble import write_page
 from jaxevo.reports.page.comparison import compare, comparison_page
@@ -27,22 +28,24 @@ def watch_run(path: Path, file: Path, wrote: Callable[[int], None]) -> None:
         ValueError: if there is no run or the file cannot be written.
         KeyboardInterrupt: if a signal arrived.
     """
-    while True:
-        began = time.monotonic()
-        history = History(Workdir(path))
-        data = story(history, None, _NOTE, live=True)
-        ended = history.journal.stopped is not None
-        write_page(file, page(data | {"live": not ended}))
-        wrote(history.state.events)
-        if ended:
-            return
-        took = time.monotonic() - began
-        try:
+    data: dict[str, Any] = {}
+    try:
+        while True:
+            began = time.monotonic()
+            history = History(Workdir(path))
+            data = story(history, None, _NOTE, live=True)
+            ended = history.journal.stopped is not None
+            write_page(file, page(data | {"live": not ended}))
+            wrote(history.state.events)
+            if ended:
+                return
+            took = time.monotonic() - began
             # A long run takes long to read: leave the processor to the run half of the time.
             time.sleep(max(RELOAD_SECONDS - took, took))
-        except KeyboardInterrupt:
+    except KeyboardInterrupt:
+        if data:
             write_page(file, page(data | {"live": False}))
-            raise
+        raise
 
 
 def compare_runs(paths: Iterable[Path], file: Path) -> None:
@@ -54,6 +57,8 @@ def compare_runs(paths: Iterable[Path], file: Path) -> None:
     runs: dict[str, History] = {}
     for folder in dict.fromkeys(path.resolve() for path in paths):
         # Folders of one name are told apart by those above them.
-        name = folder.name if folder.name not in runs else "/".join(folder.parts[-2:])
+        parts = 1
+        while (name := "/".join(folder.parts[-parts:])) in runs:
+            parts += 1
         runs[name] = History(Workdir(folder))
     write_page(file, comparison_page(compare(runs)))

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from jaxevo.reports.page.times import elapsed_seconds
+from jaxevo.search.births import spent_flops
 from jaxevo.search.space import Box, Drawing, SearchSpace, Task
 from jaxevo.storage.history import History, Life
 
@@ -28,7 +29,7 @@ def individuals(history: History) -> dict[str, JSON]:
     mutations = _Table(life.individual.mutation for life in lives)
     failures = _Table(life.record.outcome.failure for life in lives)
     elapsed = elapsed_seconds(history.journal)
-    space, task = history.space, history.manifest.task
+    space, task, settings = history.space, history.manifest.task, history.manifest.settings
     columns: dict[str, list[JSON]] = {
         "id": [life.individual.id for life in lives],
         "parent": [_place(places, life.individual.parent_id) for life in lives],
@@ -42,7 +43,7 @@ def individuals(history: History) -> dict[str, JSON]:
         "elapsed": [round(elapsed(life.record), 2) for life in lives],
         "train": [round(life.record.train_seconds, 3) for life in lives],
         "compile": [round(life.record.compile_seconds, 3) for life in lives],
-        "flops": [life.birth.flops for life in lives],
+        "flops": [spent_flops(life.birth.cost, life.record.outcome, settings, task) for life in lives],
         "parameters": [life.birth.cost.parameters for life in lives],
         "image_flops": [life.birth.cost.forward_flops for life in lives],
         "learning_rate": [_significant(life.birth.training.learning_rate) for life in lives],
@@ -64,8 +65,8 @@ def _summary(
     summaries = [space.summary(life.individual.genotype, task) for life in lives]
     known = [columns[name] for name in ("parameters", "image_flops", "learning_rate")]
     found = {}
-    for name in summaries[0] if summaries else ():
-        column = [_significant(summary[name]) for summary in summaries]
+    for name in dict.fromkeys(name for summary in summaries for name in summary):
+        column = [_significant(summary[name]) if name in summary else "" for summary in summaries]
         if column not in known:
             found[name] = column
     return found

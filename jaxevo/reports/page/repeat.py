@@ -5,6 +5,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+from jaxevo.doors.spec import KINDS
 from jaxevo.presets import PRESETS
 from jaxevo.settings import Settings
 from jaxevo.storage.history import History
@@ -25,7 +26,7 @@ def repeat(history: History) -> dict[str, Any]:
     manifest, state = history.manifest, history.state
     preset, changes = _closest_preset(manifest.settings)
     limit = {} if PRESETS[preset][1].max_individuals == state.events else {"max_individuals": state.events}
-    shown = {name: _shown_path(value) if name == "dataset" else value for name, value in (changes | limit).items()}
+    shown = {name: _without_folders(name, value) for name, value in (changes | limit).items()}
     flags = ["jaxevo", "run", "--preset", preset, *(text for one in shown.items() for text in _flag(*one))]
     given = ", ".join(f"{name}={value!r}" for name, value in {"preset": preset, **shown}.items())
     facts = manifest.machine.facts()
@@ -62,9 +63,13 @@ def _flag(name: str, value: object) -> list[str]:
 
 def shown_setting(name: str, value: object) -> str:
     """Returns the value of a setting as text, without folders."""
-    return _shown_path(str(value)) if name == "dataset" else "default" if value is None else str(value)
+    return "default" if value is None else str(_without_folders(name, value))
 
 
-def _shown_path(dataset: str) -> str:
-    """Returns the name of a data set without its folders."""
-    return Path(dataset).name if Path(dataset).is_absolute() else dataset
+def _without_folders(name: str, value: object) -> object:
+    """Returns the value of a setting; a data set or a part from outside without its folders."""
+    return _shown_path(str(value)) if name in ("dataset", *KINDS) else value
+
+
+def _shown_path(text: str) -> str:
+    return Path(text).name if Path(text).is_absolute() else text

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import importlib.util
+import shlex
 import statistics
 from collections.abc import Callable
 from pathlib import Path
@@ -100,9 +101,10 @@ class Tracking(Relay):
         from jaxevo.reports.run import Run
 
         try:
-            run = Run(self._workdir, trust_code=trust.code, trust_doors=" ".join(trust.doors) or None)
+            run = Run(self._workdir, trust_code=trust.code, trust_doors=shlex.join(trust.doors) or None)
             report = run.report()
-        except (ValueError, OSError) as error:
+        except Exception as error:
+            # A space of the user's may raise anything.
             self.notice(f"log: the report cannot be written, and is not logged: {error}")
             return
         self._each(lambda tracker: tracker.result(run.events, run.result, report))

@@ -26,7 +26,7 @@ _BATCH_NORM_RELU_BACKWARD = 20
 _COPIES_OF_PARAMETERS = 4
 
 
-@functools.lru_cache(maxsize=65_536)
+@functools.lru_cache(maxsize=4_096)
 def cost(architecture: Architecture, num_classes: int, batch_size: int, evaluation_batch_size: int = 0) -> Cost:
     """Returns the cost of an architecture.
 

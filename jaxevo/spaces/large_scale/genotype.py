@@ -61,6 +61,8 @@ class Genotype:
         layers: from image to pool, with distinct ids.
         skips: pairs (id of the source point, id of the target point), earlier to later and never between neighbours,
             which the backbone joins already; kept in backbone order.
+        removed_id: the highest id of a removed layer if it is above those of all layers, otherwise 0. A new layer must
+            not get it, or a birth that removes one and inserts another would give it the weights of the first.
 
     Raises:
         ValueError: on construction, naming the invalid field.
@@ -69,6 +71,7 @@ class Genotype:
     learning_rate: float
     layers: tuple[Layer, ...] = ()
     skips: tuple[tuple[int, int], ...] = ()
+    removed_id: int = 0
 
     def __post_init__(self) -> None:
         """Checks the fields and puts the skips in backbone order; raises `ValueError`."""
@@ -92,6 +95,10 @@ class Genotype:
             raise ValueError(f"a skip occurs twice: {self.skips}")
         ordered = sorted(self.skips, key=lambda skip: (position[skip[0]], position[skip[1]]))
         object.__setattr__(self, "skips", tuple(ordered))
+        if type(self.removed_id) is not int or not 0 <= self.removed_id < _LARGEST:
+            raise ValueError(f"removed_id is {self.removed_id!r}, but must be a whole number from 0")
+        if self.removed_id <= max(self.points):
+            object.__setattr__(self, "removed_id", 0)
 
     @property
     def points(self) -> tuple[int, ...]:
@@ -105,8 +112,8 @@ class Genotype:
 
     @property
     def fresh_id(self) -> int:
-        """An id that no layer of this genotype has."""
-        return max(self.points) + 1
+        """An id that no layer of this genotype has, and no removed one had."""
+        return max(*self.points, self.removed_id) + 1
 
     def channels(self, image_channels: int) -> tuple[int, ...]:
         """Returns the number of channels at every point, the image first."""
@@ -121,6 +128,7 @@ class Genotype:
             "learning_rate": self.learning_rate,
             "layers": [_layer_to_json(layer) for layer in self.layers],
             "skips": [list(skip) for skip in self.skips],
+            **({"removed_id": self.removed_id} if self.removed_id else {}),
         }
 
 
@@ -131,7 +139,8 @@ def genotype_from_json(fields: Any, layer_types: Sequence[type[Operation]] = PAP
         ValueError: with a sentence, for anything that is not a valid genotype: unknown or missing fields, cycles,
             foreign ids, numbers that are not finite.
     """
-    _expect_fields("genotype", fields, ("learning_rate", "layers", "skips"))
+    optional = ("removed_id",) if isinstance(fields, dict) and "removed_id" in fields else ()
+    _expect_fields("genotype", fields, ("learning_rate", "layers", "skips", *optional))
     for name in ("layers", "skips"):
         if not isinstance(fields[name], list):
             raise ValueError(f"{name} is {fields[name]!r}, but must be a list")
@@ -142,7 +151,7 @@ def genotype_from_json(fields: Any, layer_types: Sequence[type[Operation]] = PAP
         skips.append((skip[0], skip[1]))
     by_name = {layer_type.name: layer_type for layer_type in layer_types}
     layers = tuple(_layer_from_json(layer, by_name) for layer in fields["layers"])
-    return Genotype(fields["learning_rate"], layers, tuple(skips))
+    return Genotype(fields["learning_rate"], layers, tuple(skips), fields.get("removed_id", 0))
 
 
 def _check_skip_types(skips: Any) -> None:

@@ -4,6 +4,7 @@ Fresh arrays depend on (seed, individual, layer, array) only. NumPy makes them, 
 """
 
 import collections
+import hashlib
 import math
 from typing import Any
 
@@ -90,7 +91,10 @@ def _fresh(seed: int, individual_id: int, layer_id: int, place: int, name: str, 
         return np.ones(shape, np.float32)
     if name in ("bias", "mean"):
         return np.zeros(shape, np.float32)
-    sub_index = place * len(_ARRAYS) + _ARRAYS.index(name)
+    if name in _ARRAYS:
+        sub_index = place * len(_ARRAYS) + _ARRAYS.index(name)
+    else:  # Of a layer type from outside.
+        sub_index = int.from_bytes(hashlib.sha256(f"{place} {name}".encode()).digest()[:6])
     generator = keyed_generator(seed, individual_id, Purpose.INITIAL_ARRAY, layer_id, sub_index)
     fan_in = math.prod(shape[:-1])
     return generator.standard_normal(shape, np.float32) * np.float32(math.sqrt(2.0 / fan_in))

@@ -64,7 +64,8 @@ def remove_convolution(generator: np.random.Generator, genotype: Genotype, task:
         source, target = (before if point == removed else point for point in skip)
         if position[target] - position[source] >= 2 and (source, target) not in skips:
             skips.append((source, target))
-    return dataclasses.replace(genotype, layers=layers, skips=tuple(skips))
+    removed_id = max(removed, genotype.removed_id)
+    return dataclasses.replace(genotype, layers=layers, skips=tuple(skips), removed_id=removed_id)
 
 
 def alter_stride(generator: np.random.Generator, genotype: Genotype, task: Task) -> Genotype | None:

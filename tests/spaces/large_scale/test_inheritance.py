@@ -65,7 +65,7 @@ WHOLE = {
 
 def removed(genotype, layer_id, skips):
     layers = tuple(layer for layer in genotype.layers if layer.id != layer_id)
-    return dataclasses.replace(genotype, layers=layers, skips=skips)
+    return dataclasses.replace(genotype, layers=layers, skips=skips, removed_id=layer_id)
 
 
 def of(layer, *names):
@@ -94,7 +94,7 @@ CASES = {
             removed(BACKBONE, 4, ((1, 3),)),
             WHOLE - of(4, "kernel", *BATCH_NORM) - of("classifier", "kernel"),
         ),
-        (ONE_CONVOLUTION, Genotype(0.1), CLASSIFIER),
+        (ONE_CONVOLUTION, Genotype(0.1, removed_id=1), CLASSIFIER),
         (THREE_CONVOLUTIONS, removed(THREE_CONVOLUTIONS, 2, ()), CLASSIFIER | {"1 kernel", "3 kernel"}),
     ],
     "ALTER-STRIDE": [

@@ -274,7 +274,17 @@ def test_skips_follow_a_first_convolution_to_the_image():
 def test_the_skip_into_a_last_convolution_goes_to_the_layer_before_it():
     parent = Genotype(0.1, (one_to_one(1), one_to_one(2), convolution(3)), ((0, 3), (1, 3)))
     child = child_of(parent, "REMOVE-CONVOLUTION", 0)
-    assert child == Genotype(0.1, (one_to_one(1), one_to_one(2)), ((0, 2),))
+    assert child == Genotype(0.1, (one_to_one(1), one_to_one(2)), ((0, 2),), removed_id=3)
+
+
+def test_a_layer_that_comes_after_a_removal_has_an_id_that_no_layer_had():
+    parent = Genotype(0.1, (one_to_one(1), convolution(2)))
+    between = child_of(parent, "REMOVE-CONVOLUTION", 0)
+    child = child_of(genotype_from_json(between.to_json()), "INSERT-CONVOLUTION", 0)
+    assert {layer.id for layer in child.layers} == {1, 3}
+    assert child.removed_id == 0
+    assert "removed_id" in between.to_json()
+    assert "removed_id" not in parent.to_json() | child.to_json()
 
 
 # Numbers of a convolution.

@@ -35,9 +35,10 @@ function plain(value) {
 function duration(seconds) {
   if (seconds < 0.995) return `${(1000 * seconds).toFixed(0)} ms`;
   if (seconds < 99.5) return `${seconds.toPrecision(3)} s`;
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
-  const hours = Math.floor(seconds / 3600);
-  if (hours < 48) return `${hours} h ${Math.round((seconds % 3600) / 60)} min`;
+  const whole = Math.round(seconds);
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  const minutes = Math.round(seconds / 60), hours = Math.floor(minutes / 60);
+  if (hours < 48) return `${hours} h ${minutes % 60} min`;
   return `${Math.floor(hours / 24)} d ${hours % 24} h`;
 }
 

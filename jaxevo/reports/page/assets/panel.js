@@ -62,7 +62,10 @@ function figures(place) {
 /** @param {number} place */
 function descentText(place) {
   const parent = columns.parent[place];
-  if (parent === NONE) return h("p", { class: "descent" }, "An initial individual, trained from fresh weights.");
+  if (parent === NONE) {
+    const from = columns.inherits[place] ? "the weights of an earlier run" : "fresh weights";
+    return h("p", { class: "descent" }, `An initial individual, trained from ${from}.`);
+  }
   const known = !hasFailed(place) && !hasFailed(parent);
   const change = columns.validation[place] - columns.validation[parent];
   return h("p", { class: "descent" }, "Child of ", link(parent), " by ", h("b", {}, readable(mutationOf(place))),
