@@ -99,7 +99,7 @@ def begin(
 
 
 def _path(given: str | Path | None) -> Path | None:
-    return None if given is None else Path(given)
+    return None if given is None else Path(given).expanduser()
 
 
 def open(

@@ -55,14 +55,18 @@ Maker = Callable[[Dataset, Recipe, int], Learner]
 
 
 class Batches:
-    """The training images in shuffled epochs; colour images are cropped and flipped as the data set has it."""
+    """The training images in shuffled epochs; colour images are cropped and flipped as the data set has it.
+
+    Attributes:
+        size: of a batch, at most all images.
+    """
 
     def __init__(self, dataset: Dataset, size: int, seed: int) -> None:
         """Pads the images once."""
         colour = dataset.image_shape[2] == 3
         self._padding = dataset.crop_padding if colour else 0
         self._flip = dataset.flip and colour
-        self._size = min(size, len(dataset.train.labels))
+        self.size = min(size, len(dataset.train.labels))
         self._labels = dataset.train.labels
         around = (self._padding, self._padding)
         self._images = np.pad(dataset.train.images, ((0, 0), around, around, (0, 0)))
@@ -72,14 +76,14 @@ class Batches:
 
     def draw(self) -> tuple[np.ndarray, np.ndarray]:
         """Returns the next batch: uint8 [batch, height, width, channels] and int32 [batch]."""
-        if len(self._order) < self._size:
+        if len(self._order) < self.size:
             self._order = self._generator.permutation(len(self._labels))
-        picked, self._order = self._order[: self._size], self._order[self._size :]
+        picked, self._order = self._order[: self.size], self._order[self.size :]
         if not self._padding and not self._flip:
             return self._images[picked], self._labels[picked]
-        corners = self._generator.integers(0, 2 * self._padding + 1, (2, self._size, 1))
+        corners = self._generator.integers(0, 2 * self._padding + 1, (2, self.size, 1))
         rows, columns = np.arange(self._shape[0]) + corners[0], np.arange(self._shape[1]) + corners[1]
-        flipped = self._generator.random((self._size, 1)) < 0.5 * self._flip
+        flipped = self._generator.random((self.size, 1)) < 0.5 * self._flip
         columns = np.where(flipped, columns[:, ::-1], columns)
         images = self._images[picked[:, None, None], rows[:, :, None], columns[:, None, :]]
         return images, self._labels[picked]
@@ -114,7 +118,7 @@ def train(make: Maker, dataset: Dataset, recipe: Recipe, cpu_seconds: float, see
     for step in range(steps):
         learner.step(*batches.draw(), recipe.rate(step, steps))
     spent = time.process_time() - began
-    flops = 3.0 * forward_flops(dataset.image_shape, dataset.num_classes) * recipe.batch_size * steps
+    flops = 3.0 * forward_flops(dataset.image_shape, dataset.num_classes) * batches.size * steps
     accuracies = learner.accuracy(dataset.validation), learner.accuracy(dataset.test)
     return Trained(*accuracies, spent, compiling, steps, flops)
 

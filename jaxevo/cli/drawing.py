@@ -15,5 +15,5 @@ def draw(command: FiguresCommand) -> int:
             raise
         raise ValueError(str(error)) from error
     paths = [check_path(path) for path in command.workdir]
-    write_figures(paths, Path(command.out), command.clock, lambda sentence: print(sentence, flush=True))
+    write_figures(paths, Path(command.out).expanduser(), command.clock, lambda sentence: print(sentence, flush=True))
     return 0

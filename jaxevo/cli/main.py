@@ -94,7 +94,7 @@ def _run(command: RunCommand) -> int:
     check_new(path)
     _say_what_starts(command.settings.dataset)
     from_run, from_genotype = (
-        None if given is None else Path(given) for given in (command.from_run, command.from_genotype)
+        None if given is None else Path(given).expanduser() for given in (command.from_run, command.from_genotype)
     )
     run = begin(
         path, command.settings, command.limits, command.execution, from_run=from_run, from_genotype=from_genotype
@@ -216,7 +216,7 @@ def _compare(command: ReportCommand, paths: Sequence[Path]) -> int:
     for name in ("no_images", "phylogeny", "watch"):
         if getattr(command, name):
             raise ValueError(f"{name.replace('_', '-')} is given for {len(paths)} runs, but is for one run alone")
-    file = Path("comparison.html" if command.output is None else command.output)
+    file = Path("comparison.html" if command.output is None else command.output).expanduser()
     compare_runs(paths, file)
     print(f"wrote {file}")
     return 0
@@ -230,7 +230,7 @@ def _report(command: ReportCommand) -> int:
         return _compare(command, paths)
     (path,) = paths
     if command.watch:
-        file = Workdir(path).report if command.output is None else Path(command.output)
+        file = Workdir(path).report if command.output is None else Path(command.output).expanduser()
         watch_run(path, file, lambda events: print(f"{file}: {events} individuals", flush=True))
     written = Run(path, trust_code=command.trust_code).report(
         command.output, images=not command.no_images, phylogeny=command.phylogeny
@@ -311,7 +311,7 @@ def _bench(command: BenchCommand) -> int:
     from jaxevo.storage.workdir import write_json
 
     Execution(lanes=command.lanes)  # Checks it.
-    path = None if command.json is None else Path(command.json)
+    path = None if command.json is None else Path(command.json).expanduser()
     if path is not None:
         check_writable(path)
     try:

@@ -26,7 +26,7 @@ def show(command: ShowCommand) -> int:
     run = Run(command.workdir)
     network = run.best if command.individual is None else run.network(command.individual)
     if command.svg is not None:
-        _draw(network, Path(command.svg))
+        _draw(network, Path(command.svg).expanduser())
     if command.json:
         fields = _run_fields(run) if command.individual is None else _network_fields(run, network)
         print(json.dumps(fields, indent=2, allow_nan=False))

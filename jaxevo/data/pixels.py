@@ -17,30 +17,23 @@ class Pixels:
     """How images become uint8, decided by the training images and the same for every split.
 
     Attributes:
-        channels_first: True if the images are `[N, C, H, W]`.
         factor: by which pixels are multiplied before they are rounded.
         largest: largest pixel that may be given; larger ones are an error, or are cut if `cut`.
         cut: True if larger pixels become 255.
     """
 
-    channels_first: bool = False
     factor: float = 1.0
     largest: float = 255.0
     cut: bool = False
 
-    @property
-    def plain(self) -> bool:
-        """True if uint8 images stay as they are."""
-        return self == PLAIN
-
     def convert(self, array_name: str, images: np.ndarray) -> np.ndarray:
-        """Returns images as uint8 `[N, H, W, C]`; grey images `[N, H, W]` get one channel.
+        """Returns images as uint8 `[N, H, W, C]`; grey images `[N, H, W]` get one channel, first channels become last.
 
         Raises:
             ValueError: if the shape does not fit, or a pixel is out of range.
         """
         images = check_image_axes(array_name, np.asarray(images))
-        if self.channels_first:
+        if _channels_first(images.shape):
             images = np.moveaxis(images, 1, -1)
         if images.ndim == 3:
             images = images[..., None]
@@ -76,13 +69,12 @@ def pixels_of(array_name: str, images: np.ndarray) -> tuple[Pixels, list[str]]:
         ValueError: if the shape is not that of images, or the pixels are negative, not finite, or floats above 255.
     """
     images = check_image_axes(array_name, np.asarray(images))
-    first = _channels_first(images.shape)
     said = []
-    if first:
+    if _channels_first(images.shape):
         shape = ", ".join(map(str, images.shape[1:]))
         said.append(f"images are given with channels first ({shape}): they are moved last")
     if images.dtype == np.uint8:
-        return Pixels(first), said
+        return PLAIN, said
     low, high = _range(array_name, images)
     if low < 0 or (images.dtype.kind == "f" and high > 255):
         raise ValueError(
@@ -91,12 +83,12 @@ def pixels_of(array_name: str, images: np.ndarray) -> tuple[Pixels, list[str]]:
         )
     kind = images.dtype
     if kind.kind == "b" or (kind.kind == "f" and high <= 1 + _ROUNDING):
-        return Pixels(first, 255.0, 1.0), [*said, f"{kind} pixels of 0 to 1 are multiplied by 255 and rounded"]
+        return Pixels(255.0, 1.0), [*said, f"{kind} pixels of 0 to 1 are multiplied by 255 and rounded"]
     if high <= 255:
         changed = "rounded" if kind.kind == "f" else "taken as they are"
-        return Pixels(first), [*said, f"{kind} pixels of {low:g} to {high:g} are {changed}"]
+        return PLAIN, [*said, f"{kind} pixels of {low:g} to {high:g} are {changed}"]
     scaled = f"{kind} pixels are scaled linearly: 0 to 0, and {high:g}, the largest of the training images, to 255"
-    return Pixels(first, 255.0 / high, float(high), cut=True), [*said, scaled]
+    return Pixels(255.0 / high, float(high), cut=True), [*said, scaled]
 
 
 def check_image_axes(array_name: str, images: np.ndarray) -> np.ndarray:

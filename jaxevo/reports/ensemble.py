@@ -78,7 +78,7 @@ class Ensemble(Classifier):
             Member(one.individual.id, one.genotype, one.variables, one.known_facts | dict(facts(one)))
             for one in self.members
         ]
-        path = Path(folder)
+        path = Path(folder).expanduser()
         export_ensemble(self.members[0].space, members, self.members[0].manifest, path)
         return path
 

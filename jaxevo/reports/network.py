@@ -180,7 +180,7 @@ class Network(Classifier):
         check_not_forked()
         from jaxevo.reports.export import export_network
 
-        path = Path(folder)
+        path = Path(folder).expanduser()
         facts = self.known_facts | dict(facts or {})
         export_network(self._space, self.genotype, self.variables, self._manifest, facts, path)
         return path

@@ -271,10 +271,10 @@ class Run:
         from jaxevo.reports.page.story import page, story
 
         found, note = self._winner() if images else (None, "The test images were left out on demand.")
-        path = self._workdir.report if file is None else Path(file)
+        path = self._workdir.report if file is None else Path(file).expanduser()
         write_page(path, page(story(self._history, found, note)))
         if phylogeny is not None:
-            write_page(Path(phylogeny), descent(self._history))
+            write_page(Path(phylogeny).expanduser(), descent(self._history))
         return path
 
     def _winner(self) -> tuple[dict[str, Any] | None, str]:

@@ -276,6 +276,8 @@ def writing_explained(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, RuntimeError) as error:
+        if not _may_be_of(error, path):
+            raise
         for number, remedy in _REMEDIES.items():
             words = os.strerror(number)
             if words in str(error):
@@ -285,6 +287,12 @@ def writing_explained(path: Path) -> Iterator[None]:
                     f"workdir {path} cannot be written ({words}): {remedy}, {then}. Finished individuals are kept"
                 ) from error
         raise
+
+
+def _may_be_of(error: Exception, path: Path) -> bool:
+    """Returns False for an error that names a file outside of the folder, such as one of the data set."""
+    name = getattr(error, "filename", None)
+    return not isinstance(name, str | os.PathLike) or Path(name).absolute().is_relative_to(path.absolute())
 
 
 def write_manifest(workdir: Workdir, manifest: Manifest) -> None:

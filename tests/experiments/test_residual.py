@@ -143,4 +143,4 @@ def test_what_is_no_genotype_is_refused():
     for value in (None, {}, {"blocks": []}, 3):
         with pytest.raises(ValueError, match="a genotype is .*, but must have a learning_rate, blocks and a next_id"):
             SPACE.from_json(value)
-    assert SPACE.from_json({"learning_rate": 0.1, "blocks": []}) == Genotype(0.1, ())
+    assert SPACE.from_json({"learning_rate": 0.1, "blocks": [], "next_id": 4}) == Genotype(0.1, (), 4)

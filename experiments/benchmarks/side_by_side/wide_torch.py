@@ -23,6 +23,7 @@ def images_a_second(work: WideWork) -> float:
         ours, theirs = context.Pipe()
         processes.append(context.Process(target=_serve, args=(work, theirs), daemon=True))
         processes[-1].start()
+        theirs.close()  # So that `recv` ends if the process does.
         pipes.append(ours)
 
     def train(steps: int) -> None:
