@@ -176,3 +176,19 @@ def printed_script() -> str:
     from jaxevo.cli.parse import command_options
 
     return completion("bash", {name: command_options(name) for name in COMMANDS})
+
+
+def test_an_option_of_several_values_may_be_given_again():
+    assert parse(["resume", "a", "--skip-birth", "3", "--skip-birth", "5", "6"]).skip_birth == (3, 5, 6)
+    assert parse(["resume", "--skip-birth", "3", "--", "a"]).workdir == "a"
+
+
+@pytest.mark.parametrize("words", ["list --json", "completion --x bash"])
+def test_a_command_without_options_refuses_them_in_a_sentence(words, capsys):
+    assert main(words.split()) == 2
+    assert "is no option of jaxevo" in capsys.readouterr().err
+
+
+def test_a_size_without_end_is_refused(capsys):
+    assert main(["run", "--max-memory", "1e400"]) == 2
+    assert "--max-memory is '1e400', but must be bytes" in capsys.readouterr().err

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import jaxevo.data
-from jaxevo.data import splits
+from jaxevo.data import augmented_as, splits
 from jaxevo.data.dataset import make_dataset
 
 
@@ -345,3 +345,53 @@ def test_no_luck_of_file_names_decides(tmp_path: Path) -> None:
             for index in range(2):
                 picture(folder / name / f"{number}{name}{index}.png")
         assert jaxevo.data.load(folder).num_classes == 3
+
+
+def test_a_folder_that_is_a_link_is_augmented_as_a_resumed_run_augments_it(tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        for index in range(12):
+            picture(tmp_path / "svhn_cropped" / name / f"{name}{index}.png")
+    (tmp_path / "data").symlink_to(tmp_path / "svhn_cropped")
+    for place in (tmp_path / "data", tmp_path / "svhn_cropped"):
+        dataset = jaxevo.data.load(place)
+        again = augmented_as(dataset, dataset.source)
+        assert (dataset.crop_padding, dataset.flip) == (again.crop_padding, again.flip)
+
+
+def test_each_array_has_its_channels_moved_last(tmp_path: Path) -> None:
+    train, test = images_of(40, (12, 10, 3)), images_of(20, (12, 10, 3), seed=5)
+    labels = np.arange(40) % 2
+    np.savez(
+        tmp_path / "mixed.npz",
+        train_images=np.moveaxis(train, -1, 1),
+        train_labels=labels,
+        test_images=test,
+        test_labels=labels[:20],
+    )
+    dataset = jaxevo.data.load(tmp_path / "mixed.npz")
+    assert np.array_equal(dataset.test.images, test)
+
+
+def test_floats_beside_whole_numbers_are_refused(tmp_path: Path) -> None:
+    images, labels = images_of(40, (12, 10, 1)), np.arange(40) % 2
+    np.savez(
+        tmp_path / "two.npz", train_images=images, train_labels=labels, test_images=images / 255, test_labels=labels
+    )
+    with pytest.raises(ValueError, match="test_images: floats of 0 to 1 are given, but train_images are uint8"):
+        jaxevo.data.load(tmp_path / "two.npz")
+
+
+def test_a_recorded_name_is_not_that_of_a_folder_that_is_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder_of(tmp_path / "photographs", "cat", "dog")
+    monkeypatch.chdir(tmp_path)
+    assert jaxevo.data.load("photographs").num_classes == 2
+    with pytest.raises(ValueError, match="photographs"):
+        jaxevo.data.load("photographs", recorded=True)
+
+
+def test_negative_labels_drop_no_class(tmp_path: Path) -> None:
+    images, labels = images_of(40, (12, 10, 1)), np.where(np.arange(40) % 2, 1, -1)
+    np.savez(tmp_path / "signs.npz", train_images=images, train_labels=labels)
+    dataset = jaxevo.data.load(tmp_path / "signs.npz")
+    assert dataset.class_names == ("-1", "1")
+    assert not [sentence for sentence in dataset.notices if "dropped" in sentence]

@@ -1,15 +1,17 @@
 """Which birth the host sends to which worker, told with workers that only take note."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from helpers.births import SPACE, birth_of
 from helpers.genotypes import INITIAL, ONE_CONVOLUTION, THREE_CONVOLUTIONS
 
-from jaxevo.execution.worker import Assignment, Joined, Report
+from jaxevo.execution.worker import Assignment, Joined, Report, Worker
 from jaxevo.search.births import Outcome
 from jaxevo.search.space import Task
 from jaxevo.settings import Execution, Settings
+from jaxevo.storage.checkpoint import CheckpointError
 from jaxevo.storage.journal import Record
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'jaxevo[ray]'")
@@ -177,3 +179,29 @@ def test_a_ray_that_does_not_start_is_one_sentence(monkeypatch):
     monkeypatch.setattr(client.ray, "init", timed_out)
     with pytest.raises(ValueError, match=r"^Ray did not start on this machine \(The current node .*less load"):
         client.connect(Execution(executor="ray"))
+
+
+def test_a_lack_that_is_not_the_trainings_fault_blames_no_birth(host, attempts, monkeypatch):
+    host.submit([birth(number) for number in range(2)])
+    host.finished(0.0)
+
+    def without_weights(answer):
+        raise CheckpointError("the weights of individual 3 are missing")
+
+    monkeypatch.setattr(cluster, "answer_of", without_weights)
+    with pytest.raises(CheckpointError, match="are missing"):
+        host._hear(host._workers[0])
+    assert attempts.losses == []
+
+
+def test_what_keeps_a_worker_from_joining_is_its_refusal():
+    assignment = Assignment(Settings(dataset="/nowhere/images.npz"), Path("workdir"), 1, Task(), (), {}, "")
+    worker = Worker.__new__(Worker)
+    worker._execution = Execution()
+    worker.describe = dict
+    monkey = pytest.MonkeyPatch()
+    with monkey.context() as patched:
+        patched.setattr("jaxevo.execution.worker.differences", lambda own, other: [])
+        joined = worker.join(assignment)
+    assert joined.lanes == 0
+    assert "/nowhere/images.npz" in joined.refusal

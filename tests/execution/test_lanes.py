@@ -7,6 +7,7 @@ import os
 import shutil
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from jaxevo.data import load
 from jaxevo.doors.opening import built_in
 from jaxevo.execution.lane import Lane
 from jaxevo.execution.local import LocalExecutor
+from jaxevo.execution.queue import BirthQueue
 from jaxevo.networks import trainer
 from jaxevo.search.births import Outcome
 from jaxevo.settings import Execution, Settings
@@ -398,3 +400,34 @@ def test_spare_cores_compile_ahead_side_by_side_and_nothing_twice(executor_of, m
     records = finish(executor_of(lanes=1), *births)
     assert sorted(records) == [0, 1, 2, 3]
     assert len(asked) == len(set(asked)) == 4
+
+
+def test_what_cannot_be_compiled_ahead_ends_no_session(executor_of, trainings, monkeypatch):
+    """Whether a birth beyond the end of the run is compiled in time must not matter."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(4)))
+    odd, tried = birth_of(1, Genotype(0.1, (convolution(1, 3),)), due=1.0), threading.Event()
+
+    def refusing(phenotype):
+        if phenotype.architecture == odd.architecture:
+            tried.set()
+            raise RuntimeError("cannot be compiled")
+        return variable_shapes(phenotype)
+
+    monkeypatch.setattr(networks, "variable_shapes", refusing)
+    executor = executor_of(lanes=1)
+    trainings.may_go_on.clear()
+    executor.submit([birth_of(0, due=0.0)])
+    trainings.wait(lambda: trainings.begun == [0])
+    executor.submit([odd])
+    assert tried.wait(60)
+    trainings.may_go_on.set()
+    assert [record.outcome.id for record in executor.finished(60.0)] == [0]
+
+
+def test_no_more_is_compiled_ahead_than_stays_in_memory_until_it_is_needed():
+    births = [birth_of(number, Genotype(0.1, (convolution(1, number + 2),))) for number in range(9)]
+    waiting = BirthQueue(SimpleNamespace(suspicious=lambda birth_id: False))
+    waiting.submit(births)
+    compilers = [SimpleNamespace(capacity=4, knows=lambda architecture: False)]
+    assert [waiting.take_unknown(compilers) for _ in range(2)] == [birth.architecture for birth in births[:2]]
+    assert waiting._first_unknown(compilers) is None

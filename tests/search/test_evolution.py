@@ -18,7 +18,7 @@ from jaxevo.doors.opening import built_in
 from jaxevo.search.births import Birth, Derived, Inherited, Initial, Outcome, birth_sha256, individual_flops
 from jaxevo.search.evolution import evolution, mutants
 from jaxevo.search.selection import Selection, tournament
-from jaxevo.search.space import Mutation, Task
+from jaxevo.search.space import Cost, Mutation, Task
 from jaxevo.search.state_json import state_from_json, state_to_json
 from jaxevo.settings import Settings
 from jaxevo.spaces.large_scale.architecture import architecture
@@ -959,3 +959,12 @@ def test_the_smallest_populations_work_for_hundreds_of_events(selection, populat
     assert len(run.state.population) == population_size
     assert run.state.births == 500
     assert len({birth.mutation for birth in run.births.values()}) > 5
+
+
+def test_numbers_of_a_cost_become_pythons_and_what_cannot_be_meant_is_refused():
+    cost = Cost(parameters=np.prod((3, 4)), forward_flops=np.int64(7), seconds=np.float32(2.5))
+    assert (cost.parameters, cost.forward_flops, cost.seconds) == (12, 7, 2.5)
+    assert [type(value) for value in (cost.parameters, cost.forward_flops, cost.seconds)] == [int, int, float]
+    for name, value in (("seconds", math.nan), ("parameters", -1), ("memory", math.inf), ("forward_flops", "many")):
+        with pytest.raises(ValueError, match=f"the cost {name} is"):
+            Cost(**{name: value})

@@ -83,3 +83,13 @@ def test_the_page_of_a_comparison_is_one_file(runs, tmp_path):
     assert len(html.encode()) < 200_000
     compare_runs([simulated_run(tmp_path / str(seed), 12, seed=seed) for seed in (1, 2)], tmp_path / "page.html")
     assert '"name":"all runs"' in (tmp_path / "page.html").read_text()
+
+
+def test_folders_of_one_name_are_told_apart_however_deep_they_are(tmp_path):
+    folders = [tmp_path / one / "s" / "r" for one in ("a", "b", "c")]
+    for seed, folder in enumerate(folders):
+        folder.parent.mkdir(parents=True)
+        simulated_run(folder, 12, seed=seed)
+    compare_runs(folders, tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text()
+    assert all(f'"{name}"' in text for name in ("r", "s/r", "c/s/r"))
