@@ -68,7 +68,8 @@ def alter_pool(generator: np.random.Generator, genotype: Genotype, task: Task) -
 
 def alter_learning_rate(generator: np.random.Generator, genotype: Genotype, task: Task) -> Genotype:
     """Multiplies the learning rate by 2^U(-1, 1)."""
-    return dataclasses.replace(genotype, learning_rate=genotype.learning_rate * 2.0 ** generator.uniform(-1, 1))
+    factor = round(2.0 ** generator.uniform(-1, 1), 12)
+    return dataclasses.replace(genotype, learning_rate=genotype.learning_rate * factor)
 
 
 def _changed(generator: np.random.Generator, genotype: Genotype, change: Callable[[Block], Any]) -> Genotype | None:

@@ -242,7 +242,7 @@ def test_the_dead_stay_dead(selection):
 
 
 def test_births_carry_their_mutation_and_genotype():
-    run = Run(dataclasses.replace(SMALL, population_size=40)).until(1000)
+    run = Run(dataclasses.replace(SMALL, population_size=40)).until(2000)
     children = [birth for birth in run.births.values() if birth.parent_id is not None]
     assert len({birth.mutation for birth in children}) == 11
     for birth in children:
@@ -490,7 +490,7 @@ def inherits_nothing(birth):
 
 
 def test_only_resets_and_children_of_failed_parents_inherit_nothing():
-    run = Run(SMALL).until(600)
+    run = Run(dataclasses.replace(SMALL, selection="random")).until(300)
     reasons = collections.Counter()
     for birth in run.births.values():
         if birth.parent_id is not None:

@@ -17,11 +17,13 @@ from jaxevo.spaces.large_scale.genotype import Activation, Genotype, Layer
 from jaxevo.spaces.large_scale.layer_types import Convolution, Identity, Operation
 
 T = TypeVar("T")
+_DECIMALS = 12
 
 
 def alter_learning_rate(generator: np.random.Generator, genotype: Genotype, task: Task) -> Genotype | None:
     """Multiplies the learning rate by 2^U(-1, 1); does not apply if the result would be 0 or infinite."""
-    learning_rate = genotype.learning_rate * 2.0 ** float(generator.uniform(-1.0, 1.0))
+    # Rounded, because C libraries differ in the last bit of a power, and a run must be read everywhere.
+    learning_rate = genotype.learning_rate * round(2.0 ** float(generator.uniform(-1.0, 1.0)), _DECIMALS)
     return dataclasses.replace(genotype, learning_rate=learning_rate) if 0 < learning_rate < math.inf else None
 
 
