@@ -45,7 +45,7 @@ class HostLoop:
         clock: SessionClock | None = None,
         keep: KeepName = "living",
     ) -> None:
-        """Restores the state of a run.
+        """Restores the state of a run: tells again all that earlier sessions told since the last snapshot.
 
         Args:
             run: the run as earlier sessions left it.
@@ -55,6 +55,9 @@ class HostLoop:
             watcher: receives the progress.
             clock: clock of the session, for its limit on time; by default it begins now.
             keep: "all" to remove no weights.
+
+        Raises:
+            JournalError: if a decision differs from the one in the journal.
         """
         manifest, content = run.manifest, run.content
         self._settings = manifest.settings
@@ -89,6 +92,8 @@ class HostLoop:
         self._compile_seconds = self._train_seconds = 0.0
         best = self._state.best
         self._best_speed = None if best is None else self._speed(best, content.records[best.id])
+        self._take(self._state.in_flight)
+        self._catch_up()
 
     def until_stopped(self, interrupted: Callable[[], bool]) -> str:
         """Evolves until a limit is reached or a signal arrives, and returns the stop reason."""
@@ -109,15 +114,11 @@ class HostLoop:
                 return STOPPED
         return reason
 
-    def catch_up(self) -> None:
+    def _catch_up(self) -> None:
         """Tells again all that earlier sessions told since the snapshot, whatever the limits of this session.
 
         The run must not stop at an earlier event, because the weights needed there may have been removed.
-
-        Raises:
-            JournalError: if a decision differs from the one in the journal. Nothing was trained then.
         """
-        self._take(self._state.in_flight)
         while self._may_have_told_more():
             self._ask()
             self._check.state(self._told, self._state)

@@ -87,10 +87,9 @@ class Session:
         with RunWriter(self._run, events_a_snapshot) as writer, wish_to_stop() as interrupted:
             executor = self._executor(writer)
             try:
+                # First, so that a run which cannot go on stays as it was.
                 loop = HostLoop(self._run, limits, writer, executor, self._watcher, self._clock, self._execution.keep)
                 self._say_what_to_expect(executor)
-                # First, so that a run which cannot go on stays as it was.
-                loop.catch_up()
                 self._begin(writer, loop, limits, skip)
             except BaseException:
                 executor.close()
