@@ -21,6 +21,7 @@ from jaxevo.reports.child import carry_out
 from jaxevo.reports.jobs import Resume
 from jaxevo.reports.overview import limit_reached
 from jaxevo.settings import Execution, SelectionName, Settings
+from jaxevo.storage.workdir import Workdir, read_manifest
 
 _ACCURACIES = ("initial_test", "best_validation", "best_test", "finished_test", "ensemble_test", "linear_test")
 
@@ -78,8 +79,8 @@ def run_seed(experiment: Experiment, seed: int, path: Path, execution: Execution
 
 def _check_same(path: Path, wanted: Settings) -> None:
     """Raises `ValueError` if the run in a folder has other settings than the experiment."""
-    found = jaxevo.open(path).settings
-    given, stored = vars(wanted) | {"dataset": absolute_name(wanted.dataset)}, vars(found)
+    stored = vars(read_manifest(Workdir(path)).settings)
+    given = vars(wanted) | {"dataset": absolute_name(wanted.dataset)}
     other = [name for name, value in given.items() if stored[name] != value]
     if other:
         raise ValueError(

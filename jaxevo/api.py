@@ -71,8 +71,8 @@ def evolve(
             settings,
             limits,
             execution,
-            from_run=_path(from_run),
-            from_genotype=_path(from_genotype),
+            from_run=from_run,
+            from_genotype=from_genotype,
             keep_data=isinstance(data, Data),
             on_event=on_event,
         )
@@ -84,8 +84,8 @@ def begin(
     limits: Limits,
     execution: Execution,
     *,
-    from_run: Path | None = None,
-    from_genotype: Path | None = None,
+    from_run: str | Path | None = None,
+    from_genotype: str | Path | None = None,
     keep_data: bool = False,
     on_event: OnEvent | None = None,
 ) -> Run:
@@ -94,7 +94,7 @@ def begin(
     With `keep_data` the run keeps its data set, an `.npz` file, in its work folder.
     """
     settings = dataclasses.replace(settings, dataset=absolute_name(settings.dataset))
-    carry_out(Begin(path, execution, settings, limits, from_run, from_genotype, keep_data), on_event)
+    carry_out(Begin(path, execution, settings, limits, _path(from_run), _path(from_genotype), keep_data), on_event)
     return Run(path, trust_code=True)  # The user named its doors.
 
 

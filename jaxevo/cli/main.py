@@ -93,11 +93,13 @@ def _run(command: RunCommand) -> int:
     path = check_path(command.workdir) if command.workdir is not None else new_workdir(command.settings)
     check_new(path)
     _say_what_starts(command.settings.dataset)
-    from_run, from_genotype = (
-        None if given is None else Path(given).expanduser() for given in (command.from_run, command.from_genotype)
-    )
     run = begin(
-        path, command.settings, command.limits, command.execution, from_run=from_run, from_genotype=from_genotype
+        path,
+        command.settings,
+        command.limits,
+        command.execution,
+        from_run=command.from_run,
+        from_genotype=command.from_genotype,
     )
     _sum_up(path, run.result)
     if command.report:

@@ -106,6 +106,11 @@ def forget() -> None:
             path.unlink()
 
 
+def module_path() -> str:
+    """Returns `PYTHONPATH` for a child that must find this process's modules, not all on the interpreter's own path."""
+    return os.pathsep.join(filter(None, sys.path))
+
+
 def _ask(present: Sequence[str], candidates: Sequence[str]) -> Found:
     accepted = [flag for flag in candidates if flag not in present]
     while (ended := _child([*present, *accepted])).returncode != 0:
@@ -131,8 +136,7 @@ def _child(flags: Sequence[str]) -> "subprocess.CompletedProcess[str]":
         "XLA_FLAGS": " ".join(flags),
         # Take no GPU memory, which others may use.
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
-        # The child must find this process's packages, which may not be on the interpreter's own path.
-        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        "PYTHONPATH": module_path(),
     }
     command = [sys.executable, "-P", "-c", _QUESTION]
     try:

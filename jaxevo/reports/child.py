@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jaxevo.environment import prepare_process
+from jaxevo.environment.probe import module_path
 from jaxevo.reports.jobs import Job, Stopped, job_from_json, job_to_json, leave
 from jaxevo.signals import INTERRUPTED_STATUS, stoppable
 
@@ -28,13 +29,14 @@ _ERRORS: dict[str, type[Exception]] = {"ValueError": ValueError, "OSError": OSEr
 """The exception types that a child's answer may name."""
 
 
-def carry_out(job: Job, on_event: "OnEvent | None" = None) -> Any:
+def carry_out(job: Job, on_event: "OnEvent | None" = None, *, is_child: bool = False) -> Any:
     """Carries out a job and returns what it returns.
 
     Args:
         job: to carry out.
         on_event: receives every told event, in this process; may return "stop" to end the session. An error in it ends
             the session cleanly, so that the run can be resumed, and is raised.
+        is_child: True in a process that was started for the job, which starts no other one.
 
     Raises:
         ValueError: if a setting, folder or data set is not valid.
@@ -44,6 +46,11 @@ def carry_out(job: Job, on_event: "OnEvent | None" = None) -> Any:
     try:
         if prepare_process(job.execution, job.beside_others):
             return job.carry_out(on_event)
+        if is_child:
+            raise RuntimeError(
+                "JAX is loaded before jaxevo in every process of this Python, with settings under which runs are not "
+                "reproducible: remove what imports it at the start, such as sitecustomize or a .pth file"
+            )
         return _in_child(job, on_event)
     except Stopped:
         raise
@@ -70,7 +77,12 @@ def _in_child(job: Job, on_event: "OnEvent | None") -> Any:
 def _run(command: list[str]) -> int:
     """Runs a command, prints its output as it arrives, and returns its exit status. Passes an interrupt on to it."""
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", env=_environment()
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        env={**os.environ, "PYTHONPATH": module_path()},
     ) as child:
         assert child.stdout is not None
         try:
@@ -99,7 +111,7 @@ def _run_answering(command: list[str], on_event: "OnEvent") -> int:
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        env=_environment(),
+        env={**os.environ, "PYTHONPATH": module_path()},
         pass_fds=(child_events, child_answers),
     ) as child:
         os.close(child_events)
@@ -133,11 +145,6 @@ def _run_answering(command: list[str], on_event: "OnEvent") -> int:
     return child.returncode
 
 
-def _environment() -> dict[str, str]:
-    """Returns the environment of a child, which finds the modules that this process finds."""
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
-
-
 def _print_all(lines: Iterable[str]) -> None:
     for line in lines:
         print(line, end="", flush=True)
@@ -164,12 +171,7 @@ def _reason(status: int) -> str:
 def _answer(job: Job, on_event: "OnEvent | None") -> tuple[dict[str, Any], bool]:
     """Carries out a job; returns its answer, and True if a thread still compiles."""
     try:
-        if not prepare_process(job.execution, job.beside_others):
-            raise RuntimeError(
-                "JAX is loaded before jaxevo in every process of this Python, with settings under which runs are not "
-                "reproducible: remove what imports it at the start, such as sitecustomize or a .pth file"
-            )
-        return {"value": carry_out(job, on_event)}, False
+        return {"value": carry_out(job, on_event, is_child=True)}, False
     except Stopped as stopped:
         return {"stopped": str(stopped)}, stopped.busy
     except tuple(_ERRORS.values()) as error:

@@ -103,7 +103,8 @@ def evolution(settings: Settings, doors: Doors, task: Task, warm_start: Sequence
     for _, derived in initial:
         over = over_budget(derived.cost, settings, birth_id=0)
         if over is not None:
-            raise ValueError(f"{over}: even an initial individual exceeds it; raise the budget, or lower budget_births")
+            less = ", or lower budget_births" if settings.budget_births else ""
+            raise ValueError(f"{over}: even an initial individual exceeds it; raise the budget{less}")
 
     def ask(state: EvolutionState) -> tuple[EvolutionState, tuple[Birth, ...]]:
         births: list[Birth] = []

@@ -79,7 +79,7 @@ def finish_run(
         RuntimeError: if the training could not be carried out.
     """
     workdir = Workdir(path)
-    # Another process may have the run go on, but for the lock.
+    # The run is read under the lock, so that no other process has it go on meanwhile.
     with locked(path), wish_to_stop() as interrupted:
         history = History(workdir, trust=trust)
         best = history.state.best_trained

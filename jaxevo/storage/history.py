@@ -16,7 +16,7 @@ from jaxevo.search.evolution import Evolution, EvolutionState, evolution, first_
 from jaxevo.search.pareto import Point, fronts
 from jaxevo.search.population import Individual
 from jaxevo.search.selection import point_of
-from jaxevo.search.space import SearchSpace, Task
+from jaxevo.search.space import SearchSpace
 from jaxevo.settings import Settings
 from jaxevo.storage.descriptions import RecordedSpace
 from jaxevo.storage.finish import Finish, read_finishes
@@ -213,11 +213,15 @@ class History:
             current = line[-1].parent_id
         return line[::-1]
 
+    def flops(self, life: Life) -> int:
+        """Returns the FLOPs that an individual took: of the steps done, of the checks and of the validation."""
+        return spent_flops(life.birth.cost, life.record.outcome, self.manifest.settings, self.manifest.task)
+
     def row(self, individual_id: int) -> dict[str, Any]:
         """Returns the columns of `frame` of an individual, by name, as JSON values."""
-        settings, life = self.manifest.settings, self.lives[individual_id]
-        space, task = self.space, self.manifest.task
-        return {**space.summary(life.individual.genotype, task), **_row(life, space, settings, task)._asdict()}
+        life, space = self.lives[individual_id], self.space
+        row = _row(life, space, self.manifest.settings, self.flops(life))
+        return {**space.summary(life.individual.genotype, self.manifest.task), **row._asdict()}
 
     def frame(self) -> "pandas.DataFrame":
         """Returns a pandas DataFrame with one row per individual, by event: `Row` and the summary of the genotype."""
@@ -228,7 +232,7 @@ class History:
         return pandas.DataFrame(rows, columns=columns).astype({"parent_id": "Int64", "death": "Int64"})
 
 
-def _row(life: Life, space: SearchSpace[Any], settings: Settings, task: Task) -> Row:
+def _row(life: Life, space: SearchSpace[Any], settings: Settings, flops: int) -> Row:
     individual, record = life.individual, life.record
     stopped_at = record.outcome.stopped_at
     return Row(
@@ -242,7 +246,7 @@ def _row(life: Life, space: SearchSpace[Any], settings: Settings, task: Task) ->
         failure=record.outcome.failure,
         death=life.death,
         virtual_seconds=life.virtual_seconds,
-        flops=spent_flops(life.birth.cost, record.outcome, settings, task),
+        flops=flops,
         steps=settings.train_steps if stopped_at is None else stopped_at,
         checks=record.outcome.checks,
         compile_seconds=record.compile_seconds,

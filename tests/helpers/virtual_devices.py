@@ -14,6 +14,7 @@ import numpy as np
 
 from helpers.genotypes import BN_RELU, convolution, one_to_one
 from jaxevo.environment import prepare_process
+from jaxevo.environment.probe import module_path
 from jaxevo.settings import Execution, Settings
 from jaxevo.spaces.large_scale.architecture import architecture
 from jaxevo.spaces.large_scale.genotype import Genotype
@@ -37,7 +38,7 @@ def train(
     arguments = map(str, (file, lanes, devices_per_lane, steps, program))
     command = [sys.executable, "-W", "error", __file__, *arguments]
     # A script finds the packages beside it, and not those of the tests.
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    environment = {**os.environ, "PYTHONPATH": module_path()}
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout, check=False)
     assert ended.returncode == 0, ended.stderr
     with np.load(file) as saved:

@@ -10,7 +10,6 @@ import statistics
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from jaxevo.search.births import spent_flops
 from jaxevo.storage.history import History
 
 SEPARATOR = "+"
@@ -141,7 +140,7 @@ def phylogeny(history: History) -> str:
                 one.mutation or "",
                 repr(one.fitness),
                 "" if life.record.test_accuracy is None else repr(life.record.test_accuracy),
-                spent_flops(life.birth.cost, life.record.outcome, history.manifest.settings, history.manifest.task),
+                history.flops(life),
             )
         )
     return text.getvalue()

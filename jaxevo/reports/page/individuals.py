@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from jaxevo.reports.page.times import elapsed_seconds
-from jaxevo.search.births import spent_flops
 from jaxevo.search.space import Box, Drawing, SearchSpace, Task
 from jaxevo.storage.history import History, Life
 
@@ -29,7 +28,7 @@ def individuals(history: History) -> dict[str, JSON]:
     mutations = _Table(life.individual.mutation for life in lives)
     failures = _Table(life.record.outcome.failure for life in lives)
     elapsed = elapsed_seconds(history.journal)
-    space, task, settings = history.space, history.manifest.task, history.manifest.settings
+    space, task = history.space, history.manifest.task
     columns: dict[str, list[JSON]] = {
         "id": [life.individual.id for life in lives],
         "parent": [_place(places, life.individual.parent_id) for life in lives],
@@ -43,7 +42,7 @@ def individuals(history: History) -> dict[str, JSON]:
         "elapsed": [round(elapsed(life.record), 2) for life in lives],
         "train": [round(life.record.train_seconds, 3) for life in lives],
         "compile": [round(life.record.compile_seconds, 3) for life in lives],
-        "flops": [spent_flops(life.birth.cost, life.record.outcome, settings, task) for life in lives],
+        "flops": [history.flops(life) for life in lives],
         "parameters": [life.birth.cost.parameters for life in lives],
         "image_flops": [life.birth.cost.forward_flops for life in lives],
         "learning_rate": [_significant(life.birth.training.learning_rate) for life in lives],
