@@ -157,3 +157,17 @@ def test_a_child_that_was_killed_is_an_error_that_names_the_signal(tmp_path, mon
 def test_a_task_is_the_same_after_json(tmp_path, job):
     given = job(tmp_path / "no UTF-8 \udcff")
     assert job_from_json(json.loads(json.dumps(job_to_json(given)))) == given
+
+
+def test_a_child_starts_no_other_one_and_answers_a_signal_while_it_prepares_itself(tmp_path, monkeypatch):
+    job = Resume(tmp_path / "run", Execution(), Limits())
+    monkeypatch.setattr(child, "prepare_process", lambda *_: False)
+    answer, _ = child._answer(job, None)
+    assert answer["error"] == "RuntimeError"
+    assert "sitecustomize" in answer["sentence"]
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(child, "prepare_process", interrupted)
+    assert "stopped" in child._answer(job, None)[0]
