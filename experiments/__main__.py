@@ -21,7 +21,8 @@ from jaxevo.reports.child import carry_out
 from jaxevo.reports.jobs import Resume
 from jaxevo.reports.overview import limit_reached
 from jaxevo.settings import Execution, SelectionName, Settings
-from jaxevo.storage.workdir import Workdir, read_manifest
+from jaxevo.storage.manifest import read_manifest
+from jaxevo.storage.workdir import Workdir
 
 _ACCURACIES = ("initial_test", "best_validation", "best_test", "finished_test", "ensemble_test", "linear_test")
 

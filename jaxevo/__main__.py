@@ -15,7 +15,7 @@ def main() -> int:
     with stoppable():
         try:
             from jaxevo.cli.main import main as command_line
-            from jaxevo.reports.jobs import leave
+            from jaxevo.execution.leaving import leave
         except KeyboardInterrupt:
             return INTERRUPTED_STATUS
         status = command_line()

@@ -26,8 +26,9 @@ from jaxevo.session.progress import Watcher
 from jaxevo.settings import Execution, Limits, Settings
 from jaxevo.storage.attempts import Attempts
 from jaxevo.storage.journal import Start, Stop
+from jaxevo.storage.manifest import manifest_sha256, write_manifest
 from jaxevo.storage.stored_run import RunWriter, StoredRun
-from jaxevo.storage.workdir import Workdir, manifest_sha256, write_manifest
+from jaxevo.storage.workdir import Workdir
 
 _LANES = 8
 _SIGMA = 0.1

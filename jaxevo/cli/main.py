@@ -45,7 +45,8 @@ from jaxevo.reports.run import Run, check_share, verify
 from jaxevo.reports.terminal import printable
 from jaxevo.settings import Execution
 from jaxevo.signals import INTERRUPTED_STATUS
-from jaxevo.storage.workdir import Workdir, check_new, check_path, read_manifest, shown
+from jaxevo.storage.manifest import read_manifest
+from jaxevo.storage.workdir import Workdir, check_new, check_path, shown
 
 _FAILED_STATUS = 1
 _TRAINING = ("run", "resume", "finish", "replay", "verify")
@@ -72,9 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"jaxevo: error: {printable(str(error))}", file=sys.stderr)
         return _FAILED_STATUS
     except Stopped as stopped:
-        print(stopped, flush=True)
-        if stopped.busy:
-            os._exit(INTERRUPTED_STATUS)  # A compilation cannot be interrupted, and a signal must not wait for it.
+        print(stopped)
         return INTERRUPTED_STATUS
     except KeyboardInterrupt:
         print("Stopped.")
@@ -310,7 +309,7 @@ def _bench(command: BenchCommand) -> int:
     from jaxevo.bench.report import check_writable
     from jaxevo.bench.suite import Suite
     from jaxevo.bench.watching import watch
-    from jaxevo.storage.workdir import write_json
+    from jaxevo.storage.durable import write_json
 
     Execution(lanes=command.lanes)  # Checks it.
     path = None if command.json is None else Path(command.json).expanduser()

@@ -18,10 +18,6 @@ class Executor(Protocol):
     def lanes_per_accelerator(self) -> int:
         """Lanes that share an accelerator; 1 on CPU, where each has a core."""
 
-    @property
-    def busy(self) -> bool:
-        """True if a thread still compiles after `close`, which nothing can interrupt."""
-
     def submit(self, births: Iterable[Birth]) -> None:
         """Queues births for the lanes, which take them in due order."""
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 from jaxevo.data import Dataset
 from jaxevo.execution.lane import Lane
+from jaxevo.execution.leaving import leave_running
 from jaxevo.execution.placement import lane_devices, lanes_per_accelerator, number_of_lanes, threads_ahead
 from jaxevo.execution.queue import BirthQueue
 from jaxevo.execution.training_loop import CancelledError
@@ -115,23 +116,19 @@ class LocalExecutor:
     def close(self) -> list[Record]:
         """Drops the running trainings, stops the lanes, and returns the records of trainings that still finished.
 
-        It does not wait for a thread that still compiles after a few seconds; see `busy`.
+        It does not wait for a thread that still compiles after a few seconds.
         """
         self._queue.close()
         deadline = time.monotonic() + _PATIENCE_SECONDS
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
+        leave_running(self._threads)
         records = []
         while not self._finished.empty():
             item = self._finished.get()
             if isinstance(item, Record):
                 records.append(item)
         return records
-
-    @property
-    def busy(self) -> bool:
-        """True if a thread still compiles after `close`; the process must then exit without waiting for it."""
-        return any(thread.is_alive() for thread in self._threads)
 
     @property
     def silent_seconds(self) -> float:

@@ -18,11 +18,9 @@ class MeasuringExecutor:
     Attributes:
         lanes: 1.
         lanes_per_accelerator: 1.
-        busy: False.
     """
 
     lanes = lanes_per_accelerator = 1
-    busy = False
 
     def __init__(self, space: SearchSpace[Any], task: Task, seed: int, session: int, attempts: AttemptKeeper) -> None:
         """Makes the executor.

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 from jaxevo.environment import prepare_process
 from jaxevo.environment.probe import module_path
-from jaxevo.reports.jobs import Job, Stopped, job_from_json, job_to_json, leave
-from jaxevo.signals import INTERRUPTED_STATUS, stoppable
+from jaxevo.execution.leaving import leave
+from jaxevo.reports.jobs import Job, Stopped, job_from_json, job_to_json
+from jaxevo.signals import stoppable
 
 if TYPE_CHECKING:
     from jaxevo.session.events import Event, OnEvent
@@ -168,18 +169,18 @@ def _reason(status: int) -> str:
     return f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
 
 
-def _answer(job: Job, on_event: "OnEvent | None") -> tuple[dict[str, Any], bool]:
-    """Carries out a job; returns its answer, and True if a thread still compiles."""
+def _answer(job: Job, on_event: "OnEvent | None") -> dict[str, Any]:
+    """Carries out a job and returns its answer."""
     try:
-        return {"value": carry_out(job, on_event, is_child=True)}, False
+        return {"value": carry_out(job, on_event, is_child=True)}
     except Stopped as stopped:
-        return {"stopped": str(stopped)}, stopped.busy
+        return {"stopped": str(stopped)}
     except tuple(_ERRORS.values()) as error:
         name = next(name for name, kind in _ERRORS.items() if isinstance(error, kind))
-        return {"error": name, "sentence": str(error)}, False
+        return {"error": name, "sentence": str(error)}
     except Exception as error:
         traceback.print_exc()
-        return {"error": "RuntimeError", "sentence": f"{type(error).__name__}: {error}"}, False
+        return {"error": "RuntimeError", "sentence": f"{type(error).__name__}: {error}"}
 
 
 def main() -> int:
@@ -187,11 +188,8 @@ def main() -> int:
     request, answer, *pipes = sys.argv[1:]
     on_event = _asking(*map(int, pipes)) if pipes else None
     with stoppable():
-        found, busy = _answer(job_from_json(json.loads(Path(request).read_text())), on_event)
+        found = _answer(job_from_json(json.loads(Path(request).read_text())), on_event)
         Path(answer).write_text(json.dumps(found))
-    if busy:
-        sys.stdout.flush()
-        os._exit(INTERRUPTED_STATUS)  # Nothing can interrupt a compilation, and the user must not wait for it.
     leave(0)
     return 0
 

@@ -3,12 +3,9 @@
 A job is data, so that it can be sent to another process as JSON; `jaxevo.reports.child` carries it out.
 """
 
-import atexit
 import contextlib
 import dataclasses
-import os
 import shlex
-import sys
 import typing
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -31,16 +28,7 @@ _RESULT = "measuring the result: the best networks by vote, and a linear model"
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal stopped a job; the message says how to resume.
-
-    Attributes:
-        busy: True if a thread still compiles, which nothing can interrupt.
-    """
-
-    def __init__(self, sentence: str, busy: bool = False) -> None:
-        """Makes the exception from its message."""
-        super().__init__(sentence)
-        self.busy = busy
+    """A signal stopped a job; the message says how to resume."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +50,9 @@ class Job(ABC):
     def carry_out(self, on_event: "OnEvent | None" = None) -> Any:
         """Carries out the job in this process and returns JSON values; `on_event` receives every told event."""
 
-    def stopped(self, busy: bool = False) -> Stopped:
+    def stopped(self) -> Stopped:
         """Returns the exception to raise after a signal."""
-        return Stopped("Stopped.", busy)
+        return Stopped("Stopped.")
 
 
 @dataclass(frozen=True)
@@ -93,7 +81,7 @@ class SessionJob(Job):
             with _connection(self.execution):
                 ended = self.evolve(watcher if on_event is None else Telling(watcher, on_event))
                 if ended.stop_reason == INTERRUPTED:
-                    raise self.stopped(ended.busy)
+                    raise self.stopped()
                 share = ended.progress.limits.finish_share
                 trains = ended.progress.space.network is not None
                 if share and trains and ended.progress.state.best_trained is not None:
@@ -103,19 +91,17 @@ class SessionJob(Job):
                 watcher.announce(_RESULT)
             write_result(self.path, earlier=earlier, dataset_place=self.dataset_place, trust=self._trust)
             watcher.ended(self._trust)
-        if ended.busy:
-            _leave_at_exit()
 
     @abstractmethod
     def evolve(self, watcher: "Watcher") -> "Ended":
         """Evolves until a limit is reached or a signal arrives."""
 
-    def stopped(self, busy: bool = False) -> Stopped:
+    def stopped(self) -> Stopped:
         """Returns the exception to raise after a signal."""
         if not (self.path / "manifest.json").exists():
-            return Stopped("Stopped before the run began.", busy)
+            return Stopped("Stopped before the run began.")
         again = f"jaxevo resume {shlex.quote(shown(self.path))}"
-        return Stopped(f"Stopped; finished individuals are kept. To resume: {again}", busy)
+        return Stopped(f"Stopped; finished individuals are kept. To resume: {again}")
 
 
 def _connection(execution: Execution) -> contextlib.AbstractContextManager[None]:
@@ -125,25 +111,6 @@ def _connection(execution: Execution) -> contextlib.AbstractContextManager[None]
     from jaxevo.execution.ray.client import staying_connected
 
     return staying_connected()
-
-
-_thread_compiles = False
-
-
-def _leave_at_exit() -> None:
-    """Lets this process end although a thread still compiles, which nothing can interrupt."""
-    global _thread_compiles
-    _thread_compiles = True
-    # Of a program that is not ours the hook knows only whether an error ended it.
-    atexit.register(lambda: leave(int(getattr(sys, "last_value", None) is not None)))
-
-
-def leave(status: int) -> None:
-    """Ends this process at once with a status if a thread still compiles, which Python would wait for."""
-    if _thread_compiles:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
 
 
 @dataclass(frozen=True)
@@ -258,7 +225,7 @@ def _finish(
         again = f"jaxevo finish {shlex.quote(shown(job.path))} --share {share!r}"
         again += f" --ensemble-size {ensemble_size}" if ensemble_size > 1 else ""
         sentence = f"Stopped; the run is complete, and its finish goes on from its last checkpoint: {again}"
-        raise Stopped(sentence, interrupted.busy) from interrupted
+        raise Stopped(sentence) from interrupted
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from jaxevo.search.population import Individual
 from jaxevo.search.space import Drawing, SearchSpace
 from jaxevo.storage.finish import Finish
 from jaxevo.storage.history import History
-from jaxevo.storage.workdir import Manifest, Workdir
+from jaxevo.storage.manifest import Manifest
+from jaxevo.storage.workdir import Workdir
 
 if TYPE_CHECKING:
     from flax import linen

@@ -11,7 +11,9 @@ from jaxevo.settings import Limits
 from jaxevo.storage.finish import read_finishes
 from jaxevo.storage.integrity import check_manifest
 from jaxevo.storage.journal import JournalContent, read_journal
-from jaxevo.storage.workdir import Workdir, is_locked, read_manifest
+from jaxevo.storage.lock import is_locked
+from jaxevo.storage.manifest import read_manifest
+from jaxevo.storage.workdir import Workdir
 
 
 @dataclass(frozen=True)

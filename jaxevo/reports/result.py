@@ -11,10 +11,13 @@ from jaxevo.data import Dataset
 from jaxevo.doors.trust import NOTHING, Trust
 from jaxevo.reports.baselines import RUN_SHARE, fit_linear, majority_accuracy, plan_linear
 from jaxevo.reports.ensemble import ENSEMBLE_SIZE, evolved_ensemble_of, finished_ensemble_of
+from jaxevo.storage.durable import write_json
 from jaxevo.storage.history import History
 from jaxevo.storage.journal import read_journal, wall_clock_seconds
+from jaxevo.storage.lock import WorkdirInUseError, locked
+from jaxevo.storage.manifest import read_manifest
 from jaxevo.storage.run_data import load_run_data
-from jaxevo.storage.workdir import Workdir, WorkdirInUseError, locked, read_manifest, write_json
+from jaxevo.storage.workdir import Workdir
 
 _NOTHING: Mapping[str, Any] = {}
 

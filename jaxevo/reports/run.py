@@ -24,8 +24,9 @@ from jaxevo.session.events import OnEvent
 from jaxevo.settings import Execution, Limits, Settings
 from jaxevo.storage.finish import Finish
 from jaxevo.storage.history import History
+from jaxevo.storage.manifest import Manifest, read_manifest, recorded_execution
 from jaxevo.storage.run_data import load_run_data
-from jaxevo.storage.workdir import Manifest, Workdir, check_path, read_manifest, recorded_execution
+from jaxevo.storage.workdir import Workdir, check_path
 
 if TYPE_CHECKING:
     import pandas

@@ -33,9 +33,10 @@ from jaxevo.storage.checkpoint import CheckpointError, WeightStore, load_snapsho
 from jaxevo.storage.descriptions import describe
 from jaxevo.storage.history import History, Life, evolution_of_manifest, recompute_states
 from jaxevo.storage.journal import JournalContent, Record
+from jaxevo.storage.manifest import Manifest, recorded_execution
 from jaxevo.storage.run_data import load_run_data
 from jaxevo.storage.warm_start import initial_individuals
-from jaxevo.storage.workdir import Manifest, Workdir, WorkdirError, recorded_execution, weight_names
+from jaxevo.storage.workdir import Workdir, WorkdirError, weight_names
 
 Retrain = Literal["best"] | int
 """The lineages to train again: that of the best individual, or those of a number of random individuals."""

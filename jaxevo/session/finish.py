@@ -25,8 +25,9 @@ from jaxevo.storage.checkpoint import TrainingStore, WeightStore
 from jaxevo.storage.finish import Finish, FinishAttempts, unfinished, write_finish
 from jaxevo.storage.history import History, Life
 from jaxevo.storage.journal import Record
+from jaxevo.storage.lock import locked
 from jaxevo.storage.run_data import load_run_data
-from jaxevo.storage.workdir import Workdir, WorkdirError, locked
+from jaxevo.storage.workdir import Workdir, WorkdirError
 
 if TYPE_CHECKING:
     from jaxevo.execution.ray.cluster import ClusterExecutor
@@ -39,16 +40,7 @@ _LABEL_SMOOTHING = 0.1
 
 
 class FinishInterrupted(Exception):  # noqa: N818
-    """A signal stopped a finish, which has a checkpoint.
-
-    Attributes:
-        busy: True if a thread still compiles, which nothing can interrupt.
-    """
-
-    def __init__(self, busy: bool) -> None:
-        """Makes the exception."""
-        super().__init__("the finish was interrupted")
-        self.busy = busy
+    """A signal stopped a finish, which has a checkpoint."""
 
 
 def finish_run(
@@ -103,7 +95,7 @@ def finish_run(
             if member.id in finished:
                 continue
             if interrupted():
-                raise FinishInterrupted(busy=False)
+                raise FinishInterrupted
             if len(members) > 1:
                 watcher.notice(f"Finishing individual {member.id}, {place} of {len(members)}")
             life = history.lives[member.id]
@@ -111,7 +103,7 @@ def finish_run(
             executor = _executor(workdir, history, settings, dataset, execution, watcher)
             record = _trained(executor, finish_birth(life), settings.train_steps, watcher, interrupted)
             if record is None:
-                raise FinishInterrupted(executor.busy)
+                raise FinishInterrupted
             _store(workdir, history, share, settings, life, record)
     return history.finishes[best.id]
 

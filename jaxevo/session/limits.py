@@ -4,7 +4,7 @@ import dataclasses
 
 from jaxevo.settings import Limits
 from jaxevo.storage.journal import JournalContent
-from jaxevo.storage.workdir import Manifest
+from jaxevo.storage.manifest import Manifest
 
 
 def limits_changed(manifest: Manifest, content: JournalContent, changes: Limits) -> Limits:

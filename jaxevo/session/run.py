@@ -24,21 +24,13 @@ from jaxevo.settings import Execution, Limits, Settings
 from jaxevo.storage.durable import force
 from jaxevo.storage.history import History
 from jaxevo.storage.journal import JournalContent
+from jaxevo.storage.lock import locked
 from jaxevo.storage.machine import Machine, differences
+from jaxevo.storage.manifest import Manifest, read_manifest, write_manifest, write_sources
 from jaxevo.storage.run_data import beside, load_run_data
 from jaxevo.storage.stored_run import StoredRun, read_stored_run
 from jaxevo.storage.warm_start import initial_individuals
-from jaxevo.storage.workdir import (
-    Manifest,
-    Workdir,
-    WorkdirError,
-    check_new,
-    locked,
-    read_manifest,
-    shown,
-    write_manifest,
-    write_sources,
-)
+from jaxevo.storage.workdir import Workdir, WorkdirError, check_new, shown
 
 _NO_DATASET = "none"
 

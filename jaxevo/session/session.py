@@ -23,8 +23,8 @@ from jaxevo.settings import Execution, Limits
 from jaxevo.signals import wish_to_stop
 from jaxevo.storage.attempts import Attempts
 from jaxevo.storage.journal import Record, Start, Stop
+from jaxevo.storage.manifest import manifest_sha256
 from jaxevo.storage.stored_run import RunWriter, StoredRun
-from jaxevo.storage.workdir import manifest_sha256
 
 # A smaller share is not worth another num_workers.
 _IDLE_SHARE_TO_TELL = 0.02
@@ -37,12 +37,10 @@ class Ended:
     Attributes:
         stop_reason: the limit that was reached, or `INTERRUPTED`.
         progress: progress at the end.
-        busy: True if a thread still compiles, which nothing can interrupt.
     """
 
     stop_reason: str
     progress: Progress
-    busy: bool
 
 
 class Session:
@@ -103,7 +101,7 @@ class Session:
                 raise
             progress = self._stop(reason, loop, executor, writer)
             writer.snapshot(progress.state)
-            return Ended(reason, progress, executor.busy)
+            return Ended(reason, progress)
 
     def _begin(self, writer: RunWriter, loop: HostLoop, limits: Limits, skip: Sequence[int]) -> None:
         """Records the start of the session and the skipped births in the journal."""

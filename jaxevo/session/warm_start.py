@@ -14,9 +14,10 @@ from jaxevo.search.space import SearchSpace
 from jaxevo.settings import Settings
 from jaxevo.storage.checkpoint import WeightStore, remove_weights
 from jaxevo.storage.history import History
+from jaxevo.storage.manifest import Manifest
 from jaxevo.storage.run_data import load_run_data
 from jaxevo.storage.warm_start import WarmStart, initial_individuals
-from jaxevo.storage.workdir import Manifest, Workdir, WorkdirError, weight_names
+from jaxevo.storage.workdir import Workdir, WorkdirError, weight_names
 
 
 class Origin(NamedTuple):

@@ -23,7 +23,7 @@ from jaxevo.search.state_json import state_from_json, state_to_json
 from jaxevo.spaces.network_space import Variables, leaves
 from jaxevo.storage.durable import force_tree
 from jaxevo.storage.faults import kill_point
-from jaxevo.storage.workdir import Manifest
+from jaxevo.storage.manifest import Manifest
 
 _KEPT_SNAPSHOTS = 2
 _TRAINING_NAME = re.compile(r"\d{6,}-\d+-\d+")

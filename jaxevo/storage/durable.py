@@ -4,8 +4,10 @@ A file that was written, closed and renamed may still be lost or empty after a p
 the folder must both be forced to disk.
 """
 
+import json
 import os
 from pathlib import Path
+from typing import Any
 
 
 def force(path: str | Path) -> None:
@@ -24,3 +26,15 @@ def force_tree(path: Path) -> None:
             force(os.path.join(folder, name))
         force(folder)
     force(path.parent)
+
+
+def write_json(path: Path, content: dict[str, Any] | list[Any]) -> None:
+    """Writes a JSON file atomically: a reader sees either the old file or the complete new one."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    with open(temporary, "w", encoding="utf-8") as file:
+        json.dump(content, file, indent=2)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+    force(path.absolute().parent)

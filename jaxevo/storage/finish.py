@@ -15,8 +15,8 @@ from pathlib import Path
 
 from jaxevo.search.births import Birth
 from jaxevo.storage.attempts import AttemptsError
-from jaxevo.storage.durable import force
-from jaxevo.storage.workdir import Workdir, WorkdirError, weight_names, write_json
+from jaxevo.storage.durable import force, write_json
+from jaxevo.storage.workdir import Workdir, WorkdirError, weight_names
 
 _ATTEMPTED = re.compile(r"\d{6,}-(\d+)\b.*")
 

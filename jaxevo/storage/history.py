@@ -22,9 +22,10 @@ from jaxevo.storage.descriptions import RecordedSpace
 from jaxevo.storage.finish import Finish, read_finishes
 from jaxevo.storage.integrity import DecisionCheck, check_manifest
 from jaxevo.storage.journal import Record, next_told, read_journal
+from jaxevo.storage.manifest import Manifest, read_manifest
 from jaxevo.storage.recorded import recorded_events
 from jaxevo.storage.warm_start import initial_individuals
-from jaxevo.storage.workdir import Manifest, Workdir, read_manifest
+from jaxevo.storage.workdir import Workdir
 
 if TYPE_CHECKING:
     import pandas

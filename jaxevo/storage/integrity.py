@@ -12,7 +12,8 @@ from pathlib import Path
 from jaxevo.search.births import Birth, birth_sha256
 from jaxevo.search.evolution import EvolutionState
 from jaxevo.storage.journal import JournalContent, JournalError
-from jaxevo.storage.workdir import Workdir, WorkdirError, attempted, manifest_sha256, weight_names
+from jaxevo.storage.manifest import manifest_sha256
+from jaxevo.storage.workdir import Workdir, WorkdirError, attempted, weight_names
 
 _REMEDY = (
     "the journal was altered, or another version of jaxevo began the run. Restore the folder from a copy, or use that "

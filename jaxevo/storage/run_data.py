@@ -5,7 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from jaxevo.data import Dataset, absolute_name, augmented_as, load
-from jaxevo.storage.workdir import Manifest, Workdir, WorkdirError
+from jaxevo.storage.manifest import Manifest
+from jaxevo.storage.workdir import Workdir, WorkdirError
 
 
 def beside(workdir: Workdir, dataset: str) -> str:

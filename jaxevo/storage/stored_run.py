@@ -12,8 +12,9 @@ from jaxevo.storage.checkpoint import SnapshotStore, TrainingStore, load_latest_
 from jaxevo.storage.descriptions import Told, describe
 from jaxevo.storage.integrity import check_journal, check_manifest
 from jaxevo.storage.journal import Journal, JournalContent, Record, Snapshot, Start, read_journal
+from jaxevo.storage.manifest import Manifest
 from jaxevo.storage.warm_start import is_initial
-from jaxevo.storage.workdir import Manifest, Workdir, weight_names
+from jaxevo.storage.workdir import Workdir, weight_names
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import pytest
 from helpers.simulated_runs import simulated_run
 
 from jaxevo.cli.main import main
-from jaxevo.storage.workdir import locked
+from jaxevo.storage.lock import locked
 
 
 @pytest.fixture(scope="module")

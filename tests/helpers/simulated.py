@@ -6,15 +6,14 @@ from jaxevo.search.births import Outcome
 from jaxevo.search.space import Task
 from jaxevo.storage.journal import Record
 from jaxevo.storage.machine import Machine
-from jaxevo.storage.workdir import Manifest, weights_name
+from jaxevo.storage.manifest import Manifest
+from jaxevo.storage.workdir import weights_name
 
 TASK = Task(input_shape=(8, 8, 1), num_classes=10, validation_images=143)
 
 
 class Simulated:
     """Lanes whose trainings take a number of polls that depends on the birth alone."""
-
-    busy = False
 
     def __init__(self, lanes):
         self.lanes = lanes

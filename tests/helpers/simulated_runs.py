@@ -11,8 +11,9 @@ from jaxevo.session.progress import Watcher
 from jaxevo.settings import Limits, Settings
 from jaxevo.storage.attempts import Attempts
 from jaxevo.storage.journal import Start, Stop
+from jaxevo.storage.manifest import manifest_sha256, write_manifest
 from jaxevo.storage.stored_run import RunWriter, StoredRun
-from jaxevo.storage.workdir import Workdir, manifest_sha256, write_manifest
+from jaxevo.storage.workdir import Workdir
 
 SETTINGS = Settings(population_size=10, num_workers=4, train_steps=6, selection="aging", sample_size=3, seed=5)
 FAILURE = "the loss is not a finite number"

@@ -12,7 +12,8 @@ from pathlib import Path
 from jaxevo.session.progress import Watcher
 from jaxevo.session.run import Ended, resume_run, start_run
 from jaxevo.settings import Execution, Limits, Settings
-from jaxevo.storage.workdir import Workdir, manifest_sha256
+from jaxevo.storage.manifest import manifest_sha256
+from jaxevo.storage.workdir import Workdir
 
 TINY = {
     "dataset": "digits",

@@ -30,7 +30,8 @@ from jaxevo.spaces.large_scale.genotype import Genotype
 from jaxevo.spaces.large_scale.networks import LargeScaleNetworks
 from jaxevo.spaces.network_space import Kernels
 from jaxevo.storage.machine import Machine
-from jaxevo.storage.workdir import Manifest, Workdir
+from jaxevo.storage.manifest import Manifest
+from jaxevo.storage.workdir import Workdir
 
 SHAPE, CLASSES, IMAGES = (8, 8, 1), 10, 40
 WIDE = Genotype(

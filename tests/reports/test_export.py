@@ -28,7 +28,7 @@ from jaxevo.spaces.large_scale.networks import LargeScaleNetworks
 from jaxevo.spaces.large_scale.source import network_source
 from jaxevo.spaces.large_scale.space import LargeScale
 from jaxevo.storage.machine import Machine
-from jaxevo.storage.workdir import Manifest
+from jaxevo.storage.manifest import Manifest
 
 SPACE = LargeScale(0.1)
 SPACE = LargeScale(0.1)

@@ -16,7 +16,7 @@ from jaxevo.session.progress import INTERRUPTED, Watcher
 from jaxevo.session.run import resume_run, start_run
 from jaxevo.settings import Execution, Limits, Settings
 from jaxevo.storage.journal import JournalError, read_journal
-from jaxevo.storage.workdir import locked
+from jaxevo.storage.lock import locked
 
 # Far beyond the last snapshot, so that weights which only earlier events need are gone.
 SNAPSHOT, WRITES = 20, 60

@@ -19,7 +19,8 @@ from jaxevo.settings import Execution, Limits, Settings
 from jaxevo.spaces.large_scale.genotype import Genotype
 from jaxevo.storage.checkpoint import CheckpointError
 from jaxevo.storage.history import History
-from jaxevo.storage.workdir import Workdir, WorkdirError, read_manifest, weight_names
+from jaxevo.storage.manifest import read_manifest
+from jaxevo.storage.workdir import Workdir, WorkdirError, weight_names
 
 EVENTS = 12
 

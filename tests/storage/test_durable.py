@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 from helpers.tiny_runs import TINY, journal_lines, start
 
-from jaxevo.storage.durable import force_tree
-from jaxevo.storage.workdir import write_json
+from jaxevo.storage.durable import force_tree, write_json
 
 
 def state_of(path):

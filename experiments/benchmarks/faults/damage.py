@@ -11,7 +11,8 @@ from jaxevo.doors.opening import built_in
 from jaxevo.storage.checkpoint import CheckpointError, WeightStore, load_latest_snapshot, load_snapshots
 from jaxevo.storage.history import History
 from jaxevo.storage.journal import Journal, JournalError, read_journal
-from jaxevo.storage.workdir import Workdir, read_manifest
+from jaxevo.storage.manifest import read_manifest
+from jaxevo.storage.workdir import Workdir
 
 _TOLD = EVENTS // 4
 

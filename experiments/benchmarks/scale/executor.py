@@ -61,7 +61,6 @@ class SimulatedExecutor:
         self._handed = handed
         self._begin_attempts = begin
         self._begun: list[Birth] = []
-        self.busy = False
         self._known: set[Architecture] = set()
         self._waiting: list[tuple[float, int, Birth]] = []
         self._running: list[tuple[float, int, Birth, bool, float]] = []

@@ -7,7 +7,7 @@ from experiments.benchmarks.scale.workload import Workload, evolved
 from jaxevo.search.space import Task
 from jaxevo.settings import Limits, Settings
 from jaxevo.storage.machine import Machine
-from jaxevo.storage.workdir import Manifest
+from jaxevo.storage.manifest import Manifest
 
 DIGITS = Task(input_shape=(8, 8, 1), num_classes=10, validation_images=180)
 CIFAR10 = Task(input_shape=(32, 32, 3), num_classes=10, validation_images=5_000)

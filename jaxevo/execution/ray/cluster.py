@@ -134,11 +134,6 @@ class ClusterExecutor:
         """Number of lanes of all workers that have joined."""
         return sum(worker.lanes for worker in self._workers)
 
-    @property
-    def busy(self) -> bool:
-        """False: the workers' compilations end with their processes."""
-        return False
-
     def submit(self, births: Iterable[Birth]) -> None:
         """Queues births for the workers, which get them in due order."""
         self._waiting = sorted((*self._waiting, *births), key=by_due)

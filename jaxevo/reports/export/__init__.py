@@ -23,7 +23,7 @@ from jaxevo.reports.export.onnx import to_onnx_source
 from jaxevo.reports.export.readme import PLATFORMS, readme_text
 from jaxevo.search.space import SearchSpace
 from jaxevo.spaces.network_space import Kernels, Variables, leaves, networks_of
-from jaxevo.storage.workdir import Manifest
+from jaxevo.storage.manifest import Manifest
 
 
 def export_network(

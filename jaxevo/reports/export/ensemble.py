@@ -12,7 +12,7 @@ import numpy as np
 from jaxevo.reports.export import logits_of, serialised, write_network, write_whole
 from jaxevo.search.space import SearchSpace
 from jaxevo.spaces.network_space import Variables
-from jaxevo.storage.workdir import Manifest
+from jaxevo.storage.manifest import Manifest
 
 _SOURCE = '''\
 """An ensemble of image classifiers evolved by jaxevo, which decides by majority vote. It works without jaxevo."""

@@ -9,7 +9,7 @@ from jaxevo.reports.drawing import drawing_text
 from jaxevo.search.space import SearchSpace
 from jaxevo.spaces.large_scale.source import string_literal
 from jaxevo.storage.machine import software_versions
-from jaxevo.storage.workdir import Manifest
+from jaxevo.storage.manifest import Manifest
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 """Platforms of the StableHLO."""

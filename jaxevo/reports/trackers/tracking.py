@@ -17,7 +17,8 @@ from jaxevo.search.evolution import EvolutionState
 from jaxevo.search.population import Individual
 from jaxevo.session.progress import Progress, Relay, Watcher
 from jaxevo.settings import tracker_names
-from jaxevo.storage.workdir import Workdir, read_manifest
+from jaxevo.storage.manifest import read_manifest
+from jaxevo.storage.workdir import Workdir
 
 
 class _Kind(NamedTuple):
