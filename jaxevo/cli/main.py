@@ -124,7 +124,7 @@ def _finish(command: FinishCommand) -> int:
     check_share(command.share)
     check_ensemble_size(command.ensemble_size)
     _say_what_starts(command.dataset or run.settings.dataset)
-    finish = run.finish(command.share, command.execution, command.ensemble_size)
+    finish = run.finish(command.share, command.ensemble_size, **vars(command.execution))
     if finish.failure is not None:
         print(f"The finish failed ({finish.failure}): the evolved weights stay.")
         return _FAILED_STATUS

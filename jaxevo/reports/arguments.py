@@ -1,4 +1,4 @@
-"""The keyword arguments of `evolve`, `resume` and `replay`, typed for type checkers.
+"""The keyword arguments of `evolve`, `resume`, `finish` and `replay`, typed for type checkers.
 
 They are the fields of `Settings`, `Limits` and `Execution`, which document them; a test keeps both equal.
 """

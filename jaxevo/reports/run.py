@@ -356,13 +356,13 @@ class Run:
         carry_out(job, on_event)
         return Run(self.path, dataset=place, **{name: trusted[name] for name in self._trust})
 
-    def finish(self, share: float, execution: Execution | None = None, ensemble_size: int = 1) -> Finish:
+    def finish(self, share: float, ensemble_size: int = 1, **changes: Unpack[ExecutionArguments]) -> Finish:
         """Trains the best individual on, on training and validation images; see `best`.
 
         Args:
             share: FLOPs of the finish over those that the run took, above 0.
-            execution: execution of this session; `lanes` is not used.
             ensemble_size: individuals to train on, the fittest; each costs as much as the best. See `ensemble_of`.
+            **changes: fields of `Execution`, such as `checkpoint_seconds=60`; `lanes` is not used.
 
         Returns:
             The finish of the best individual.
@@ -372,10 +372,9 @@ class Run:
         """
         check_share(share)
         check_ensemble_size(ensemble_size)
-        execution = execution or Execution()
-        if not (execution.trust_code or execution.trust_doors):
-            execution = dataclasses.replace(execution, **self._trust)
-        carry_out(FinishJob(self.path, execution, share, self._dataset_place, ensemble_size))
+        (execution,) = split_arguments(changes, Execution)
+        trusted = Execution(**(self._trust | execution))
+        carry_out(FinishJob(self.path, trusted, share, self._dataset_place, ensemble_size))
         finish = Run(self.path)._history.finish
         if finish is None:
             raise RuntimeError(f"the run in {self.path} went on while it was finished: finish it again")
