@@ -122,7 +122,7 @@ class Failing(Job):
 )
 def test_an_error_comes_back_as_its_kind(tmp_path, monkeypatch, capfd, error, kind, sentence):
     job = Failing(tmp_path, Execution(), error)
-    answer, _ = child._answer(job, None)
+    answer = child._answer(job, None)
 
     def run(command):
         child.Path(command[-1]).write_text(json.dumps(answer))
@@ -162,7 +162,7 @@ def test_a_task_is_the_same_after_json(tmp_path, job):
 def test_a_child_starts_no_other_one_and_answers_a_signal_while_it_prepares_itself(tmp_path, monkeypatch):
     job = Resume(tmp_path / "run", Execution(), Limits())
     monkeypatch.setattr(child, "prepare_process", lambda *_: False)
-    answer, _ = child._answer(job, None)
+    answer = child._answer(job, None)
     assert answer["error"] == "RuntimeError"
     assert "sitecustomize" in answer["sentence"]
 
@@ -170,4 +170,4 @@ def test_a_child_starts_no_other_one_and_answers_a_signal_while_it_prepares_itse
         raise KeyboardInterrupt
 
     monkeypatch.setattr(child, "prepare_process", interrupted)
-    assert "stopped" in child._answer(job, None)[0]
+    assert "stopped" in child._answer(job, None)
