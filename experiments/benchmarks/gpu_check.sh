@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Checks jaxevo on a machine with a GPU and without a network, in parts of ten minutes.
 #
-#   bash experiments/benchmarks/gpu_check.sh             that it runs, equal bits, steps, individuals an hour, the bench
+#   bash experiments/benchmarks/gpu_check.sh             that it runs, equal bits, individuals an hour, the bench, steps
 #   PART=2 bash experiments/benchmarks/gpu_check.sh      a whole run of the preset gpu on IMAGES, and its curve
 #
 # Run it in the root of a checkout, with jaxevo's dependencies and JAX's CUDA plugin installed. Wheels of missing packages
@@ -61,25 +61,18 @@ if [ "$PART" = 2 ]; then
   keep; exit
 fi
 
-# 1. The same seed with one lane, with eight, and with four and an empty cache; then trained again bit for bit.
+# 1. The same seed with one lane, with eight, and with four and an empty cache. Beside the eight, another process trains
+# the best individual again, bit for bit, and tests it: does it find room on the GPU?
 if ((SMOKE)); then N=4 TINY=(--train-steps 16); else N=24 TINY=(); fi
 evolve one_lane 90 --dataset digits --max-individuals $N --lanes 1 "${TINY[@]}"
-evolve eight_lanes 90 --dataset digits --max-individuals $N --lanes 8 "${TINY[@]}"
+evolve eight_lanes 90 --dataset digits --max-individuals $N --lanes 8 "${TINY[@]}" & BESIDE=$!
+part verify 60 $J verify "$RUNS/one_lane" --retrain best
+part test 60 $J test "$RUNS/one_lane"
+wait "$BESIDE"
 JAXEVO_CACHE_DIR=$(mktemp -d) evolve four_lanes_cold 90 --dataset digits --max-individuals $N --lanes 4 "${TINY[@]}"
 grep -H fingerprint "$OUT"/{one_lane,eight_lanes,four_lanes_cold}.log | sed "s|$OUT/||" | tee "$OUT/fingerprints.txt"
-part verify 60 $J verify "$RUNS/one_lane" --retrain best
 
-# 2. Steps by network, batch size and lanes; kernels.
-if ((SMOKE)); then
-  LINES_SHOWN=6 part steps 60 $B.device_steps --networks linear "conv 1" --lanes 1 2 --seconds 0.3
-else
-  LINES_SHOWN=40 part steps 120 $B.device_steps --networks linear "conv 3" ResNet-20 --lanes 1 2 4 8 --seconds 1
-  LINES_SHOWN=20 part batches 80 $B.device_steps --networks "conv 3" ResNet-20 "ResNet-20 wide" --batch-sizes 128 512 --seconds 0.6
-  LINES_SHOWN=12 part bfloat16 60 $B.device_steps --networks "conv 6" "ResNet-20 wide" --batch-sizes 128 --seconds 0.6 --bfloat16
-  LINES_SHOWN=12 part kernels 60 $B.device_steps --networks "conv 3" ResNet-20 --seconds 0.5 --profile
-fi
-
-# 3. Individuals an hour, and the bench.
+# 2. Individuals an hour, and the bench.
 if [ -n "$IMAGES" ]; then
   TINY=(); ((SMOKE)) && TINY=(--max-individuals 3 --train-steps 4)
   evolve paper_300 60 --dataset "$IMAGES" --preset paper --train-steps 300 --max-individuals 500 --lanes 4 --max-seconds 40 "${TINY[@]}"
@@ -88,4 +81,14 @@ if [ -n "$IMAGES" ]; then
   busy gpu_300
 fi
 LINES_SHOWN=90 part bench 240 $J bench --quick --json "$OUT/bench.json"
+
+# 3. In the time that is left, parts of the bench with more networks: steps by batch size and lanes; bfloat16; kernels.
+if ((SMOKE)); then
+  LINES_SHOWN=6 part steps 60 $B.device_steps --networks linear "conv 1" --lanes 1 2 --seconds 0.3
+else
+  LINES_SHOWN=40 part steps 120 $B.device_steps --networks linear "conv 3" ResNet-20 --lanes 1 2 4 8 --seconds 1
+  LINES_SHOWN=20 part batches 80 $B.device_steps --networks "conv 3" ResNet-20 "ResNet-20 wide" --batch-sizes 128 512 --seconds 0.6
+  LINES_SHOWN=12 part bfloat16 60 $B.device_steps --networks "conv 6" "ResNet-20 wide" --batch-sizes 128 --seconds 0.6 --bfloat16
+  LINES_SHOWN=12 part kernels 60 $B.device_steps --networks "conv 3" ResNet-20 --seconds 0.5 --profile
+fi
 keep

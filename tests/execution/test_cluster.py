@@ -79,6 +79,23 @@ def test_lanes_that_share_an_accelerator_are_those_that_workers_tell(host):
     assert host.lanes_per_accelerator == 4
 
 
+@pytest.mark.parametrize(
+    ("resources", "lanes"),
+    [("CPU=2", 2), ("CPU=2,GPU=1", 2), ("CPU=2,GPU=2", 2), ("CPU=2,GPU=0.5", 4), ("CPU=2,GPU=0.16", 6)],
+)
+def test_workers_that_ask_for_a_part_of_an_accelerator_share_it(monkeypatch, attempts, resources, lanes):
+    """Three workers of two lanes on a node with eight accelerators."""
+    monkeypatch.setattr(cluster, "connect", lambda execution: None)
+    execution = Execution(executor="ray", worker_resources=resources)
+    assignment = Assignment(Settings(), "workdir", 1, Task(), (), {}, "")
+    host = cluster.ClusterExecutor(assignment, SPACE, execution, attempts, lambda text: None)
+    node = Node("node", "127.0.0.1", {"CPU": 64.0, "GPU": 8.0})
+    for number in range(3):
+        host._workers.append(cluster._Hired(taking_note(), node, object(), "", float("inf")))
+        host._welcome(host._workers[number], Joined("here", 2, lanes_per_accelerator=2))
+    assert host.lanes_per_accelerator == lanes
+
+
 def test_the_steps_of_a_finish_are_those_that_its_worker_tells(host):
     assert host.step is None
     host._take(host._workers[0], Report([], 0.0, step=30))

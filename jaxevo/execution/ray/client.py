@@ -170,6 +170,13 @@ def most_workers(node: Node, execution: Execution) -> int:
     return int(min(node.resources.get(name, 0.0) / amount for name, amount in _wanted(node, execution).items()))
 
 
+def workers_per_accelerator(node: Node, execution: Execution) -> int:
+    """Returns the number of workers that fit on one accelerator of a node; 1 if each takes whole ones, or none."""
+    wanted = _wanted(node, execution)
+    amount = max((wanted.get(name, 0.0) for name in _ACCELERATORS), default=0.0)
+    return int(1 / amount) if 0 < amount < 1 else 1
+
+
 def start_worker(node: Node, execution: Execution) -> Any:
     """Starts a worker on a node, without waiting for it."""
     wanted = _wanted(node, execution)

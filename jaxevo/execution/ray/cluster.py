@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Any
 
@@ -23,6 +24,7 @@ from jaxevo.execution.ray.client import (
     most_workers,
     ready,
     start_worker,
+    workers_per_accelerator,
 )
 from jaxevo.execution.worker import Assignment, Joined, Report
 from jaxevo.search.births import Birth
@@ -68,6 +70,7 @@ class _Hired:
         name: its name, for the user.
         heard: time of its last answer, or of its start, on the host's monotonic clock.
         lanes: number of its lanes, 0 until it has joined.
+        lanes_per_accelerator: those of its lanes that share an accelerator; 1 on CPU.
         births: unfinished births that it was sent, with the numbers of their attempts.
         architectures: all architectures that it was sent, and so has compiled.
     """
@@ -78,6 +81,7 @@ class _Hired:
     name: str
     heard: float
     lanes: int = 0
+    lanes_per_accelerator: int = 1
     births: dict[int, tuple[Birth, int]] = dataclasses.field(default_factory=dict)
     architectures: set[Hashable] = dataclasses.field(default_factory=set)
 
@@ -86,7 +90,6 @@ class ClusterExecutor:
     """An executor on the workers of a Ray cluster.
 
     Attributes:
-        lanes_per_accelerator: lanes that share an accelerator, as the last worker that joined has them; 1 before.
         step: steps of a finish that are done, None before it begins and for births.
     """
 
@@ -126,13 +129,29 @@ class ClusterExecutor:
         # A lease must span several reports.
         often = _FINISH_REPORT_SECONDS if assignment.finishing else _REPORT_SECONDS
         self._report_seconds = min(often, execution.lease_seconds / 4)
-        self.lanes_per_accelerator = 1
         self.step: int | None = None
 
     @property
     def lanes(self) -> int:
         """Number of lanes of all workers that have joined."""
         return sum(worker.lanes for worker in self._workers)
+
+    @property
+    def lanes_per_accelerator(self) -> int:
+        """Lanes that share an accelerator, on the node where most do; 1 before a worker has joined.
+
+        Workers that ask for a part of an accelerator share it.
+        """
+        joined = Counter(worker.node.id for worker in self._workers if worker.lanes)
+        return max(
+            (
+                worker.lanes_per_accelerator
+                * min(joined[worker.node.id], workers_per_accelerator(worker.node, self._execution))
+                for worker in self._workers
+                if worker.lanes
+            ),
+            default=1,
+        )
 
     def submit(self, births: Iterable[Birth]) -> None:
         """Queues births for the workers, which get them in due order."""
@@ -262,7 +281,7 @@ class ClusterExecutor:
             self._refused[worker.node.id] = joined.refusal
             self._end(worker)
         else:
-            self.lanes_per_accelerator = joined.lanes_per_accelerator
+            worker.lanes_per_accelerator = joined.lanes_per_accelerator
             self._notice(f"{worker.name}, joined; lanes: {joined.lanes}")
 
     def _take(self, worker: _Hired, report: Report) -> None:
