@@ -1,4 +1,4 @@
-"""The jobs that need JAX with a run's settings: begin, resume, replay and verify a run.
+"""The jobs that need JAX with a run's settings: begin, resume, replay, finish, measure and verify a run.
 
 A job is data, so that it can be sent to another process as JSON; `jaxevo.reports.child` carries it out.
 """
@@ -8,7 +8,7 @@ import dataclasses
 import shlex
 import typing
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -71,7 +71,6 @@ class SessionJob(Job):
     def carry_out(self, on_event: "OnEvent | None" = None) -> None:
         """Evolves until a limit is reached, finishes the best individual, shows the progress, and writes the result."""
         from jaxevo.reports.progress import watch
-        from jaxevo.reports.result import write_result
         from jaxevo.reports.trackers.tracking import Tracking
         from jaxevo.session.events import Telling
         from jaxevo.session.progress import INTERRUPTED
@@ -89,7 +88,7 @@ class SessionJob(Job):
                     _finish(self, share, self.dataset_place, watcher, self._trust, longer_stays=True)
             if trains:
                 watcher.announce(_RESULT)
-            write_result(self.path, earlier=earlier, dataset_place=self.dataset_place, trust=self._trust)
+            _measure(self, earlier, self.dataset_place, self._trust)
             watcher.ended(self._trust)
 
     @abstractmethod
@@ -100,8 +99,12 @@ class SessionJob(Job):
         """Returns the exception to raise after a signal."""
         if not (self.path / "manifest.json").exists():
             return Stopped("Stopped before the run began.")
-        again = f"jaxevo resume {shlex.quote(shown(self.path))}"
-        return Stopped(f"Stopped; finished individuals are kept. To resume: {again}")
+        return _stopped_for_now(self.path)
+
+
+def _stopped_for_now(path: Path) -> Stopped:
+    again = f"jaxevo resume {shlex.quote(shown(path))}"
+    return Stopped(f"Stopped; finished individuals are kept. To resume: {again}")
 
 
 def _connection(execution: Execution) -> contextlib.AbstractContextManager[None]:
@@ -193,9 +196,7 @@ class Finish(Job):
 
     def carry_out(self, on_event: "OnEvent | None" = None) -> None:
         """Finishes the run, shows the progress, and writes the result."""
-        from jaxevo.reports.ensemble import ENSEMBLE_SIZE
         from jaxevo.reports.progress import watch
-        from jaxevo.reports.result import write_result
         from jaxevo.reports.trackers.tracking import Tracking
 
         with watch() as view, Tracking(view, self.path, self.execution.log) as watcher:
@@ -203,8 +204,8 @@ class Finish(Job):
             with _connection(self.execution):
                 _finish(self, self.share, self.dataset, watcher, trust, self.ensemble_size)
             watcher.announce(_RESULT)
-            size = self.ensemble_size if self.ensemble_size > 1 else ENSEMBLE_SIZE
-            write_result(self.path, size, read_result(self.path), self.dataset, trust)
+            size = self.ensemble_size if self.ensemble_size > 1 else None
+            _measure(self, read_result(self.path), self.dataset, trust, size)
             watcher.ended(trust)
 
 
@@ -229,6 +230,49 @@ def _finish(
 
 
 @dataclass(frozen=True)
+class Measure(Job):
+    """A job that writes the result of a run that has stopped."""
+
+    beside_others = True
+
+    earlier: dict[str, Any]
+    dataset: str | None = None
+    ensemble_size: int | None = None
+
+    def carry_out(self, on_event: "OnEvent | None" = None) -> None:
+        """Measures the ensemble and simple models on the test images, and writes the result."""
+        from jaxevo.reports.ensemble import ENSEMBLE_SIZE
+        from jaxevo.reports.result import write_result
+
+        size = ENSEMBLE_SIZE if self.ensemble_size is None else self.ensemble_size
+        write_result(self.path, size, self.earlier, self.dataset, trust_of(self.execution))
+
+    def stopped(self) -> Stopped:
+        """Returns the exception to raise after a signal."""
+        return _stopped_for_now(self.path)
+
+
+def _measure(
+    job: Job,
+    earlier: Mapping[str, Any],
+    dataset_place: str | None,
+    trust: Trust,
+    ensemble_size: int | None = None,
+) -> None:
+    """Writes the result of the run of a job.
+
+    The head of a cluster keeps its own process off accelerators. If it has any, they are free by now, and another
+    process uses them.
+    """
+    from jaxevo.reports.child import carry_out
+
+    execution = Execution(
+        fast=job.execution.fast, trust_code=trust.code, trust_doors=shlex.join(trust.doors) if trust.doors else None
+    )
+    carry_out(Measure(job.path, execution, dict(earlier), dataset_place, ensemble_size))
+
+
+@dataclass(frozen=True)
 class Verify(Job):
     """A job that verifies a run: recomputes its decisions, hashes its weights, and retrains lineages."""
 
@@ -245,7 +289,7 @@ class Verify(Job):
         return verify_run(self.path, self.retrain, lambda text: print(text, flush=True), self.dataset, trust)
 
 
-_KINDS: dict[str, type[Job]] = {kind.__name__: kind for kind in (Begin, Resume, Replay, Finish, Verify)}
+_KINDS: dict[str, type[Job]] = {kind.__name__: kind for kind in (Begin, Resume, Replay, Finish, Measure, Verify)}
 _READERS: dict[Any, Callable[[Any], Any]] = {
     Path: Path,
     Path | None: lambda path: None if path is None else Path(path),

@@ -7,10 +7,23 @@ import subprocess
 import sys
 
 import pytest
-from helpers.tiny_runs import TINY
+from helpers.tiny_runs import TINY, start
 
-from jaxevo.reports import child
-from jaxevo.reports.jobs import Begin, Job, Replay, Resume, Stopped, Verify, job_from_json, job_to_json
+from jaxevo import environment
+from jaxevo.doors.trust import Trust
+from jaxevo.reports import child, jobs
+from jaxevo.reports.jobs import (
+    Begin,
+    Finish,
+    Job,
+    Measure,
+    Replay,
+    Resume,
+    Stopped,
+    Verify,
+    job_from_json,
+    job_to_json,
+)
 from jaxevo.settings import Execution, Limits, Settings
 
 SCRIPT = """
@@ -151,12 +164,29 @@ def test_a_child_that_was_killed_is_an_error_that_names_the_signal(tmp_path, mon
         lambda path: Begin(path, Execution(), Settings(), Limits(), from_genotype=path / "genotype.json"),
         lambda path: Resume(path, Execution(fast=True), Limits(), (3, 5)),
         lambda path: Replay(path, Execution(), path / "source"),
+        lambda path: Finish(path, Execution(), 0.5, ensemble_size=3),
+        lambda path: Measure(path, Execution(trust_code=True), {"linear_flops": 3}),
         lambda path: Verify(path, Execution(), "best"),
     ],
 )
 def test_a_task_is_the_same_after_json(tmp_path, job):
     given = job(tmp_path / "no UTF-8 \udcff")
     assert job_from_json(json.loads(json.dumps(job_to_json(given)))) == given
+
+
+@pytest.mark.parametrize(("platform", "children"), [("cpu", 0), ("gpu", 1)])
+def test_another_process_measures_where_the_head_of_a_cluster_keeps_off_its_accelerators(
+    tmp_path, monkeypatch, platform, children
+):
+    start(tmp_path / "run", 4)
+    head = Resume(tmp_path / "run", Execution(executor="ray", ray_address="10.0.0.1:6379"), Limits())
+    prepared = environment._Preparation(platform, 1, "ray", fast=False)
+    monkeypatch.setattr(environment, "_prepared", prepared)
+    started, run = [], child._run
+    monkeypatch.setattr(child, "_run", lambda command: (started.append(command), run(command))[1])
+    jobs._measure(head, {}, None, Trust())
+    assert len(started) == children
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["ensemble_test_accuracy"] > 0
 
 
 def test_a_child_starts_no_other_one_and_answers_a_signal_while_it_prepares_itself(tmp_path, monkeypatch):
