@@ -79,6 +79,7 @@ def verify_run(
         *_states(manifest, history.doors, content, workdir),
         *_weights(asked, content.records, initial, store),
         *check_finishes(history, workdir),
+        *_test_accuracies(history, workdir),
     ]
     report(
         f"recomputed {history.state.events} events and {len(content.attempts)} attempts: fingerprint "
@@ -219,6 +220,23 @@ def _result(result: dict[str, object], state: EvolutionState) -> list[str]:
     ]
 
 
+def _test_accuracies(history: History, workdir: Workdir) -> list[str]:
+    """Compares the test accuracies of the result with those of the journal and of the finish."""
+    result, best = read_result(workdir.path), history.state.best_trained
+    if best is None or result.get("fingerprint") != history.state.fingerprint:
+        return []
+    expected = {
+        "best_test_accuracy": history.lives[best.id].record.test_accuracy,
+        "finished_test_accuracy": None if history.finish is None else history.finish.test_accuracy,
+    }
+    return [
+        f"result.json: {name} is {result.get(name)!r}, but must be {value!r}"
+        for name, value in expected.items()
+        # A finish may be newer than the result, if measuring it was cut short.
+        if result.get(name) not in ((value, None) if name.startswith("finished") else (value,))
+    ]
+
+
 def _weights(
     state: EvolutionState, records: Mapping[int, Record], initial: Sequence[Initial], store: WeightStore
 ) -> list[str]:
@@ -304,6 +322,7 @@ class _Retrainer:
         self._exact = exact
         self._report = report
         self._outcomes: dict[int, Outcome] = {}
+        self._test_accuracies: dict[int, float | None] = {}
 
     def retrain(self, lineage: Iterable[Life]) -> str | None:
         """Trains a lineage again; returns a sentence about the first individual that differs, None if none does."""
@@ -318,6 +337,9 @@ class _Retrainer:
                     return str(error)
                 self._report(f"trained individual {individual_id} again")
             difference = self._difference(recorded, self._outcomes[individual_id])
+            if difference is None and self._exact and individual_id in self._test_accuracies:
+                tested, noted = self._test_accuracies[individual_id], life.record.test_accuracy
+                difference = None if tested == noted else f"its test accuracy is {tested}, but {noted} is recorded"
             if difference is not None:
                 return f"individual {individual_id}, trained again: {difference}"
         return None
@@ -333,7 +355,9 @@ class _Retrainer:
                 birth = dataclasses.replace(birth, inherited=inherited)
         if not self._exact:
             birth = dataclasses.replace(birth, thresholds=_as_stopped(birth, life.record.outcome))
-        return self._lane.train(birth, attempt=1, session=1, cancelled=lambda: False).outcome
+        record = self._lane.train(birth, attempt=1, session=1, cancelled=lambda: False)
+        self._test_accuracies[birth.id] = record.test_accuracy
+        return record.outcome
 
     def _copy_initial(self, inherited: Inherited) -> None:
         """Copies weights of the run's warm start, from which no training is known."""

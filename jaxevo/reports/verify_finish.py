@@ -83,13 +83,18 @@ def _retrained(
     if again.outcome.failure is not None:
         return [] if finish.failure else [f"finish: trained again, it failed ({again.outcome.failure})"]
     if tolerance is None:
-        equal = again.outcome.weights_sha256 == finish.weights_sha256
+        equal = (again.outcome.weights_sha256, again.test_accuracy) == (finish.weights_sha256, finish.test_accuracy)
     elif finish.test_accuracy is None or again.test_accuracy is None:
         equal = finish.test_accuracy == again.test_accuracy
     else:
         equal = abs(again.test_accuracy - finish.test_accuracy) <= tolerance
     if not equal:
-        return [f"finish: trained again, it has other weights and test accuracy {again.test_accuracy}"]
+        same = again.outcome.weights_sha256 == finish.weights_sha256
+        weights = "the same weights" if same else "other weights"
+        return [
+            f"finish: trained again, it has {weights} and test accuracy {again.test_accuracy}, but "
+            f"{finish.test_accuracy} is recorded"
+        ]
     how = "bit for bit" if tolerance is None else "within the tolerance"
     report(f"finish of individual {finish.individual_id}, {finish.steps} steps: equal, {how}")
     return []

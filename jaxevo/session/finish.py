@@ -89,6 +89,11 @@ def finish_run(
         }
         if all(member.id in finished for member in members):
             return history.finishes[best.id]
+        if not best.cost.forward_flops + best.cost.backward_flops:
+            raise WorkdirError(
+                f"the search space of the run in {path} counts no FLOPs, from which the length of a finish follows: "
+                "have its `cost` return them"
+            )
         check_execution(history.manifest.settings, execution)
         dataset = load_run_data(workdir, history.manifest, dataset_place, watcher.notice)
         for place, member in enumerate(members, start=1):

@@ -127,6 +127,7 @@ class HostLoop:
                 break
             self._tell(self._records.pop(told))
         self._check.state(self._told, self._evolution.ask(self._told)[0])
+        self._check.reaches(self._told.events)
         self._first_event = self._state.events
 
     def _may_have_told_more(self) -> bool:
@@ -208,9 +209,10 @@ class HostLoop:
     def _seconds(self, limits: Limits) -> float:
         """Returns the seconds so far, with those that the finish will take at the speed of the best one's training.
 
-        The finish has an accelerator to itself, which the best one's training shared with other lanes.
+        The finish has an accelerator to itself, which the best one's training shared with other lanes. Spaces need not
+        count FLOPs; nothing is finished then.
         """
-        if not limits.finish_share or self._best_speed is None:
+        if not limits.finish_share or not self._best_speed:
             return self._clock.seconds
         speed = self._best_speed * self._executor.lanes_per_accelerator
         return self._clock.seconds + limits.finish_share * self._state.total_flops / speed

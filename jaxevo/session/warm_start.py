@@ -58,12 +58,12 @@ def read_origin(
     if from_run is not None and from_genotype is not None:
         raise ValueError(f"from_genotype is {from_genotype}, but must be left out beside from_run {from_run}")
     if from_run is not None:
-        return _of_run(from_run, settings, dataset, trust)
+        return _of_run(from_run, settings, dataset, space, trust)
     warm_start = None if from_genotype is None else _of_genotype(from_genotype, space)
     return Origin(warm_start, Path())
 
 
-def _of_run(path: Path, settings: Settings, dataset: Dataset, trust: Trust) -> Origin:
+def _of_run(path: Path, settings: Settings, dataset: Dataset, space: SearchSpace[Any], trust: Trust) -> Origin:
     if settings.inheritance == "none":
         raise ValueError(
             f"from_run is {path}, whose weights the initial individuals inherit, but inheritance is 'none': choose "
@@ -82,13 +82,14 @@ def _of_run(path: Path, settings: Settings, dataset: Dataset, trust: Trust) -> O
     for name, fingerprint in trained_on:
         if fingerprint != dataset.fingerprint:
             _check_unseen(path, name, _trained_on(path, manifest, name, fingerprint), dataset)
-    space = history.space
+    genotypes = tuple(history.space.to_json(one.genotype) for one in chosen)
+    _check_space(path, manifest, settings, space, genotypes[0])
     warm_start = WarmStart(
         source=path.absolute().name,
         sha256=history.state.fingerprint,
         events=history.state.events,
         trained_on=trained_on,
-        genotypes=tuple(space.to_json(one.genotype) for one in chosen),
+        genotypes=genotypes,
         weights_sha256=tuple(str(one.weights_sha256) for one in chosen),
     )
     return Origin(warm_start, Workdir(path).weights, tuple(str(one.weights) for one in chosen))
@@ -120,6 +121,19 @@ def _of_genotype(path: Path, space: SearchSpace[Any]) -> WarmStart:
         genotypes=(space.to_json(genotype),),
         weights_sha256=(),
     )
+
+
+def _check_space(
+    path: Path, manifest: Manifest, settings: Settings, space: SearchSpace[Any], genotype: dict[str, Any]
+) -> None:
+    """Raises `ValueError` unless the search space of the new run reads a genotype of the earlier one."""
+    try:
+        space.from_json(genotype)
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(
+            f"from_run is {path}, whose search space is {manifest.settings.space!r}, but that of the new run, "
+            f"{settings.space!r}, cannot read its genotypes ({error}): give the same --space"
+        ) from error
 
 
 def _check_task(path: Path, manifest: Manifest, settings: Settings, dataset: Dataset) -> None:

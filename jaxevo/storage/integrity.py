@@ -6,12 +6,12 @@ version of the algorithm, it decides births that were never trained. So every re
 stops at the first difference; `jaxevo.reports.verify` names all of them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from jaxevo.search.births import Birth, birth_sha256
 from jaxevo.search.evolution import EvolutionState
-from jaxevo.storage.journal import JournalContent, JournalError
+from jaxevo.storage.journal import JournalContent, JournalError, Record
 from jaxevo.storage.manifest import manifest_sha256
 from jaxevo.storage.workdir import Workdir, WorkdirError, attempted, weight_names
 
@@ -32,7 +32,7 @@ def check_manifest(workdir: Workdir, content: JournalContent) -> None:
 
 
 def check_journal(workdir: Workdir, content: JournalContent, state: EvolutionState | None) -> None:
-    """Raises `WorkdirError` if the journal does not account for the last snapshot or for any weights.
+    """Raises `WorkdirError` if the journal does not account for the last snapshot, its individuals, or any weights.
 
     Args:
         workdir: work folder of the run.
@@ -47,12 +47,36 @@ def check_journal(workdir: Workdir, content: JournalContent, state: EvolutionSta
             "the end of the journal is missing: restore the one that was replaced from a copy; if it is the snapshot, "
             f"deleting {workdir.snapshots} is enough. Nothing was changed"
         )
+    if state is not None:
+        _check_individuals(workdir, content.records, state)
     known = {(attempt.id, attempt.number) for attempt in content.attempts} | {None}
     for name in weight_names(workdir.weights):
         if attempted(name) not in known:
             raise WorkdirError(
                 f"the weights {workdir.weights / name} are of a training that is not in {workdir.journal}: the end of "
                 "the journal is missing, or it is of another run; restore it from a copy. Nothing was changed"
+            )
+
+
+def _check_individuals(workdir: Workdir, records: Mapping[int, Record], state: EvolutionState) -> None:
+    """Raises `WorkdirError` unless a snapshot's individuals are those of the records."""
+    waiting = {birth.id for birth in state.in_flight}
+    missing = [number for number in range(state.births) if number not in waiting and number not in records]
+    if missing:
+        raise WorkdirError(
+            f"{workdir.journal} has no record of individual {missing[0]}, which the snapshot after {state.events} "
+            f"events has told: {len(missing)} records are missing. Restore it from a copy. Nothing was changed"
+        )
+    for individual in (*state.population, *((state.best,) if state.best is not None else ())):
+        outcome = records[individual.id].outcome
+        if (individual.accuracy, individual.weights, individual.weights_sha256) != (
+            outcome.accuracy,
+            outcome.weights,
+            outcome.weights_sha256,
+        ):
+            raise WorkdirError(
+                f"{workdir.journal}: individual {individual.id} has another outcome than in the snapshot after "
+                f"{state.events} events: {_REMEDY}. Nothing was changed"
             )
 
 
@@ -97,18 +121,22 @@ class DecisionCheck:
                 f"recorded: {_REMEDY}"
             )
 
+    def reaches(self, events: int) -> None:
+        """Raises `JournalError` if the run had more events than its records lead to."""
+        last = max(self._fingerprints, default=0)
+        if last > events:
+            raise JournalError(
+                f"{self._journal} leads to {events} events, but the run had {last}: records are missing. "
+                "Restore it from a copy. Nothing was changed"
+            )
+
     def end(self, asked: EvolutionState) -> None:
         """Raises `JournalError` if attempts, records and fingerprints contradict each other.
 
         Args:
             asked: the last state after `ask`.
         """
-        last = max(self._fingerprints, default=0)
-        if last > asked.events:
-            raise JournalError(
-                f"{self._journal} leads to {asked.events} events, but the run had {last}: records are missing. "
-                "Restore it from a copy. Nothing was changed"
-            )
+        self.reaches(asked.events)
         for individual_id, record in self._records.items():
             if not record.skipped and (individual_id, record.attempt) not in self._attempted:
                 raise JournalError(

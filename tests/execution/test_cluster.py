@@ -1,5 +1,6 @@
 """Which birth the host sends to which worker, told with workers that only take note."""
 
+import dataclasses
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -209,6 +210,46 @@ def test_a_lack_that_is_not_the_trainings_fault_blames_no_birth(host, attempts, 
     with pytest.raises(CheckpointError, match="are missing"):
         host._hear(host._workers[0])
     assert attempts.losses == []
+
+
+def test_what_has_finished_is_kept_and_all_workers_end_where_one_had_an_error(host, monkeypatch):
+    host.submit([birth(number) for number in range(2)])
+    record = Record(Outcome(0, 0.5, "w", "h"), 0.5, 0.0, 0.0, 0.0, 1, 1)
+    host._records = [record]
+    failed, other = host._workers
+    late = dataclasses.replace(record, outcome=Outcome(1, 0.5, "w", "h"))
+    for worker in (failed, other):
+        worker.actor.close = SimpleNamespace(remote=object)
+    answers = {failed.answer: CheckpointError("the weights of individual 3 are missing"), other.answer: [late]}
+
+    def answer_of(answer):
+        found = answers.get(answer, [])
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    ended = []
+    monkeypatch.setattr(cluster, "head_answers", lambda: True)
+    monkeypatch.setattr(cluster, "ready", lambda answers, *_: answers)
+    monkeypatch.setattr(cluster, "answer_of", answer_of)
+    monkeypatch.setattr(cluster, "end_worker", ended.append)
+    monkeypatch.setattr(cluster, "disconnect", lambda: ended.append("disconnected"))
+    assert host.close() == [record, late]
+    assert ended == [failed.actor, other.actor, "disconnected"]
+
+
+@pytest.mark.parametrize("others", [[], [Node("head", "127.0.0.1", {"CPU": 8.0})]])
+def test_a_run_ends_where_all_nodes_that_can_have_a_worker_are_refused(monkeypatch, attempts, others):
+    """A head without accelerators is no reason to wait."""
+    monkeypatch.setattr(cluster, "connect", lambda execution: None)
+    execution = Execution(executor="ray", worker_resources="GPU=8")
+    host = cluster.ClusterExecutor(
+        Assignment(Settings(), "workdir", 1, Task(), (), {}, ""), SPACE, execution, attempts, lambda text: None
+    )
+    host._nodes = [Node("node", "127.0.0.1", {"CPU": 64.0, "GPU": 8.0}), *others]
+    host._refused = {"node": "its jax is another"}
+    with pytest.raises(cluster.ClusterError, match=r"no worker is like the machine .* \(its jax is another\)"):
+        host._hire_where_needed()
 
 
 def test_what_keeps_a_worker_from_joining_is_its_refusal():

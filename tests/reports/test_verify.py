@@ -13,6 +13,7 @@ from helpers.tiny_runs import jaxevo, journal_lines, rewrite_journal, rewrite_ma
 import jaxevo as package
 from jaxevo.reports.result import write_result
 from jaxevo.reports.verify import verify_run
+from jaxevo.session.finish import finish_run
 from jaxevo.session.progress import Watcher
 from jaxevo.session.run import replay_run
 from jaxevo.settings import Execution
@@ -157,6 +158,42 @@ def test_a_consistent_forgery_is_found_by_training_again(tmp_path):
     findings = verify(path, 6)
     assert findings == [finding for finding in findings if f"individual {individual.id}, trained again" in finding]
     assert len(findings) == 1
+
+
+def test_altered_test_accuracies_are_found(tmp_path):
+    """Those of the result are compared, those of journal and finish measured again."""
+    path = tmp_path / "run"
+    start(path, 6)
+    finish_run(path, 0.5, Execution(), Watcher())
+    result = write_result(path)
+    assert verify(path, "best") == []
+    best = result["best_id"]
+    shutil.copy(path / "journal.jsonl", tmp_path)
+
+    def forge(fields):
+        if fields["outcome"]["id"] != best:
+            return False
+        fields["test_accuracy"] = 0.97
+        return True
+
+    rewrite(path, forge)
+    [finish] = json.loads((path / "finish" / "finish.json").read_text())
+    (path / "finish" / "finish.json").write_text(json.dumps([{**finish, "test_accuracy": 0.99}]))
+    assert verify(path) == [
+        f"result.json: best_test_accuracy is {result['best_test_accuracy']}, but must be 0.97",
+        f"result.json: finished_test_accuracy is {result['finished_test_accuracy']}, but must be 0.99",
+    ]
+    write_result(path)
+    assert verify(path) == []
+    assert verify(path, "best") == [
+        f"individual {best}, trained again: its test accuracy is {result['best_test_accuracy']}, but 0.97 is recorded"
+    ]
+    shutil.copy(tmp_path / "journal.jsonl", path / "journal.jsonl")
+    write_result(path)
+    assert verify(path, "best") == [
+        f"finish: trained again, it has the same weights and test accuracy {result['finished_test_accuracy']}, but "
+        "0.99 is recorded"
+    ]
 
 
 def test_on_another_machine_fitness_is_compared_within_a_tolerance(copied):

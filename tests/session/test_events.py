@@ -53,6 +53,13 @@ def test_every_told_event_is_received_once_and_in_order(tmp_path):
     assert all(json.loads(json.dumps(vars(event))) == vars(event) for event in events)
 
 
+def test_a_space_that_counts_no_flops_evolves_with_the_default_preset(tmp_path):
+    """Its limits have a share of the finish, which nothing in this space can have."""
+    options = {**LADDER, "preset": "demo", "inheritance": "shape"}
+    run = jaxevo.evolve(tmp_path / "run", max_individuals=12, max_seconds=600, **options)
+    assert (run.events, run.result["stop_reason"]) == (12, "max_individuals")
+
+
 def test_a_function_may_stop_the_run_which_then_goes_on_as_if_it_had_not(tmp_path):
     run = jaxevo.evolve(
         tmp_path / "run", max_individuals=20, on_event=lambda event: "stop" if event.event == 5 else None, **LADDER

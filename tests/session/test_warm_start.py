@@ -200,6 +200,12 @@ def saved(path, train_images, train_labels, test_images, test_labels):
     return str(path)
 
 
+def test_a_run_of_another_search_space_is_refused(source, tmp_path):
+    sentence = r"search space is 'large_scale', but that of the new run, '.*:Residual', cannot read its genotypes"
+    space = "experiments/spaces/residual.py:Residual"
+    refused(tmp_path, sentence, from_run=source, space=space, mutations="blocks")
+
+
 def test_a_run_without_inheritance_takes_no_weights(source, tmp_path):
     refused(tmp_path, "inheritance is 'none': choose another", from_run=source, inheritance="none")
 

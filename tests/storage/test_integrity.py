@@ -196,6 +196,26 @@ def test_a_journal_without_one_of_its_records_is_not_read(copied, tmp_path):
     read_by_all(copied, tmp_path, "leads to .* events, but the run had 14: records are missing")
 
 
+@pytest.mark.parametrize("snapshots", [True, False])
+@pytest.mark.parametrize("place", [0, 5, 13])
+def test_a_journal_without_one_of_its_records_is_not_gone_on_with(copied, place, snapshots):
+    told = list(package.open(copied).history["id"])[place]
+    places = [line["outcome"]["id"] for line in journal_lines(copied, "record")]
+    rewrite_journal(copied, lambda lines: lines.remove(journal_record(lines, places.index(told))))
+    if not snapshots:
+        shutil.rmtree(copied / "snapshots")
+    before = content(copied)
+    with pytest.raises(ValueError, match=r"records are missing. Restore it from a copy. Nothing was changed"):
+        resume(copied, MORE)
+    assert content(copied) == before
+
+
+def test_an_altered_fitness_of_the_best_is_not_gone_on_with(copied):
+    best = package.open(copied).best.individual.id
+    alter_fitness(copied, [line["outcome"]["id"] for line in journal_lines(copied, "record")].index(best))
+    refused(copied, f"individual {best} has another outcome than in the snapshot after {EVENTS} events")
+
+
 def journal_record(lines, place):
     return [line for line in lines if line["kind"] == "record"][place]
 

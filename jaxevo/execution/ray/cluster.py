@@ -181,10 +181,12 @@ class ClusterExecutor:
         A cluster that this process only connected to keeps running.
         """
         if head_answers():  # Otherwise Ray would wait for it.
-            self._records += self._last_words()
-            for worker in list(self._workers):
-                self._end(worker)
-            disconnect()
+            try:
+                self._records += self._last_words()
+            finally:
+                for worker in list(self._workers):
+                    self._end(worker)
+                disconnect()
         records, self._records = self._records, []
         return records
 
@@ -194,7 +196,8 @@ class ClusterExecutor:
         answers = [worker.actor.close.remote() for worker in joined] + [worker.answer for worker in joined]
         records: list[Record] = []
         for answer in ready(answers, _PATIENCE_SECONDS, len(answers)) if answers else ():
-            with contextlib.suppress(WorkerLostError):
+            # The error of a worker, such as a full disk, was raised when it was heard, or comes too late.
+            with contextlib.suppress(WorkerLostError, ValueError, OSError):
                 last = answer_of(answer)
                 records += last.records if isinstance(last, Report) else last
         return records
@@ -221,7 +224,8 @@ class ClusterExecutor:
         """Starts workers on new nodes, and in place of lost ones."""
         for node in self._places():
             self._workers.append(self._hire(node))
-        if not self._workers and self._nodes and all(node.id in self._refused for node in self._nodes):
+        able = [node for node in self._nodes if most_workers(node, self._execution) > 0]
+        if not self._workers and able and all(node.id in self._refused for node in able):
             raise ClusterError(
                 "no worker is like the machine that the run began on "
                 f"({'; '.join(sorted(set(self._refused.values())))}): go on with {self._again} on such machines. "
