@@ -288,8 +288,7 @@ def _retrain(
             report(f"individual {individual_id}, {len(lineage)} generations: {finding or f'equal, {equal}'}")
             findings += [finding] if finding else []
     if retrain == "best" and not findings:
-        tolerance = _TOLERANCE if differences else None
-        findings += retrain_finishes(history, run, dataset, execution, tolerance, report)
+        findings += retrain_finishes(history, run, dataset, execution, _TOLERANCE, report)
     return list(dict.fromkeys(findings))
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from jaxevo.data import Dataset
 from jaxevo.execution.finishing import FinishLane
+from jaxevo.execution.machine import describe_machine
 from jaxevo.execution.placement import lane_devices
 from jaxevo.networks.trainer import Trainer
 from jaxevo.search.population import ensemble_members
@@ -14,6 +15,7 @@ from jaxevo.settings import Execution
 from jaxevo.storage.checkpoint import WeightStore
 from jaxevo.storage.finish import Finish
 from jaxevo.storage.history import History
+from jaxevo.storage.machine import differences
 from jaxevo.storage.workdir import Workdir
 
 
@@ -40,7 +42,7 @@ def retrain_finishes(
     workdir: Workdir,
     dataset: Dataset,
     execution: Execution,
-    tolerance: float | None,
+    tolerance: float,
     report: Callable[[str], None],
 ) -> list[str]:
     """Trains the finished individuals on again from their evolved weights; returns a sentence for each difference.
@@ -52,7 +54,7 @@ def retrain_finishes(
         workdir: its work folder.
         dataset: its data set.
         execution: execution of the training.
-        tolerance: of the test accuracy on another machine; None to compare bits.
+        tolerance: of the test accuracy of a finish from another machine; otherwise bits are compared.
         report: called with a sentence about each check.
     """
     return [
@@ -69,9 +71,12 @@ def _retrained(
     finish: Finish,
     dataset: Dataset,
     execution: Execution,
-    tolerance: float | None,
+    tolerance: float,
     report: Callable[[str], None],
 ) -> list[str]:
+    others = differences(describe_machine(execution), finish.machine)
+    for difference in others:
+        report(f"{difference} when individual {finish.individual_id} was finished: its test accuracy is compared")
     life = history.lives[finish.individual_id]
     settings = finish_settings(history.manifest.settings, finish.steps)
     together, devices = dataset.with_validation_in_training(), lane_devices(execution)[0]
@@ -82,7 +87,7 @@ def _retrained(
         again = lane.train(finish_birth(life), attempt=1, session=0, cancelled=lambda: False)
     if again.outcome.failure is not None:
         return [] if finish.failure else [f"finish: trained again, it failed ({again.outcome.failure})"]
-    if tolerance is None:
+    if not others:
         equal = (again.outcome.weights_sha256, again.test_accuracy) == (finish.weights_sha256, finish.test_accuracy)
     elif finish.test_accuracy is None or again.test_accuracy is None:
         equal = finish.test_accuracy == again.test_accuracy
@@ -95,6 +100,6 @@ def _retrained(
             f"finish: trained again, it has {weights} and test accuracy {again.test_accuracy}, but "
             f"{finish.test_accuracy} is recorded"
         ]
-    how = "bit for bit" if tolerance is None else "within the tolerance"
+    how = "within the tolerance" if others else "bit for bit"
     report(f"finish of individual {finish.individual_id}, {finish.steps} steps: equal, {how}")
     return []

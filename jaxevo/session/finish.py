@@ -13,6 +13,7 @@ from jaxevo.data import Dataset
 from jaxevo.doors.trust import NOTHING, Trust
 from jaxevo.environment.folders import cache_dir
 from jaxevo.execution.finishing import FinishExecutor
+from jaxevo.execution.machine import describe_machine
 from jaxevo.execution.worker import Assignment
 from jaxevo.networks.compilation import use_persistent_cache
 from jaxevo.search.births import Birth, Inherited, individual_flops
@@ -26,6 +27,7 @@ from jaxevo.storage.finish import Finish, FinishAttempts, unfinished, write_fini
 from jaxevo.storage.history import History, Life
 from jaxevo.storage.journal import Record
 from jaxevo.storage.lock import locked
+from jaxevo.storage.machine import Machine, differences
 from jaxevo.storage.run_data import load_run_data
 from jaxevo.storage.workdir import Workdir, WorkdirError
 
@@ -96,6 +98,11 @@ def finish_run(
             )
         check_execution(history.manifest.settings, execution)
         dataset = load_run_data(workdir, history.manifest, dataset_place, watcher.notice)
+        # Workers of a cluster are refused unless they are like the machine that began the run.
+        local = execution.executor == "local"
+        machine = describe_machine(execution) if local else history.manifest.machine
+        for difference in differences(machine, history.manifest.machine):
+            watcher.notice(f"{difference} when the run began: there, finished weights may have other last bits")
         for place, member in enumerate(members, start=1):
             if member.id in finished:
                 continue
@@ -109,7 +116,7 @@ def finish_run(
             record = _trained(executor, finish_birth(life), settings.train_steps, watcher, interrupted)
             if record is None:
                 raise FinishInterrupted
-            _store(workdir, history, share, settings, life, record)
+            _store(workdir, history, share, settings, life, record, machine)
     return history.finishes[best.id]
 
 
@@ -199,7 +206,9 @@ def _trained(
     return next(iter(records), None)
 
 
-def _store(workdir: Workdir, history: History, share: float, settings: Settings, life: Life, record: Record) -> None:
+def _store(
+    workdir: Workdir, history: History, share: float, settings: Settings, life: Life, record: Record, machine: Machine
+) -> None:
     """Checks the finished weights, and writes the finish into the work folder."""
     outcome = record.outcome
     if outcome.weights is not None and outcome.weights_sha256 is not None:
@@ -213,6 +222,7 @@ def _store(workdir: Workdir, history: History, share: float, settings: Settings,
         steps=settings.train_steps,
         flops=individual_flops(life.birth.cost, settings.train_steps, settings.batch_size, 0),
         seconds=record.compile_seconds + record.train_seconds,
+        machine=machine,
         weights=outcome.weights,
         weights_sha256=outcome.weights_sha256,
         test_accuracy=record.test_accuracy,

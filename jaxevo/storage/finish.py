@@ -12,10 +12,12 @@ import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from jaxevo.search.births import Birth
 from jaxevo.storage.attempts import AttemptsError
 from jaxevo.storage.durable import force, write_json
+from jaxevo.storage.machine import Machine, machine_from_json
 from jaxevo.storage.workdir import Workdir, WorkdirError, weight_names
 
 _ATTEMPTED = re.compile(r"\d{6,}-(\d+)\b.*")
@@ -33,6 +35,7 @@ class Finish:
         steps: training steps.
         flops: FLOPs of the steps.
         seconds: seconds that the training took.
+        machine: the machine that trained it.
         weights: the folder of the finished weights, None if the training failed; the evolved ones then stay.
         weights_sha256: their hash, None if the training failed.
         test_accuracy: in [0, 1], None if the training failed.
@@ -46,6 +49,7 @@ class Finish:
     steps: int
     flops: int
     seconds: float
+    machine: Machine
     weights: str | None
     weights_sha256: str | None
     test_accuracy: float | None
@@ -94,13 +98,17 @@ def read_finishes(workdir: Workdir, fingerprint: str) -> dict[int, Finish]:
     if not path.exists():
         return {}
     try:
-        finishes = [Finish(**fields) for fields in json.loads(path.read_text())]
+        finishes = [_finish_from_json({**fields}) for fields in json.loads(path.read_text())]
     except (ValueError, TypeError) as error:
         raise WorkdirError(
             f"{path} is damaged ({error}): delete the folder {workdir.finish} and finish the run again. Nothing was "
             "changed"
         ) from error
     return {finish.individual_id: finish for finish in finishes if finish.fingerprint == fingerprint}
+
+
+def _finish_from_json(fields: dict[str, Any]) -> Finish:
+    return Finish(**{**fields, "machine": machine_from_json(fields.get("machine"))})
 
 
 class FinishAttempts:

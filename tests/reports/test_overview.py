@@ -57,6 +57,7 @@ def test_a_finish_that_was_made_is_not_made_again(finished):
         "fingerprint": Run(finished).fingerprint,
         "share": 0.5,
         "test_accuracy": 0.5,
+        "machine": json.loads((finished / "manifest.json").read_text())["machine"],
     }
     (finished / "finish").mkdir()
     (finished / "finish" / "finish.json").write_text(json.dumps([finish]))

@@ -210,6 +210,25 @@ def test_on_another_machine_fitness_is_compared_within_a_tolerance(copied):
     assert not any("trained again" in finding for finding in verify(copied, EVENTS))
 
 
+def test_a_finish_is_compared_with_the_machine_that_trained_it(copied):
+    """The run began elsewhere, and is finished here: bits are those of this machine."""
+    rewrite_manifest(copied, lambda fields: fields["machine"]["packages"].update(jax="0.0.1"))
+    told = []
+    watcher = Watcher()
+    watcher.notice = told.append
+    finish_run(copied, 0.5, Execution(), watcher)
+    assert [sentence for sentence in told if "jax is " in sentence and "other last bits" in sentence]
+    told.clear()
+    assert verify_run(copied, "best", told.append) == []
+    assert next(sentence for sentence in told if sentence.startswith("finish of individual")).endswith("bit for bit")
+    [finish] = json.loads((copied / "finish" / "finish.json").read_text())
+    finish["machine"]["packages"]["flax"] = "0.0.2"
+    (copied / "finish" / "finish.json").write_text(json.dumps([finish]))
+    told.clear()
+    assert verify_run(copied, "best", told.append) == []
+    assert any("flax is " in sentence and "was finished" in sentence for sentence in told)
+
+
 def test_the_command_says_what_it_found(copied):
     good = jaxevo("verify", copied, "--retrain", "best")
     assert good.returncode == 0, good.stderr
