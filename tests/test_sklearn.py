@@ -33,6 +33,8 @@ def test_fit_predict_clone_and_pickle():
     np.testing.assert_array_equal(fitted.classes_[probabilities.argmax(axis=1)], fitted.predict(images))
     again = pickle.loads(pickle.dumps(fitted))
     np.testing.assert_array_equal(again.predict_proba(images), probabilities)
+    assert repr(again.network_) == repr(fitted.network_)
+    assert again.network_.finished
     copy = clone(fitted)
     assert copy.get_params() == fitted.get_params()
     assert not hasattr(copy, "network_")
@@ -44,6 +46,16 @@ def test_a_two_fold_cross_validation():
     scores = cross_val_score(estimator(), images, labels, cv=2)
     assert scores.shape == (2,)
     assert scores.min() > 0.6
+
+
+def test_floats_are_not_taken_for_the_integers_of_the_fit():
+    images, labels = bright_and_dark()
+    fitted = estimator().fit((images * 255).astype(np.uint8), labels)
+    with pytest.raises(ValueError, match="float64 of 0 to 1 is given, but the images of fit were integers"):
+        fitted.predict(images)
+    with pytest.raises(ValueError, match="bool of 0 to 1 is given"):
+        fitted.predict(images > 0.5)
+    assert fitted.predict((images * 255).astype(np.float32)).tolist() == labels.tolist()
 
 
 def test_an_estimator_that_is_not_fitted_says_so():

@@ -108,7 +108,10 @@ class Dataset:
         if not self.values:
             return self
         values = np.array(self.values, np.int64)
-        return self.mapped(lambda split: Split(split.images, _read_only(values[split.labels])))
+        given = self.mapped(lambda split: Split(split.images, _read_only(values[split.labels])))
+        # Both are about classes by their numbers.
+        vars(given).update(notices=self.notices, fingerprint=self.fingerprint)
+        return given
 
     def mapped(self, change: Callable[[Split], Split]) -> Dataset:
         """Returns the data set with every split changed."""

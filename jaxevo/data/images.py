@@ -124,6 +124,7 @@ def resize(images: np.ndarray, size: ImageSize | None) -> np.ndarray:
         return images
     first = image_shape_of(images.shape) != images.shape[1:] and images.ndim == 4
     last = np.moveaxis(images, 1, -1) if first else images.reshape(*images.shape[:3], -1)
+    check_memory(f"image_size {size[0]}x{size[1]}", len(last) * size[0] * size[1] * last.shape[-1] * images.itemsize)
     resized = np.empty((len(last), *size, last.shape[-1]), images.dtype)
     for number, image in enumerate(last):
         for channel in range(last.shape[-1]):

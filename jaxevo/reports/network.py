@@ -151,7 +151,7 @@ class Network(Classifier):
         """
         manifest = parts["manifest"]
         space = built_in(manifest.settings).space
-        network = cls(manifest, space, workdir, parts["individual"], parts["test_accuracy"])
+        network = cls(manifest, space, workdir, parts["individual"], parts["test_accuracy"], parts["finish"])
         vars(network)["variables"] = parts["variables"]
         return network
 

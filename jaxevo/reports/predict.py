@@ -103,7 +103,7 @@ def _read(path: Path, network: _Network, tell: Callable[[str], None]) -> np.ndar
     if picture.deep:
         factor = network.pixel_factor
         # Trained on floats of 0 to 1, or on 8 bits; images of 16 bits may hold no more than 8.
-        if factor > 1 or (factor == 1 and pixels.max() > 255):
+        if (factor > 1 and pixels.max() > 1) or (factor == 1 and pixels.max() > 255):
             factor = 255.0 / _SIXTEEN_BITS
         pixels = np.rint(np.clip(pixels * factor, 0, 255)).astype(np.uint8)
     return np.repeat(pixels[..., None], channels, axis=-1) if pixels.ndim == 2 else pixels

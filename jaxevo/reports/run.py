@@ -205,7 +205,7 @@ class Run:
         Raises:
             ValueError: if the run has no such individual.
         """
-        individual_id = individual if isinstance(individual, int) else individual.id
+        individual_id = individual.id if isinstance(individual, Individual) else individual
         return network_of(self._history, self._workdir, self.individual(individual_id))
 
     def drawing(self, individual_id: int) -> Drawing:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import jaxevo.data
+from jaxevo.data.augmentation import augmentation_for
 from jaxevo.data.dataset import make_dataset
 
 Arrays = tuple[np.ndarray, np.ndarray]
@@ -35,6 +36,21 @@ def test_validation_is_the_last_tenth_of_train() -> None:
     assert dataset.image_shape == (6, 5, 3)
     assert dataset.num_classes == 3
     assert dataset.class_names == ("0", "1", "2")
+
+
+def test_unknown_images_are_shifted_by_an_eighth_of_their_shorter_side() -> None:
+    """Taller ones would be shifted out of sight."""
+    assert augmentation_for("mels", (128, 9, 1)) == (1, False)
+    assert augmentation_for("photographs", (64, 96, 3)) == (8, True)
+
+
+def test_what_is_said_of_labels_is_the_same_where_they_are_as_given() -> None:
+    images, labels = arrays(60)
+    dataset = make_dataset("some", (images, labels * 100 + 100), None)
+    given = dataset.as_given()
+    assert set(given.train.labels) == {100, 200, 300}
+    assert given.notices == dataset.notices
+    assert given.fingerprint == dataset.fingerprint
 
 
 def test_validation_is_five_thousand_of_fifty_thousand() -> None:

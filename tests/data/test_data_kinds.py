@@ -306,6 +306,13 @@ def test_several_sizes_are_resized_and_cached(tmp_path: Path, monkeypatch: pytes
     assert jaxevo.data.load(tmp_path / "photos", "6x5").fingerprint == dataset.fingerprint
 
 
+def test_an_image_size_beyond_all_memory_is_refused() -> None:
+    with pytest.raises(
+        ValueError, match=r"the images of 'image_size 99999x99999' take [\d,.]+ GB, and this machine has"
+    ):
+        jaxevo.data.load("digits", "99999x99999")
+
+
 def test_an_image_size_suits_any_data_set(tmp_path: Path) -> None:
     np.savez(tmp_path / "mine.npz", **plain())
     assert jaxevo.data.load(tmp_path / "mine.npz", "9x7").image_shape == (9, 7, 3)

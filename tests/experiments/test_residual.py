@@ -86,6 +86,13 @@ def test_it_is_verified_and_retrained(run):
     assert run.verify(retrain="best") == []
 
 
+def test_an_ensemble_without_source_is_a_program_alone(run, tmp_path):
+    folder = run.export_ensemble(tmp_path / "ensemble", 2)
+    assert not (folder / "ensemble.py").exists()
+    assert "ensemble.py" not in (folder / "README.md").read_text()
+    assert (folder / "network.stablehlo").exists()
+
+
 def test_it_is_exported_without_source_and_says_so(run, tmp_path):
     folder = run.export(tmp_path / "export")
     names = {path.name for path in folder.iterdir()}

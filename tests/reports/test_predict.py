@@ -50,6 +50,23 @@ def test_files_of_other_sizes_and_kinds_are_read_and_others_named(run: jaxevo.Ru
         predict_files(run.path, [tmp_path / "notes.txt"], 1, said.append)
 
 
+def test_pictures_of_floats_are_read_as_those_of_the_training(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    for label in range(2):
+        (tmp_path / "data" / f"class{label}").mkdir(parents=True)
+        for number in range(15):
+            pixels = (generator.random((6, 6)) * 0.4 + 0.6 * label).astype(np.float32)
+            Image.fromarray(pixels).save(tmp_path / "data" / f"class{label}" / f"{number}.tif")
+    start(tmp_path / "run", 3, dataset=str(tmp_path / "data"), batch_size=5)
+    run = jaxevo.open(tmp_path / "run")
+    files = sorted((tmp_path / "data" / "class1").iterdir())
+    assert run.dataset.train.images.max() > 200
+    found = predict_files(run.path, files, 2, print)
+    read = np.stack([np.rint(np.asarray(Image.open(file)) * 255).astype(np.uint8) for file in files])
+    expected = run.best.predict_proba(read).max(axis=1)
+    np.testing.assert_allclose([one.ranked[0][1] for one in found], expected, rtol=1e-5)
+
+
 def test_the_commands(run: jaxevo.Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["test", str(run.path), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)

@@ -72,6 +72,12 @@ def test_the_ensemble_has_the_fittest_and_as_many_as_are_asked_for(run):
             run.ensemble_of(size)
 
 
+def test_a_network_is_found_by_the_ids_of_the_history(run):
+    number = run.history["id"].iloc[-1]
+    assert run.network(number).individual.id == number
+    assert run.network(int(number)).individual == run.network(run.individual(int(number))).individual
+
+
 def test_grey_images_may_lack_the_channel(classifier, test_split):
     images = test_split.images[:20]
     np.testing.assert_array_equal(classifier.predict(images[..., 0]), classifier.predict(images))

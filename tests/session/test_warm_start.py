@@ -12,6 +12,7 @@ from helpers.tiny_runs import TINY, resume, start
 
 import jaxevo as package
 from jaxevo.data import load
+from jaxevo.reports.page.repeat import repeat
 from jaxevo.reports.verify import verify_run
 from jaxevo.session.progress import Watcher
 from jaxevo.session.run import replay_run, start_run
@@ -112,6 +113,16 @@ def test_the_manifest_names_source_event_data_and_weights(source, alone):
     assert recorded.trained_on == (("digits", run.manifest.data_fingerprint),)
     assert recorded.weights_sha256 == tuple(one.weights_sha256 for one in living(source))
     assert recorded.genotypes == tuple(one.genotype.to_json() for one in living(source))
+
+
+def test_the_report_says_with_what_the_run_began(source, alone, genotype_file, tmp_path):
+    shown = repeat(History(Workdir(alone)))
+    assert "--from-run earlier" in shown["shell"]
+    assert "from_run='earlier'" in shown["python"]
+    assert shown["from_path"]
+    warm(tmp_path / "run", 4, from_genotype=genotype_file)
+    assert "--from-genotype genotype.json" in repeat(History(Workdir(tmp_path / "run")))["shell"]
+    assert "--from" not in repeat(History(Workdir(source)))["shell"]
 
 
 def test_a_run_without_a_warm_start_names_none(source):

@@ -57,14 +57,16 @@ _README = """\
 {number} networks evolved by jaxevo, which decide by majority vote; ties go to the fittest. It takes uint8 images
 [batch, {image_shape}] and distinguishes {classes} classes.
 
-- `ensemble.py`: `from ensemble import predict`, with `flax`, `safetensors` and NumPy.
-- `network.stablehlo`: the same function as a portable program, with `jax` (0.9 or later) and `flatbuffers`. It returns
-  the logarithm of each class's share of the votes: `jax.export.deserialize(...).call(images)`.
+{source}- `network.stablehlo`: the vote as a portable program, with `jax` (0.9 or later) and `flatbuffers`. It
+  returns the logarithm of each class's share of the votes: `jax.export.deserialize(...).call(images)`.
 - `members/ID`: each network, with a README of its own.
 - `jaxevo predict` takes this folder.
 
 {facts}
 """
+
+
+_README_SOURCE = "- `ensemble.py`: `from ensemble import predict`, with `flax`, `safetensors` and NumPy.\n"
 
 
 class Member(NamedTuple):
@@ -111,10 +113,16 @@ def _write(space: SearchSpace[Any], members: Sequence[Member], manifest: Manifes
         for name in _ACCURACIES
         if name in one.facts
     ]
+    # A search space need not write source.
+    has_source = all((folder / "members" / str(one.id) / "network.py").exists() for one in members)
     texts = {
-        "ensemble.py": _SOURCE.format(members=names, image_shape=image_shape),
+        **({"ensemble.py": _SOURCE.format(members=names, image_shape=image_shape)} if has_source else {}),
         "README.md": _README.format(
-            number=len(members), image_shape=image_shape, classes=len(manifest.class_names), facts="\n".join(facts)
+            number=len(members),
+            image_shape=image_shape,
+            classes=len(manifest.class_names),
+            source=_README_SOURCE if has_source else "",
+            facts="\n".join(facts),
         ),
         "class_names.json": json.dumps(manifest.class_names, indent=1) + "\n",
         "images.json": json.dumps({"shape": manifest.image_shape, "pixel_factor": manifest.pixel_factor}) + "\n",

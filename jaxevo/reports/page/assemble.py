@@ -45,13 +45,18 @@ def write_page(path: Path, html: str) -> None:
     Raises:
         ValueError: if the file cannot be written.
     """
+    # Names of folders need not be UTF-8.
+    content = html.encode("utf-8", errors="backslashreplace")
     try:
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=path.absolute().parent, prefix=".report-", delete=False
-        ) as file:
-            file.write(html)
-        os.chmod(file.name, 0o644)  # A temporary file is for its owner alone.
-        os.replace(file.name, path)
+        with tempfile.NamedTemporaryFile(dir=path.absolute().parent, prefix=".report-", delete=False) as file:
+            try:
+                file.write(content)
+                file.flush()
+                os.chmod(file.name, 0o644)  # A temporary file is for its owner alone.
+                os.replace(file.name, path)
+            except BaseException:
+                os.unlink(file.name)
+                raise
     except OSError as error:
         raise ValueError(f"{path} cannot be written ({error.strerror}): choose another file with -o") from error
 

@@ -9,6 +9,7 @@ from jaxevo.doors.spec import KINDS
 from jaxevo.presets import PRESETS
 from jaxevo.settings import Settings
 from jaxevo.storage.history import History
+from jaxevo.storage.manifest import Manifest
 
 
 def settings_rows(settings: Settings) -> list[tuple[str, str, bool]]:
@@ -26,7 +27,8 @@ def repeat(history: History) -> dict[str, Any]:
     manifest, state = history.manifest, history.state
     preset, changes = _closest_preset(manifest.settings)
     limit = {} if PRESETS[preset][1].max_individuals == state.events else {"max_individuals": state.events}
-    shown = {name: _without_folders(name, value) for name, value in (changes | limit).items()}
+    began_with = _origin(manifest)
+    shown = {name: _without_folders(name, value) for name, value in (changes | limit).items()} | began_with
     flags = ["jaxevo", "run", "--preset", preset, *(text for one in shown.items() for text in _flag(*one))]
     given = ", ".join(f"{name}={value!r}" for name, value in {"preset": preset, **shown}.items())
     facts = manifest.machine.facts()
@@ -35,12 +37,20 @@ def repeat(history: History) -> dict[str, Any]:
         "machine": [(name, str(value)) for name, value in facts.items() if value not in (None, "")],
         "shell": shlex.join(flags),
         "python": f"import jaxevo\n\nrun = jaxevo.evolve({given})",
-        "from_path": _shown_path(manifest.settings.dataset) != manifest.settings.dataset,
+        "from_path": bool(began_with) or _shown_path(manifest.settings.dataset) != manifest.settings.dataset,
         "fingerprint": state.fingerprint,
         "data_fingerprint": manifest.data_fingerprint,
         "reproducible": not (history.skipped or manifest.settings.wall_clock),
         "skipped": history.skipped,
     }
+
+
+def _origin(manifest: Manifest) -> dict[str, str]:
+    """Returns the argument that begins a run with what a warm start began with; empty without one."""
+    warm_start = manifest.warm_start
+    if warm_start is None:
+        return {}
+    return {"from_run" if warm_start.weights_sha256 else "from_genotype": warm_start.source}
 
 
 def _closest_preset(settings: Settings) -> tuple[str, dict[str, Any]]:

@@ -9,7 +9,7 @@ import pytest
 from helpers.simulated_runs import FAILURE, simulated_run
 
 from jaxevo.cli.parse import parse
-from jaxevo.reports.page.assemble import assemble
+from jaxevo.reports.page.assemble import assemble, write_page
 from jaxevo.reports.page.repeat import repeat
 from jaxevo.reports.page.story import SCRIPTS, page, story
 from jaxevo.storage.history import History
@@ -29,6 +29,18 @@ def history(path):
 @pytest.fixture(scope="module")
 def data(history):
     return json.loads(json.dumps(story(history, None, "left out")))
+
+
+def test_a_page_is_written_whatever_the_names_of_folders_are(tmp_path):
+    write_page(tmp_path / "page.html", "<p>da\udcffta</p>")
+    assert (tmp_path / "page.html").read_text() == "<p>da\\udcffta</p>"
+
+
+def test_a_page_that_cannot_be_written_leaves_nothing(tmp_path):
+    (tmp_path / "page.html").mkdir()
+    with pytest.raises(ValueError, match="cannot be written"):
+        write_page(tmp_path / "page.html", "<p></p>")
+    assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
 
 
 def test_the_columns_are_those_of_the_history(history, data):
