@@ -249,8 +249,8 @@ def test_fingerprint_covers_images_labels_shapes_splits_and_class_names_but_not_
         ("cifar10:3.0.2", (32, 32, 3), 4, True),
         ("cifar100", (32, 32, 3), 4, True),
         ("emnist/letters", (28, 28, 1), 3, False),
-        ("photos", (64, 48, 3), 8, True),
-        ("scans", (64, 48, 1), 8, False),
+        ("photos", (64, 48, 3), 6, True),
+        ("scans", (64, 48, 1), 6, False),
     ],
 )
 def test_augmentation_suits_the_data_set(name: str, shape: tuple[int, ...], crop_padding: int, flip: bool) -> None:
