@@ -1,4 +1,4 @@
-# make evolve        install what a run needs, and evolve for about five minutes
+# make evolve        install what a run needs, and evolve for five to seven minutes
 # make test          install what the tests need, and run them
 # make notebooks     execute the notebooks; ARGS=--store writes their outputs into them
 # make lint          formatting, style, types and the order of imports; of the report's scripts where npm is found

@@ -103,7 +103,8 @@ def evolution(settings: Settings, doors: Doors, task: Task, warm_start: Sequence
     for _, derived in initial:
         over = over_budget(derived.cost, settings, birth_id=0)
         if over is not None:
-            less = ", or lower budget_births" if settings.budget_births else ""
+            rising = settings.budget_births and over.startswith("max_flops_per_image")
+            less = ", or lower budget_births" if rising else ""
             raise ValueError(f"{over}: even an initial individual exceeds it; raise the budget{less}")
 
     def ask(state: EvolutionState) -> tuple[EvolutionState, tuple[Birth, ...]]:
