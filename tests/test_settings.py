@@ -382,7 +382,8 @@ def test_the_presets_that_grow_differ_in_length_and_budget_alone():
     demo, small, large = (PRESETS[name] for name in ("demo", "small", "large"))
     assert demo[0] == small[0] == dataclasses.replace(large[0], max_flops_per_image=small[0].max_flops_per_image)
     assert demo[1].max_flops < small[1].max_flops < large[1].max_flops
-    assert demo[1].finish_share == small[1].finish_share == large[1].finish_share
+    # What compiles for a smaller part of its time finishes with a smaller share, for the same part of it.
+    assert demo[1].finish_share == small[1].finish_share >= large[1].finish_share > 0
 
 
 def test_the_presets_for_a_cpu_need_no_network():

@@ -105,7 +105,8 @@ def test_the_evaluation_of_a_run_agrees_with_one_in_float32():
 
 def test_a_saved_network_predicts_as_in_float32(tmp_path):
     individual = Individual(0, None, None, WIDE, 0.5, 0.5, None, None, 1, COST)
-    parts = {"manifest": MANIFEST, "individual": individual, "test_accuracy": 0.5, "variables": VARIABLES}
+    parts = {"manifest": MANIFEST, "individual": individual, "test_accuracy": 0.5, "finish": None}
+    parts["variables"] = VARIABLES
     network = Network.from_parts(parts, Workdir(tmp_path))
     expected = in_float32()
     apply = jax.jit(network.module.apply, static_argnames="train")
