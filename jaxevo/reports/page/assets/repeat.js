@@ -8,7 +8,9 @@ function repeatSection() {
         + "the fingerprint."
       : "This run is not reproducible from its seed alone, because outcomes were told in wall-clock order or births "
         + "were skipped; “jaxevo replay” makes it again from its journal."),
-    fromPath ? h("p", {}, "What was read from a file or folder is named without its place: give the path of your copy.") : null,
+    fromPath
+      ? h("p", {}, "What was read from a file or folder is named without its place: give the path of your copy.")
+      : null,
     code("In a shell", shell), code("In Python", python), code("Fingerprint", fingerprint)]);
   at("settings").append(facing("Settings", settings.map(([name, value, changed]) => [readable(name), value, changed])),
     facing("Software and machine", machine.map(([name, value]) => [name, value, false])));
