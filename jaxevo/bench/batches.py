@@ -54,7 +54,7 @@ def measure_batches(extent: Extent, peak_flops: float, say: Callable[[str], None
 
 def _measure(extent: Extent, trainer: Trainer, name: str, genotype: Genotype, peak_flops: float) -> BatchSpeed:
     needed, batch_size = cost_of(genotype, trainer), trainer.settings.batch_size
-    predicted = predicted_seconds((needed.forward_flops + needed.backward_flops) * batch_size, peak_flops)
+    predicted = predicted_seconds(needed.training_flops * batch_size, peak_flops)
     reason = too_long(extent, predicted)
     if reason is not None:
         return BatchSpeed(name, batch_size, reason)

@@ -99,7 +99,7 @@ def _measure(
     say: Callable[[str], None],
 ) -> Rung:
     needed, batch_size = cost_of(genotype, trainer), trainer.settings.batch_size
-    flops = needed.forward_flops + needed.backward_flops
+    flops = needed.training_flops
     predicted = predicted_seconds(flops * batch_size, peak_flops)
     rung = Rung(
         name=name,

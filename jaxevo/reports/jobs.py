@@ -84,7 +84,7 @@ class SessionJob(Job):
                 share = ended.progress.limits.finish_share
                 trains = ended.progress.space.network is not None
                 best = ended.progress.state.best_trained
-                if share and trains and best is not None and best.cost.forward_flops + best.cost.backward_flops:
+                if share and trains and best is not None and best.cost.training_flops:
                     # Somebody may have asked for a longer finish since.
                     _finish(self, share, self.dataset_place, watcher, self._trust, longer_stays=True)
             if trains:

@@ -145,7 +145,7 @@ def json_sha256(value: Any) -> str:
 
 def individual_flops(cost: Cost, train_steps: int, batch_size: int, validation_images: int) -> int:
     """Returns the FLOPs of one individual: training and validation (Real et al. 2017, section 3.4)."""
-    training = (cost.forward_flops + cost.backward_flops) * batch_size * train_steps
+    training = cost.training_flops * batch_size * train_steps
     return training + cost.forward_flops * validation_images
 
 

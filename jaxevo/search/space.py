@@ -74,6 +74,11 @@ class Cost:
                 raise ValueError(f"the cost {name} is {value!r}, but must be a finite number, 0 or more")
             object.__setattr__(self, name, float(value) if name == "seconds" else int(value))
 
+    @property
+    def training_flops(self) -> int:
+        """FLOPs of one image in a training step."""
+        return self.forward_flops + self.backward_flops
+
 
 class Training(NamedTuple):
     """The evolved settings of a training.

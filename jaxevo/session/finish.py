@@ -91,7 +91,7 @@ def finish_run(
         }
         if all(member.id in finished for member in members):
             return history.finishes[best.id]
-        if not best.cost.forward_flops + best.cost.backward_flops:
+        if not best.cost.training_flops:
             raise WorkdirError(
                 f"the search space of the run in {path} counts no FLOPs, from which the length of a finish follows: "
                 "have its `cost` return them"

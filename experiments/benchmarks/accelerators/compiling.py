@@ -151,7 +151,7 @@ def _figures(
         evaluation=of_evaluation.temp_size_in_bytes + of_evaluation.argument_size_in_bytes,
         estimate=needed.memory,
         flops=_flops(training, case),
-        counted_flops=float(case.batch_size * (needed.forward_flops + needed.backward_flops)),
+        counted_flops=float(case.batch_size * needed.training_flops),
         operations=loop.operations,
         cycles=loop.cycles,
         gathered=tuple(bytes_gathered(text)),

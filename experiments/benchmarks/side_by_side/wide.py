@@ -58,7 +58,7 @@ class WideWork:
     def flops_per_image(self) -> int:
         """FLOPs of a step, forward and backward, for one image."""
         found = cost(architecture(genotype(self.width, self.image_shape), self.image_shape), CLASSES, BATCH_SIZE)
-        return found.forward_flops + found.backward_flops
+        return found.training_flops
 
 
 @dataclass(frozen=True)
