@@ -185,7 +185,7 @@ class Limits:
     """Stop once an individual reaches this validation accuracy, above 0 and at most 1."""
     finish_share: float | None = None
     """After the last individual, train the best one on, on training and validation images, with this share of the FLOPs
-    that the run took. max-seconds includes it. Default: no finish."""
+    that the run took; 0 for no finish. max-seconds includes it."""
 
     def __post_init__(self) -> None:
         """Checks every limit; raises `ValueError` for the first invalid one."""

@@ -82,7 +82,6 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
         # All images but those for selection are for training: whoever calls `score` has others for a test.
         dataset = make_dataset("fit", (images, labels), (images[:1], labels[:1]), cut_at_end=False)
         self._pixels: Pixels = dataset.pixels
-        self._from_0_to_1 = images.dtype.kind in "fb"
         names = [str(label) for label in self.classes_]
         data = Data(train=dataset.train, validation=dataset.validation, test=dataset.validation, class_names=names)
         with tempfile.TemporaryDirectory(prefix="jaxevo-fit-") as folder:
@@ -112,13 +111,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
         return {"seed": self.seed} | {name: value for name, value in given.items() if value is not None}
 
     def _read(self, images: ArrayLike) -> np.ndarray:
-        images = np.asarray(images)
-        if images.dtype.kind in "fb" and not self._from_0_to_1 and 0 < images.max(initial=0) <= 1:
-            raise ValueError(
-                f"X: {images.dtype} of 0 to 1 is given, but the images of fit were integers; give all images the same "
-                "range"
-            )
-        return self._pixels.convert("X", images)
+        return self._pixels.convert("X", np.asarray(images))
 
     def __getstate__(self) -> dict[str, Any]:
         """Returns the state to pickle: of the network, only what it is made of, with its weights."""

@@ -51,7 +51,7 @@ def test_a_two_fold_cross_validation():
 def test_floats_are_not_taken_for_the_integers_of_the_fit():
     images, labels = bright_and_dark()
     fitted = estimator().fit((images * 255).astype(np.uint8), labels)
-    with pytest.raises(ValueError, match="float64 of 0 to 1 is given, but the images of fit were integers"):
+    with pytest.raises(ValueError, match="X: float64 of 0 to 1 is given, but the training images are uint8"):
         fitted.predict(images)
     with pytest.raises(ValueError, match="bool of 0 to 1 is given"):
         fitted.predict(images > 0.5)

@@ -78,6 +78,8 @@ def _read(path: str) -> dict[str, Any]:
     refusal = f"compare is {path!r}, which is no file that jaxevo bench --json wrote"
     try:
         document = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"compare is {path!r}, which cannot be read ({error.strerror})") from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(refusal) from error
     if not isinstance(document, dict) or "schema_version" not in document:

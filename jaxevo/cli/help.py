@@ -54,12 +54,17 @@ def command_help(name: str, command: type, options: Sequence[Option], values: Ma
         values: defaults that differ from those of the options, such as those of a preset.
         short: True for the common options alone, in one sentence each.
     """
-    operands = "".join(
-        f" {one.shown.metavar}" if one.default is dataclasses.MISSING else f" [{one.shown.metavar}]"
+    operands = [
+        one.shown.metavar if one.default is dataclasses.MISSING else f"[{one.shown.metavar}]"
         for one in options
         if one.shown.operand
-    )
-    lines = [f"usage: jaxevo {name}{operands} [OPTION ...]", ""]
+    ]
+    needed = [
+        f"{one.flag} {one.shown.metavar}"
+        for one in options
+        if not one.shown.operand and one.default is dataclasses.MISSING
+    ]
+    lines = [" ".join(["usage: jaxevo", name, *operands, *needed, "[OPTION ...]"]), ""]
     for paragraph in _about(command).split("\n\n")[: 1 if short else None]:
         lines += [*textwrap.wrap(paragraph, _width()), ""]
     groups = list(dict.fromkeys(one.shown.group for one in options))

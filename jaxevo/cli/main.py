@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return status
     except BrokenPipeError:  # The reader closed the pipe, as `head` does.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if not arguments or arguments[0] not in _TRAINING:
+        if not arguments or arguments[0] not in _TRAINING or {"-h", "--help"} & {*arguments}:
             return 0
         print("jaxevo: error: what was to read the output has gone: finished individuals are kept", file=sys.stderr)
         return _FAILED_STATUS

@@ -17,11 +17,13 @@ class Pixels:
     """How images become uint8, decided by the training images and the same for every split.
 
     Attributes:
+        dtype: of the training images.
         factor: by which pixels are multiplied before they are rounded.
         largest: largest pixel that may be given; larger ones are an error, or are cut if `cut`.
         cut: True if larger pixels become 255.
     """
 
+    dtype: np.dtype = np.dtype(np.uint8)
     factor: float = 1.0
     largest: float = 255.0
     cut: bool = False
@@ -30,9 +32,15 @@ class Pixels:
         """Returns images as uint8 `[N, H, W, C]`; grey images `[N, H, W]` get one channel, first channels become last.
 
         Raises:
-            ValueError: if the shape does not fit, or a pixel is out of range.
+            ValueError: if the shape does not fit, a pixel is out of range, or fractions or truth values of 0 to 1 are
+                given where the training images were integers.
         """
         images = check_image_axes(array_name, np.asarray(images))
+        if images.dtype.kind in "fb" and self.dtype.kind not in "fb" and 0 < images.max() <= 1:
+            raise ValueError(
+                f"{array_name}: {images.dtype} of 0 to 1 is given, but the training images are {self.dtype}; give all "
+                "images the same range"
+            )
         if _channels_first(images.shape):
             images = np.moveaxis(images, 1, -1)
         if images.ndim == 3:
@@ -75,20 +83,20 @@ def pixels_of(array_name: str, images: np.ndarray) -> tuple[Pixels, list[str]]:
         said.append(f"images are given with channels first ({shape}): they are moved last")
     if images.dtype == np.uint8:
         return PLAIN, said
+    dtype = images.dtype
     low, high = _range(array_name, images)
-    if low < 0 or (images.dtype.kind == "f" and high > 255):
+    if low < 0 or (dtype.kind == "f" and high > 255):
         raise ValueError(
-            f"{array_name}: {images.dtype} pixels are {low:g} to {high:g}; give uint8, integers from 0, or floats of "
+            f"{array_name}: {dtype} pixels are {low:g} to {high:g}; give uint8, integers from 0, or floats of "
             "0 to 1 or 0 to 255, not normalised"
         )
-    kind = images.dtype
-    if kind.kind == "b" or (kind.kind == "f" and high <= 1 + _ROUNDING):
-        return Pixels(255.0, 1.0), [*said, f"{kind} pixels of 0 to 1 are multiplied by 255 and rounded"]
+    if dtype.kind == "b" or (dtype.kind == "f" and high <= 1 + _ROUNDING):
+        return Pixels(dtype, 255.0, 1.0), [*said, f"{dtype} pixels of 0 to 1 are multiplied by 255 and rounded"]
     if high <= 255:
-        changed = "rounded" if kind.kind == "f" else "taken as they are"
-        return PLAIN, [*said, f"{kind} pixels of {low:g} to {high:g} are {changed}"]
-    scaled = f"{kind} pixels are scaled linearly: 0 to 0, and {high:g}, the largest of the training images, to 255"
-    return Pixels(255.0 / high, float(high), cut=True), [*said, scaled]
+        changed = "rounded" if dtype.kind == "f" else "taken as they are"
+        return Pixels(dtype), [*said, f"{dtype} pixels of {low:g} to {high:g} are {changed}"]
+    scaled = f"{dtype} pixels are scaled linearly: 0 to 0, and {high:g}, the largest of the training images, to 255"
+    return Pixels(dtype, 255.0 / high, float(high), cut=True), [*said, scaled]
 
 
 def check_image_axes(array_name: str, images: np.ndarray) -> np.ndarray:

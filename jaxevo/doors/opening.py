@@ -137,7 +137,11 @@ def check_named(records: tuple[Door, ...], named: tuple[str, ...]) -> None:
     Raises:
         DoorError: if a door is not named, or its source differs from that which the run began with.
     """
-    given = {_without_folder(spec_from("space", text).name): spec_from("space", text) for text in named}
+    # Files in several folders may have one name.
+    given: dict[str, list[Spec]] = {}
+    for text in named:
+        spec = spec_from("space", text)
+        given.setdefault(_without_folder(spec.name), []).append(spec)
     missing = [door for door in records if _without_folder(door.name) not in given]
     if missing:
         names = list(dict.fromkeys(door.name for door in records))
@@ -147,9 +151,12 @@ def check_named(records: tuple[Door, ...], named: tuple[str, ...]) -> None:
             f"{shlex.quote(shlex.join(names))} to compare it with yours"
         )
     for door in records:
-        spec = given[_without_folder(door.name)]
-        source = read_file(door.kind, spec) if spec.is_file else source_of_module(door.kind, spec)
-        _check_unchanged(door, sha256_of(source))
+        found = [_sha256_now(door.kind, spec) for spec in given[_without_folder(door.name)]]
+        _check_unchanged(door, door.sha256 if door.sha256 in found else found[0])
+
+
+def _sha256_now(kind: Kind, spec: Spec) -> str:
+    return sha256_of(read_file(kind, spec) if spec.is_file else source_of_module(kind, spec))
 
 
 def _check_unchanged(door: Door, sha256: str) -> None:

@@ -23,6 +23,7 @@ from jaxevo.search.births import Birth
 from jaxevo.search.doors import Doors
 from jaxevo.settings import Execution, Settings
 from jaxevo.storage.attempts import AttemptKeeper
+from jaxevo.storage.checkpoint import CheckpointError
 from jaxevo.storage.journal import Record
 from jaxevo.storage.workdir import Workdir
 
@@ -160,7 +161,7 @@ class LocalExecutor:
         [number] = self._attempts.begin([birth])
         try:
             return lane.train(birth, number, self._session, lambda: self._queue.cancelled(birth))
-        except (CancelledError, ValueError, OSError):  # Not the training's fault: missing weights, a full disk.
+        except (CancelledError, CheckpointError, OSError):  # Not the training's fault: missing weights, a full disk.
             raise
         except Exception as error:
             self._attempts.lost(birth.id, number, str(error))

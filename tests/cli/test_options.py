@@ -152,6 +152,10 @@ def test_every_command_and_each_of_its_options_is_explained(name):
     assert all(len(line) <= 100 for line in text.splitlines())
 
 
+def test_the_usage_names_what_must_be_given():
+    assert printed("finish", "--help").startswith("usage: jaxevo finish WORKDIR --share X [OPTION ...]")
+
+
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
 @pytest.mark.parametrize(
     ("words", "found"),

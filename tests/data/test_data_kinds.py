@@ -384,7 +384,7 @@ def test_floats_beside_whole_numbers_are_refused(tmp_path: Path) -> None:
     np.savez(
         tmp_path / "two.npz", train_images=images, train_labels=labels, test_images=images / 255, test_labels=labels
     )
-    with pytest.raises(ValueError, match="test_images: floats of 0 to 1 are given, but train_images are uint8"):
+    with pytest.raises(ValueError, match="test_images: float64 of 0 to 1 is given, but the training images are uint8"):
         jaxevo.data.load(tmp_path / "two.npz")
 
 

@@ -12,7 +12,7 @@ from helpers.tiny_runs import jaxevo as run_command
 from helpers.tiny_runs import rewrite_journal, rewrite_manifest
 
 import jaxevo
-from jaxevo.doors.opening import built_in, open_new
+from jaxevo.doors.opening import built_in, check_named, open_new
 from jaxevo.doors.source import door_text
 from jaxevo.doors.spec import Spec, spec_from
 from jaxevo.settings import Settings
@@ -204,6 +204,21 @@ def test_naming_the_doors_again_compares_their_source(unmarked, source, tmp_path
     source.write_text(source.read_text() + "# Another version.\n")
     with pytest.raises(ValueError, match="space .*ladder.py:Ladder differs from what the run began with"):
         jaxevo.open(unmarked.path, trust_doors=names)
+
+
+def test_doors_in_two_files_of_one_name_are_compared_with_their_own(tmp_path):
+    for folder, added in (("one", ""), ("two", "# Another source.\n")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "mine.py").write_text(SOURCE.read_text() + added)
+    doors = {"space": f"{tmp_path}/one/mine.py:Ladder", "mutations": f"{tmp_path}/two/mine.py:leaps"}
+    fitness = f"{tmp_path}/one/mine.py:frugal"
+    records = open_new(Settings(**doors, fitness=fitness)).records
+    check_named(records, (*doors.values(), fitness))
+    same = {"fitness": fitness, "selection": f"{tmp_path}/two/mine.py:frugal"}
+    given = open_new(Settings(fitness=fitness)).records
+    check_named(given, tuple(same.values()))
+    with pytest.raises(ValueError, match="fitness .*one/mine.py:frugal differs from what the run began with"):
+        check_named(given, (same["selection"],))
 
 
 def test_an_altered_copy_is_refused_before_it_runs(unmarked, tmp_path):

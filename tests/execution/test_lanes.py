@@ -19,7 +19,7 @@ from helpers.numpy_network import forward
 from jaxevo.data import load
 from jaxevo.doors.opening import built_in
 from jaxevo.execution.lane import Lane
-from jaxevo.execution.local import LocalExecutor
+from jaxevo.execution.local import LaneError, LocalExecutor
 from jaxevo.execution.queue import BirthQueue
 from jaxevo.networks import trainer
 from jaxevo.search.births import Outcome
@@ -308,6 +308,19 @@ def test_damaged_weights_of_a_parent_stop_with_a_sentence(executor_of, tmp_path,
     damage(tmp_path / "weights", parent)
     executor.submit([birth_of(2, parent=(PLAIN, parent))])
     with pytest.raises(CheckpointError, match=parent.weights):
+        for _ in range(60):
+            assert executor.finished(1.0) == []
+
+
+@pytest.mark.parametrize("kind", [ValueError, TypeError])
+def test_an_error_in_a_training_names_the_individual(executor_of, monkeypatch, kind):
+    def failing(*_):
+        raise kind("the code of a space from outside")
+
+    executor = executor_of()
+    monkeypatch.setattr(trainer.Trainer, "begin", failing)
+    executor.submit([birth_of(7)])
+    with pytest.raises(LaneError, match=f"individual 7 failed .*{kind.__name__}: the code of a space from outside"):
         for _ in range(60):
             assert executor.finished(1.0) == []
 

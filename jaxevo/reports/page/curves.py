@@ -43,7 +43,7 @@ def curves(history: History, columns: Mapping[str, list[Any]], summary: Mapping[
     death = np.array([end or events + 1 for end in columns["death"]])
     born = np.arange(1, events + 1)
     living = [np.flatnonzero((born <= moment) & (death >= moment)) for moment in moments]
-    drawn = [_accuracy(columns, moments, living), _descent(history, living), _diversity(history, living)]
+    drawn = [_accuracy(history, columns, moments, living), _descent(history, living), _diversity(history, living)]
     titles = {"learning rate": columns["learning_rate"], "parameters": columns["parameters"]}
     titles |= {"FLOPs per image": columns["image_flops"]}
     titles |= {name.replace("_", " "): column for name, column in summary.items() if _numeric(column)}
@@ -51,17 +51,18 @@ def curves(history: History, columns: Mapping[str, list[Any]], summary: Mapping[
     return {"moments": moments, "charts": [dataclasses.asdict(curve) for curve in drawn]}
 
 
-def _accuracy(columns: Mapping[str, list[Any]], moments: list[int], living: list[np.ndarray]) -> Curve:
-    validation = np.array(columns["validation"])
-    best = np.maximum.accumulate(validation) if len(validation) else validation
-    winner = [int(np.argmax(validation[:moment])) for moment in moments]
-    population = _quartiles("", validation, living)
+def _accuracy(
+    history: History, columns: Mapping[str, list[Any]], moments: list[int], living: list[np.ndarray]
+) -> Curve:
+    fitness = np.array([life.individual.fitness for life in history.lives.values()])
+    best = [int(np.argmax(fitness[:moment])) for moment in moments]
+    population = _quartiles("", np.array(columns["validation"]), living)
     return Curve(
         "accuracy",
         "share",
         {
-            "best validation": [round(float(best[moment - 1]), 5) for moment in moments],
-            "its test": [columns["test"][place] for place in winner],
+            "best validation": [round(columns["validation"][place], 5) for place in best],
+            "its test": [columns["test"][place] for place in best],
             "living, median": population.lines["living, median"],
         },
         population.band,

@@ -4,10 +4,13 @@ import json
 import re
 import shlex
 import socket
+from pathlib import Path
 
 import pytest
+from helpers import ladder_space
 from helpers.simulated_runs import FAILURE, simulated_run
 
+import jaxevo
 from jaxevo.cli.parse import parse
 from jaxevo.reports.page.assemble import assemble, write_page
 from jaxevo.reports.page.repeat import repeat
@@ -139,6 +142,24 @@ def test_the_curves_have_a_value_at_every_moment(data):
     best = data["curves"]["charts"][0]["lines"]["best validation"]
     assert best == sorted(best)
     assert best[-1] == pytest.approx(max(data["columns"]["validation"]), abs=1e-5)
+
+
+def test_the_best_so_far_is_the_best_by_fitness(tmp_path):
+    path = Path(ladder_space.__file__)
+    run = jaxevo.evolve(
+        tmp_path / "run",
+        preset="paper",
+        population_size=6,
+        max_individuals=20,
+        space=f"{path}:Ladder",
+        mutations="steps",
+        fitness=f"{path}:frugal,price=0.2",
+    )
+    data = story(History(Workdir(run.path)), None, "")
+    accuracies = run.history["validation_accuracy"]
+    best = data["curves"]["charts"][0]["lines"]["best validation"]
+    assert best[-1] == pytest.approx(run.best.individual.accuracy, abs=1e-5)
+    assert best[-1] < accuracies.max()
 
 
 def test_a_run_without_an_event_has_a_page(tmp_path):
