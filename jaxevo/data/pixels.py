@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+_UINT8 = np.dtype(np.uint8)
 _CHANNELS = (1, 3, 4)
 _PIECE = 1024
 _ROUNDING = 1e-6
@@ -23,7 +24,7 @@ class Pixels:
         cut: True if larger pixels become 255.
     """
 
-    dtype: np.dtype = np.dtype(np.uint8)
+    dtype: np.dtype = _UINT8
     factor: float = 1.0
     largest: float = 255.0
     cut: bool = False

@@ -1,23 +1,22 @@
 """A run in a work folder: read, resume, verify and replay it, and export its networks."""
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from jaxevo.data import Dataset, absolute_name
 from jaxevo.doors.trust import trust_of
 from jaxevo.reports.arguments import ExecutionArguments, ResumeArguments, split_arguments
 from jaxevo.reports.child import carry_out
-from jaxevo.reports.classifier import Classifier
 from jaxevo.reports.ensemble import ENSEMBLE_SIZE, Ensemble, check_ensemble_size, ensemble_of
 from jaxevo.reports.jobs import Finish as FinishJob
 from jaxevo.reports.jobs import Replay, Resume, Verify
-from jaxevo.reports.metrics import Measures, measure, wilson_interval
+from jaxevo.reports.model_card import facts_of
 from jaxevo.reports.network import Network, best_network, network_of
 from jaxevo.reports.overview import read_result
+from jaxevo.reports.scores import Scores, scores_of
 from jaxevo.search.population import Individual, Population
 from jaxevo.search.space import Drawing
 from jaxevo.session.events import OnEvent
@@ -30,28 +29,6 @@ from jaxevo.storage.workdir import Workdir, check_path
 
 if TYPE_CHECKING:
     import pandas
-
-
-class Scores(NamedTuple):
-    """Test accuracies of a run, in [0, 1].
-
-    Attributes:
-        best: accuracy of the best network by validation, with its finished weights if there are any.
-        ensemble: accuracy of the majority vote.
-        members: ids of the ensemble's individuals, the fittest first.
-        best_weights: `evolved` or `finished`.
-        ensemble_weights: `finished` if those of all members are, otherwise `evolved`.
-        best_measures: all measures of the best network.
-        ensemble_measures: all measures of the ensemble.
-    """
-
-    best: float
-    ensemble: float
-    members: tuple[int, ...]
-    best_weights: str
-    ensemble_weights: str
-    best_measures: Measures
-    ensemble_measures: Measures
 
 
 class Run:
@@ -230,29 +207,12 @@ class Run:
         Raises:
             ValueError: if no training has succeeded, or the data set is missing or has changed.
         """
-        best, ensemble = self.best, self.ensemble_of(ensemble_size)
-        members = tuple(member.individual.id for member in ensemble.members)
-        measures, vote = self._measured(best), self._measured(ensemble)
-        return Scores(
-            measures.accuracy, vote.accuracy, members, best.weights_kind, ensemble.weights_kind, measures, vote
-        )
-
-    def _measured(self, classifier: Classifier) -> Measures:
-        """Returns the measures of a classifier on the test images."""
-        images, labels = self.dataset.test
-        train = self.dataset.train.labels
-        return measure(
-            classifier.predict_proba(images),
-            classifier.predict_classes(images),
-            classifier.classes_of(labels, len(images)),
-            classifier.classes_of(train, len(train)),
-            classifier.class_names,
-        )
+        return scores_of(self.best, self.ensemble_of(ensemble_size), self.dataset)
 
     def export(self, folder: str | Path, individual: Individual | int | None = None) -> Path:
         """Exports the best network, or another one, to a folder that works without jaxevo; see `Network.export`."""
         network = self.best if individual is None else self.network(individual)
-        return network.export(folder, self._facts(network))
+        return network.export(folder, facts_of(self._history, network, self.result))
 
     def report(
         self, file: str | Path | None = None, *, images: bool = True, phylogeny: str | Path | None = None
@@ -310,22 +270,7 @@ class Run:
         Raises:
             ValueError: if the folder cannot be written, or no training has succeeded.
         """
-        return self.ensemble_of(size).export(folder, self._facts)
-
-    def _facts(self, network: Network) -> dict[str, str]:
-        """Returns the facts of the model card beside a network's accuracies."""
-        result, manifest, one = self.result, self.manifest, network.individual
-        facts = {"data set": f"{Path(self.settings.dataset).name} (sha256 {manifest.data_fingerprint})"}
-        if result.get("best_id") == one.id and result.get("test_images") and math.isfinite(network.test_accuracy):
-            low, high = wilson_interval(round(network.test_accuracy * result["test_images"]), result["test_images"])
-            facts["95 % interval of the test accuracy"] = (
-                f"{low:.2%} to {high:.2%}, of {result['test_images']:,} images"
-            )
-        if "majority_class" in result:
-            share = f"{result['majority_test_accuracy']:.2%}"
-            facts[f"test accuracy of always answering {result['majority_class']!r}"] = share
-        line = " > ".join(f"{each.id} {each.mutation or 'initial'}" for each in self.lineage(one.id))
-        return facts | {"lineage": line, "run fingerprint": f"{self.fingerprint} after {self.events} events"}
+        return self.ensemble_of(size).export(folder, lambda one: facts_of(self._history, one, self.result))
 
     def resume(
         self,
