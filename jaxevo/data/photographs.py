@@ -15,11 +15,11 @@ from jaxevo.data.cache import data_entry, read_arrays, try_to_write
 from jaxevo.data.dataset import Arrays, Dataset, make_dataset
 from jaxevo.data.folders import Found, find_images
 from jaxevo.data.images import ImageSize, Picture, UnreadableImageError, check_memory, read_pixels
+from jaxevo.data.pixels import eight_bits
 
 _HELD_OUT_EVERY = 6
 _FIRST_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"})
 """Endings of the files whose folders are cut by their names."""
-_SIXTEEN_BITS = 65535
 _PROGRESS_SECONDS = 5.0
 _NAMED = 3
 
@@ -113,7 +113,7 @@ def _read(path: Path, pictures: Sequence[Picture], size: ImageSize, tell: Tell) 
     if resized:
         said.append(f"{resized:,} of {len(pictures):,} images are resized to {size[0]}x{size[1]}, stretched")
     if 0 < deep < len(pictures) or (deep and not grey):
-        said.append(f"{deep:,} of {len(pictures):,} images have 16 bits: {_SIXTEEN_BITS} becomes 255")
+        said.append(f"{deep:,} of {len(pictures):,} images have 16 bits: 65535 becomes 255")
     bytes_a_pixel = 4 if deep == len(pictures) else 1 if grey else 3
     check_memory(str(path), len(pictures) * size[0] * size[1] * bytes_a_pixel)
     if not resized:
@@ -139,22 +139,12 @@ def _decoded(pictures: Sequence[Picture], size: ImageSize, grey: bool, deep: int
                 f"dataset: {str(picture.path)!r} is not a readable image ({error}); repair or remove it"
             ) from error
         if picture.deep and not all_deep:
-            pixels = _eight_bits(picture, pixels)
+            pixels = eight_bits(f"dataset: {str(picture.path)!r}", pixels)
         images[number] = pixels[..., None] if pixels.ndim == 2 else pixels
         if time.monotonic() - told > _PROGRESS_SECONDS:
             told = time.monotonic()
             tell(f"read {number + 1:,} of {len(pictures):,} images")
     return images
-
-
-def _eight_bits(picture: Picture, pixels: np.ndarray) -> np.ndarray:
-    """Returns deep pixels among those of 8 bits as uint8."""
-    if pixels.min() < 0 or pixels.max() > _SIXTEEN_BITS:
-        raise ValueError(
-            f"dataset: {str(picture.path)!r} has pixels of {pixels.min():g} to {pixels.max():g} beside images of 8 "
-            "bits; save it with 8 or 16 bits a channel"
-        )
-    return np.rint(pixels * (255.0 / _SIXTEEN_BITS)).astype(np.uint8)
 
 
 def _key(pictures: Sequence[Picture], size: ImageSize) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import numpy as np
 _UINT8 = np.dtype(np.uint8)
 _CHANNELS = (1, 3, 4)
 _PIECE = 1024
+_SIXTEEN_BITS = 65535
 _ROUNDING = 1e-6
 """How far above 1 a float image may reach that was meant to end there."""
 
@@ -98,6 +99,21 @@ def pixels_of(array_name: str, images: np.ndarray) -> tuple[Pixels, list[str]]:
         return Pixels(dtype), [*said, f"{dtype} pixels of {low:g} to {high:g} are {changed}"]
     scaled = f"{dtype} pixels are scaled linearly: 0 to 0, and {high:g}, the largest of the training images, to 255"
     return Pixels(dtype, 255.0 / high, float(high), cut=True), [*said, scaled]
+
+
+def eight_bits(name: str, pixels: np.ndarray) -> np.ndarray:
+    """Returns the pixels of one picture of more than 8 bits, among those of 8, as uint8 of the same shape.
+
+    Floats of at most 1 are multiplied by 255. Other pixels stay, rounded, up to 255; above, 65535 becomes 255.
+
+    Raises:
+        ValueError: if a pixel is below 0 or above 65535; the message begins with the name.
+    """
+    low, high = _range(name, pixels)
+    if low < 0 or high > _SIXTEEN_BITS:
+        raise ValueError(f"{name} has pixels of {low:g} to {high:g}; save it with 8 or 16 bits a channel")
+    factor = 255.0 if pixels.dtype.kind == "f" and high <= 1 else 1.0 if high <= 255 else 255.0 / _SIXTEEN_BITS
+    return np.rint(pixels * factor).astype(np.uint8)
 
 
 def check_image_axes(array_name: str, images: np.ndarray) -> np.ndarray:

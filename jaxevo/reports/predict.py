@@ -8,12 +8,12 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxevo.data.images import UnreadableImageError, read_header, read_pixels
+from jaxevo.data.pixels import eight_bits
 from jaxevo.environment import check_not_forked, prepare_process
 from jaxevo.reports.run import Run
 from jaxevo.search.space import ImageShape
 
 _PROGRAM = "network.stablehlo"
-_SIXTEEN_BITS = 65535
 
 
 class Prediction(NamedTuple):
@@ -101,9 +101,8 @@ def _read(path: Path, network: _Network, tell: Callable[[str], None]) -> np.ndar
     if picture.size != (height, width):
         tell(f"{path}: resized from {picture.size[0]}x{picture.size[1]} to {height}x{width}, stretched")
     if picture.deep:
-        factor = network.pixel_factor
-        # Trained on floats of 0 to 1, or on 8 bits; images of 16 bits may hold no more than 8.
-        if (factor > 1 and pixels.max() > 1) or (factor == 1 and pixels.max() > 255):
-            factor = 255.0 / _SIXTEEN_BITS
-        pixels = np.rint(np.clip(pixels * factor, 0, 255)).astype(np.uint8)
+        if network.pixel_factor < 1:  # So were all training images, which were scaled by their largest pixel.
+            pixels = np.rint(np.clip(pixels * network.pixel_factor, 0, 255)).astype(np.uint8)
+        else:
+            pixels = eight_bits(str(path), pixels)
     return np.repeat(pixels[..., None], channels, axis=-1) if pixels.ndim == 2 else pixels

@@ -248,6 +248,20 @@ def test_folder_with_16_bit_images_among_others(tmp_path: Path) -> None:
     assert max(split.images.max() for split in (dataset.train, dataset.validation, dataset.test)) == 255
 
 
+def test_deep_pictures_among_others_are_read_by_what_they_hold(tmp_path: Path) -> None:
+    save_images(tmp_path / "ant", 8, mode="L")
+    save_images(tmp_path / "bee", 8, mode="L")
+    Image.new("I;16", (5, 6), 201).save(tmp_path / "ant" / "image2.png")
+    Image.new("F", (5, 6), 0.8).save(tmp_path / "bee" / "image3.tiff")
+    dataset = jaxevo.data.load(tmp_path)
+    splits = (dataset.train, dataset.validation, dataset.test)
+    levels = {int(image.max()) for split in splits for image in split.images}
+    assert {201, 204} <= levels
+    Image.new("F", (5, 6), 70000.0).save(tmp_path / "bee" / "image3.tiff")
+    with pytest.raises(ValueError, match="image3.tiff' has pixels of 70000 to 70000; save it with 8 or 16 bits"):
+        jaxevo.data.load(tmp_path)
+
+
 def test_folder_without_class_folders(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="has images of 0 classes; give a folder with a folder of images"):
         jaxevo.data.load(tmp_path)
