@@ -90,8 +90,11 @@ class HostLoop:
         self._first_event = self._state.events
         self._untrained: list[Birth] = []
         self._compile_seconds = self._train_seconds = 0.0
-        best = self._state.best
-        self._best_speed = None if best is None else self._speed(best, content.records[best.id])
+        self._best_speed: float | None = None
+        for individual in sorted(self._state.population, key=lambda one: (one.fitness, -one.id)):
+            self._note_speed(individual, content.records[individual.id])
+        if self._state.best is not None:
+            self._note_speed(self._state.best, content.records[self._state.best.id])
         self._take(self._state.in_flight)
         self._catch_up()
 
@@ -145,13 +148,17 @@ class HostLoop:
         self._state = self._told = self._evolution.tell(self._state, record.outcome)
         self._writer.note(asked, before, self._told, record.outcome.id)
         if self._state.best is not None and self._state.best.id == record.outcome.id:
-            self._best_speed = self._speed(self._state.best, record)
+            self._note_speed(self._state.best, record)
 
-    def _speed(self, individual: Individual, record: Record) -> float:
-        """Returns the FLOPs a second of an individual's training."""
-        return spent_flops(individual.cost, record.outcome, self._settings, self._task) / max(
-            record.train_seconds, 1e-9
-        )
+    def _note_speed(self, best: Individual, record: Record) -> None:
+        """Notes the FLOPs a second of the best one's training, which its finish will have.
+
+        A second attempt may have gone on from a checkpoint, and its seconds are of a part of the steps. Then the speed
+        of the best one before it stays.
+        """
+        if record.attempt == 1 or self._best_speed is None:
+            flops = spent_flops(best.cost, record.outcome, self._settings, self._task)
+            self._best_speed = flops / max(record.train_seconds, 1e-9)
 
     def _take(self, births: Iterable[Birth]) -> None:
         """Notes births to train; raises `JournalError` if a birth differs from the one in the journal."""
