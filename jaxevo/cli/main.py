@@ -128,6 +128,8 @@ def _finish(command: FinishCommand) -> int:
     if finish.failure is not None:
         print(f"The finish failed ({finish.failure}): the evolved weights stay.")
         return _FAILED_STATUS
+    if finish.share != command.share:  # It failed, and an earlier one stays.
+        return _FAILED_STATUS
     print(f"individual {finish.individual_id}, trained on for {finish.steps:,} steps: ", end="")
     measured = finish.test_accuracy is not None
     print(f"test accuracy {finish.test_accuracy:.2%}" if measured else "a test image has no finite prediction")
@@ -140,7 +142,8 @@ def _finish(command: FinishCommand) -> int:
 def _replay(command: ReplayCommand) -> int:
     source, path = check_path(command.source), check_path(command.workdir)
     place = absolute_name(command.dataset) if command.dataset is not None else None
-    original = Run(source)
+    trust_code, trust_doors = command.execution.trust_code, command.execution.trust_doors
+    original = Run(source, trust_code=trust_code, trust_doors=trust_doors)
     check_new(path)
     _say_what_starts(place or original.settings.dataset)
     carry_out(Replay(path, command.execution, source, place))

@@ -131,7 +131,8 @@ def _run_answering(command: list[str], on_event: "OnEvent") -> int:
                     break
                 text = "[false, null]"
                 try:
-                    text = json.dumps([False, on_event(Event(**json.loads(line)))])
+                    # The child refuses all but two answers, and shows them.
+                    text = json.dumps([False, on_event(Event(**json.loads(line)))], default=repr)
                 except KeyboardInterrupt:
                     # The child waits for an answer all the same.
                     child.send_signal(signal.SIGINT)

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from jaxevo.doors.trust import Trust, trust_of
 from jaxevo.reports.overview import read_result
 from jaxevo.settings import Execution, Limits, Settings
-from jaxevo.storage.workdir import shown
+from jaxevo.storage.journal import read_journal
+from jaxevo.storage.workdir import Workdir, shown
 
 if TYPE_CHECKING:
     from jaxevo.session.events import OnEvent
@@ -204,6 +205,9 @@ class Finish(Job):
             trust = trust_of(self.execution)
             with _connection(self.execution):
                 _finish(self, self.share, self.dataset, watcher, trust, self.ensemble_size)
+            if read_journal(Workdir(self.path).journal, {"start", "stop"}).stopped is None:
+                watcher.notice("the last session of the run was killed: jaxevo resume goes on, and writes its result")
+                return
             watcher.announce(_RESULT)
             size = self.ensemble_size if self.ensemble_size > 1 else None
             _measure(self, read_result(self.path), self.dataset, trust, size)

@@ -31,7 +31,7 @@ def summarise(
 ) -> dict[str, Any]:
     """Returns the result of a stopped run; values of the best individual are None if no training succeeded.
 
-    The best individual is chosen by validation accuracy; its test accuracy was measured after its training.
+    The best individual is the fittest; its test accuracy was measured after its training.
 
     Args:
         workdir: the work folder.

@@ -139,7 +139,7 @@ class Run:
 
     @property
     def best(self) -> Network:
-        """The fittest network ever by validation accuracy, with finished weights if the run was finished.
+        """The fittest network ever, with finished weights if the run was finished.
 
         Ties go to the earliest. `network(run.best.individual)` has the evolved weights.
 
@@ -320,7 +320,7 @@ class Run:
         (execution,) = split_arguments(changes, Execution)
         trusted = Execution(**(self._trust | execution))
         carry_out(FinishJob(self.path, trusted, share, self._dataset_place, ensemble_size))
-        finish = Run(self.path)._history.finish
+        finish = Run(self.path, trust_code=trusted.trust_code, trust_doors=trusted.trust_doors)._history.finish
         if finish is None:
             raise RuntimeError(f"the run in {self.path} went on while it was finished: finish it again")
         return finish

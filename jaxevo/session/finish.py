@@ -57,6 +57,8 @@ def finish_run(
 ) -> Finish:
     """Finishes a run, stores the result and returns that of the best individual; what is stored already stays.
 
+    If it fails where an earlier finish did not, that one stays and is returned.
+
     Args:
         path: work folder.
         share: FLOPs of a finish over those of all trainings of the run.
@@ -117,6 +119,8 @@ def finish_run(
             if record is None:
                 raise FinishInterrupted
             _store(workdir, history, share, settings, life, record, machine)
+            if record.outcome.failure is not None and (stays := history.finishes[member.id]).failure is None:
+                watcher.notice(f"the finish failed ({record.outcome.failure}): that of share {stays.share:g} stays")
     return history.finishes[best.id]
 
 

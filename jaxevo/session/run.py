@@ -80,7 +80,7 @@ def start_run(
     with locked(path):
         check_new(path)
         if keep_data:
-            _copy_data(Path(dataset.source), workdir)
+            dataset = _with_copied_data(dataset, Path(dataset.source), workdir)
         manifest = Manifest(
             settings=settings,
             limits=limits,
@@ -181,8 +181,9 @@ def resume_run(
 def replay_run(
     source: Path, path: Path, execution: Execution, watcher: Watcher, dataset_place: str | None = None
 ) -> Ended:
-    """Replays a run: trains all its individuals again in a new folder and tells them in the recorded order.
+    """Replays a run: trains all its individuals again in a new folder and tells them in order.
 
+    On the virtual clock the order follows from the seed; a run in wall-clock order is told in the recorded one.
     Individuals that the user skipped are skipped again.
 
     Raises:
@@ -205,11 +206,13 @@ def replay_run(
         check_new(path)
         workdir = Workdir(path)
         place = "" if dataset is None else dataset.source
-        if Workdir(source).data.exists():
-            _copy_data(Workdir(source).data, workdir)
+        if dataset is not None and Workdir(source).data.exists():
+            dataset = _with_copied_data(dataset, Workdir(source).data, workdir)
             place = str(workdir.data.absolute())
+        # Given an order, births that differ from the recorded ones, and so come at other times, could not be told.
+        order = told if history.manifest.settings.wall_clock else ()
         manifest = dataclasses.replace(
-            history.manifest, limits=limits, machine=machine, order=told, dataset_beside=beside(workdir, place)
+            history.manifest, limits=limits, machine=machine, order=order, dataset_beside=beside(workdir, place)
         )
         space = history.doors.space
         initial = initial_individuals(manifest.warm_start, space)
@@ -223,10 +226,14 @@ def replay_run(
         return session.evolve(limits, history.skipped)
 
 
-def _copy_data(source: Path, workdir: Workdir) -> None:
-    """Copies arrays into the work folder, completely before the manifest names them."""
+def _with_copied_data(dataset: Dataset, source: Path, workdir: Workdir) -> Dataset:
+    """Copies arrays into the work folder, completely before the manifest names them.
+
+    Returns the data set, whose source is the copy: the nodes of a cluster find it there.
+    """
     shutil.copyfile(source, workdir.data)
     force(workdir.data)
+    return dataclasses.replace(dataset, source=str(workdir.data.absolute()))
 
 
 def _say_what_was_read(dataset: Dataset, watcher: Watcher) -> None:

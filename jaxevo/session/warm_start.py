@@ -12,8 +12,9 @@ from jaxevo.data import Dataset, load
 from jaxevo.doors.trust import NOTHING, Trust
 from jaxevo.search.space import SearchSpace
 from jaxevo.settings import Settings
-from jaxevo.storage.checkpoint import WeightStore, remove_weights
+from jaxevo.storage.checkpoint import CheckpointError, WeightStore, remove_weights
 from jaxevo.storage.history import History
+from jaxevo.storage.lock import is_locked
 from jaxevo.storage.manifest import Manifest
 from jaxevo.storage.run_data import load_run_data
 from jaxevo.storage.warm_start import WarmStart, initial_individuals
@@ -159,7 +160,7 @@ def _trained_on(path: Path, manifest: Manifest, name: str, fingerprint: str) -> 
         if fingerprint == manifest.data_fingerprint:
             return load_run_data(Workdir(path), manifest)
         # All images have the shape of the present ones, which the weights demand.
-        earlier = load(name, manifest.settings.image_size)
+        earlier = load(name, manifest.settings.image_size, recorded=True)
     except WorkdirError as error:
         raise ValueError(
             f"from_run is {path}, trained on {name!r}, which has changed since, or lies neither there nor beside the "
@@ -214,10 +215,19 @@ def copy_initial_weights(
 
     Raises:
         CheckpointError: if weights are missing, or differ from their hash.
+        WorkdirError: if weights are missing because their run goes on.
     """
     remove_weights(workdir.weights, weight_names(workdir.weights))  # A start that was killed may have left some.
     source, target = WeightStore(folder, space), WeightStore(workdir.weights, space)
     begun = [one.inherited for one in initial_individuals(manifest.warm_start, space) if one.inherited is not None]
     for name, inherited in zip(names, begun, strict=True):
-        variables = source.load(name, inherited.weights_sha256, inherited.genotype)
+        try:
+            variables = source.load(name, inherited.weights_sha256, inherited.genotype)
+        except CheckpointError as error:
+            if not is_locked(folder.parent):
+                raise
+            raise WorkdirError(
+                f"the run in {folder.parent} goes on, and has removed weights meanwhile: try again, at the latest when "
+                "it has ended"
+            ) from error
         target.save(inherited.weights, inherited.genotype, variables)

@@ -55,6 +55,7 @@ class Attempts:
         self._session = session
         self._max_deaths = max_deaths
         self._first_step = first_step
+        self._reasons = {lost.id: lost.reason for lost in content.lost}
         self._made = collections.Counter(attempt.id for attempt in content.attempts)
         self._steps, self._deaths = _progress(content)
 
@@ -71,11 +72,12 @@ class Attempts:
         for attempt in entries:
             _begin(attempt, self._steps, self._deaths)
             if self._deaths[attempt.id] >= self._max_deaths:
+                reason = self._reasons.get(attempt.id)
+                why = f" ({reason})" if reason else ", which may need more memory than there is"
                 raise AttemptsError(
-                    f"the process died {self._deaths[attempt.id]} times while it trained individual {attempt.id}, "
-                    "which probably needs more memory than there is: resume with more memory and a larger "
-                    f"--max-deaths, or with --skip-birth {attempt.id}, which counts it as failed. Finished individuals "
-                    "are kept"
+                    f"the process died {self._deaths[attempt.id]} times while it trained individual {attempt.id}{why}: "
+                    "mend that and resume with a larger --max-deaths, or with --skip-birth "
+                    f"{attempt.id}, which counts it as failed. Finished individuals are kept"
                 )
         self._journal.append(entries)
         self._made.update(attempt.id for attempt in entries)
@@ -85,6 +87,7 @@ class Attempts:
         """Notes that an attempt ended without a record, so that the birth may be tried again."""
         self._journal.append([LostAttempt(birth_id, number, reason)])
         self._deaths[birth_id] = self._deaths.get(birth_id, 0) + 1
+        self._reasons[birth_id] = reason
 
     def suspicious(self, birth_id: int) -> bool:
         """Returns True if a birth must be trained alone, so that no other is blamed for the next death."""

@@ -10,7 +10,7 @@ import json
 import logging
 import re
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,12 +50,16 @@ class WeightStore:
         """Saves an individual's trained variables (NumPy arrays) and returns their sha256.
 
         They are completely on disk when this returns, so that a record may name them.
+
+        Raises:
+            OSError: if they cannot be written.
         """
         folder = self._folder / name
         folder.mkdir(parents=True)
         (folder / "genotype.json").write_text(json.dumps(self._space.to_json(genotype), indent=1) + "\n")
         kill_point("before weights commit")
-        self._checkpointer.save(folder.absolute() / "variables", args=ocp.args.PyTreeSave(variables))
+        with _writing(folder):
+            self._checkpointer.save(folder.absolute() / "variables", args=ocp.args.PyTreeSave(variables))
         force_tree(folder)  # Orbax syncs only the arrays to disk.
         kill_point("after weights commit")
         return variables_sha256(variables)
@@ -88,6 +92,15 @@ class WeightStore:
         except CheckpointError as error:
             return [str(error)]
         return []
+
+
+@contextlib.contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Raises `OSError` where Orbax and TensorStore raise other types of errors, with the system's message in them."""
+    try:
+        yield
+    except (ValueError, RuntimeError) as error:
+        raise OSError(f"{folder} cannot be written ({error})") from error
 
 
 def variables_sha256(variables: Variables) -> str:
@@ -129,7 +142,11 @@ class TrainingStore:
         self._checkpointer = ocp.Checkpointer(ocp.PyTreeCheckpointHandler())
 
     def save(self, birth_id: int, attempt: int, step: int, arrays: Sequence[np.ndarray]) -> None:
-        """Saves the state of a training after `step` steps, and removes what the attempt saved before."""
+        """Saves the state of a training after `step` steps, and removes what the attempt saved before.
+
+        Raises:
+            OSError: if it cannot be written.
+        """
         self._folder.mkdir(parents=True, exist_ok=True)
         earlier = [name for name in self._names(birth_id) if _parts(name)[:2] == (birth_id, attempt)]
         content = {
@@ -138,7 +155,8 @@ class TrainingStore:
         }
         kill_point("before training checkpoint")
         name = f"{birth_id:06d}-{attempt}-{step}"
-        self._checkpointer.save(self._folder.absolute() / name, args=ocp.args.PyTreeSave(content))
+        with _writing(self._folder / name):
+            self._checkpointer.save(self._folder.absolute() / name, args=ocp.args.PyTreeSave(content))
         force_tree(self._folder / name)
         kill_point("after training checkpoint")
         for name in earlier:

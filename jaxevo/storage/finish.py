@@ -38,7 +38,7 @@ class Finish:
         machine: the machine that trained it.
         weights: the folder of the finished weights, None if the training failed; the evolved ones then stay.
         weights_sha256: their hash, None if the training failed.
-        test_accuracy: in [0, 1], None if the training failed.
+        test_accuracy: in [0, 1], None if the training failed or a test logit is not a finite number.
         failure: reason of the failure, None if the training succeeded.
     """
 
@@ -64,11 +64,14 @@ def unfinished(workdir: Workdir, steps: int) -> Workdir:
 def write_finish(workdir: Workdir, finish: Finish) -> None:
     """Moves the weights of a finish to their place, writes it, and removes what is out of date, and all checkpoints.
 
-    The individual's earlier finish, and those at other events, are out of date. A crash in between costs at most the
-    steps since the last checkpoint.
+    The individual's earlier finish, and those at other events, are out of date; but one that succeeded stays if this
+    one failed. A crash in between costs at most the steps since the last checkpoint.
     """
     others = read_finishes(workdir, finish.fingerprint)
-    others.pop(finish.individual_id, None)
+    earlier = others.pop(finish.individual_id, None)
+    if finish.weights is None and earlier is not None and earlier.weights is not None:
+        shutil.rmtree(workdir.finish / "training", ignore_errors=True)
+        return
     weights = workdir.finish / "weights"
     weights.mkdir(parents=True, exist_ok=True)
     # No finish may name weights that are gone, so the earlier one goes before its weights.

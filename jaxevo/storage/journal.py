@@ -269,13 +269,14 @@ def next_told(
     """Returns the id of the individual whose outcome is told next, None if it has not finished yet.
 
     On the virtual clock it is the birth due first. In wall-clock mode it is the first record that was not told, so that
-    the journal reproduces the run. In a replay, `order` decides first.
+    the journal reproduces the run. In the replay of such a run, `order` decides.
 
     Args:
         state: state of the evolution after `ask`.
         records: records of individuals that were not told, in the order in which they finished.
         wall_clock: the run's setting.
-        order: ids in the order of events of the run that is replayed; empty if this is no replay.
+        order: ids in the order of events of the run that is replayed; empty on the virtual clock, and if this is no
+            replay.
     """
     if state.events < len(order):
         told = order[state.events]

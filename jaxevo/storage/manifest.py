@@ -37,7 +37,7 @@ class Manifest:
             data set is no file or folder.
         label_values: the given integer of each class if these were not 0, 1, ...; empty otherwise.
         pixel_factor: by which the given pixels were multiplied.
-        order: in a replay, the individuals in the order of events of the replayed run; empty otherwise.
+        order: in the replay of a run in wall-clock order, the individuals in its order of events; empty otherwise.
         warm_start: source of the initial individuals; None if they are those of the space, with fresh weights.
         doors: doors from outside.
     """

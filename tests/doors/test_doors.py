@@ -194,6 +194,25 @@ def test_the_commands_ask_first_and_run_it_if_told_to(unmarked, tmp_path, capsys
     assert (tmp_path / "mark").exists()
 
 
+def test_a_replay_of_other_outcomes_ends_and_says_that_it_differs(unmarked, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("JAXEVO_SHIFT", "0.013")
+    assert jaxevo_main("replay", unmarked.path, "--workdir", tmp_path / "replay", "--trust-code") == 1
+    assert f"The replay differs from {unmarked.path}" in capsys.readouterr().out
+    assert jaxevo.open(tmp_path / "replay", trust_code=True).events == 20
+
+
+def test_a_replay_of_a_killed_run_is_compared_with_all_that_it_told(unmarked, tmp_path, capsys):
+    def killed(lines):
+        last = max(place for place, line in enumerate(lines) if line["kind"] == "told")
+        lines[:] = [line for place, line in enumerate(lines) if line["kind"] != "stop" and place != last]
+
+    rewrite_journal(unmarked.path, killed)
+    (unmarked.path / "result.json").unlink()
+    assert jaxevo.open(unmarked.path).events == 19
+    assert jaxevo_main("replay", unmarked.path, "--workdir", tmp_path / "replay", "--trust-code") == 0
+    assert "The replay has the fingerprint" in capsys.readouterr().out
+
+
 def test_naming_the_doors_again_compares_their_source(unmarked, source, tmp_path):
     names = f"{source}:Ladder {source}:frugal"
     run = jaxevo.open(unmarked.path)

@@ -252,6 +252,35 @@ def test_a_run_ends_where_all_nodes_that_can_have_a_worker_are_refused(monkeypat
         host._hire_where_needed()
 
 
+def test_a_node_whose_workers_never_start_is_refused(monkeypatch, attempts):
+    """As where the images do not fit on its accelerators; it would be tried for ever."""
+    said = []
+    monkeypatch.setattr(cluster, "connect", lambda execution: None)
+    monkeypatch.setattr(cluster, "end_worker", lambda actor: None)
+    assignment = Assignment(Settings(), "workdir", 1, Task(), (), {}, "")
+    host = cluster.ClusterExecutor(assignment, SPACE, Execution(executor="ray"), attempts, said.append)
+    host._nodes = [NODE]
+
+    def hired(node):
+        host._not_before.clear()
+        return cluster._Hired(taking_note(), node, object(), f"a worker on {node.address}", float("inf"))
+
+    monkeypatch.setattr(host, "_hire", hired)
+    for _ in range(4):
+        host._hire_where_needed()
+        host._lose(host._workers[0], "out of memory")
+        host._not_before.clear()
+    host._hire_where_needed()
+    host._welcome(host._workers[0], Joined("here", 2))
+    host._lose(host._workers[0], "it died")  # One that had joined starts the count anew.
+    for _ in range(5):
+        host._not_before.clear()
+        host._hire_where_needed()
+        host._lose(host._workers[0], "out of memory")
+    with pytest.raises(cluster.ClusterError, match="5 workers in a row did not start: out of memory"):
+        host._hire_where_needed()
+
+
 def test_what_keeps_a_worker_from_joining_is_its_refusal():
     assignment = Assignment(Settings(dataset="/nowhere/images.npz"), Path("workdir"), 1, Task(), (), {}, "")
     worker = Worker.__new__(Worker)

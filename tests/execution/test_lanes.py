@@ -10,6 +10,7 @@ import time
 from types import SimpleNamespace
 
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 from helpers import births as helper
 from helpers.births import SPACE
@@ -323,6 +324,21 @@ def test_an_error_in_a_training_names_the_individual(executor_of, monkeypatch, k
     with pytest.raises(LaneError, match=f"individual 7 failed .*{kind.__name__}: the code of a space from outside"):
         for _ in range(60):
             assert executor.finished(1.0) == []
+
+
+def test_an_error_of_the_disk_is_no_death_of_the_training(executor_of, monkeypatch, tmp_path):
+    """Orbax and TensorStore make a `ValueError` of it."""
+
+    def failing(*_, **__):
+        raise ValueError("OUT_OF_RANGE: Error writing file [os_error_code='27': File too large]")
+
+    executor = executor_of()
+    monkeypatch.setattr(ocp.Checkpointer, "save", failing)
+    executor.submit([birth_of(7)])
+    with pytest.raises(OSError, match="000007-1 cannot be written .*File too large"):
+        for _ in range(60):
+            assert executor.finished(1.0) == []
+    assert read_journal(tmp_path / "journal.jsonl").lost == ()
 
 
 def test_what_finished_before_a_lane_failed_is_not_lost(executor_of, trainings, tmp_path):

@@ -46,7 +46,9 @@ class Ladder(SearchSpace[int]):
         return Drawing((Box("ladder", f"rung {genotype}", ()),), (), "")
 
     def measure(self, genotype, generator, task):
-        return min(1.0, genotype / self.height * (0.9 + 0.1 * generator.random()))
+        # As on another machine, where the last bits differ.
+        shift = float(os.environ.get("JAXEVO_SHIFT", "0"))
+        return min(1.0, genotype / self.height * (0.9 + 0.1 * generator.random()) + shift)
 
 
 def steps(up: float = 1.0):

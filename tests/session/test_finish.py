@@ -9,7 +9,7 @@ from pathlib import Path
 import chex
 import numpy as np
 import pytest
-from helpers.tiny_runs import TINY, jaxevo, resume, run_arguments, start
+from helpers.tiny_runs import TINY, jaxevo, resume, rewrite_journal, run_arguments, start
 
 import jaxevo as package
 from jaxevo.data import load
@@ -357,6 +357,35 @@ def test_the_commands_finish_say_so_and_name_the_weights(tmp_path):
     refused = jaxevo("finish", path, "--share", "1", "--ensemble-size", "0")
     assert refused.returncode == 2
     assert "--ensemble-size is 0" in refused.stderr
+
+
+def test_one_that_fails_leaves_the_earlier_one(copied, monkeypatch):
+    earlier, weights, said = finish_of(copied), package.open(copied).best.variables, []
+
+    def diverging(*_):
+        raise DivergedError("the loss is not a finite number")
+
+    monkeypatch.setattr(finishing, "run_to_end", diverging)
+    watcher = Watcher()
+    watcher.notice = said.append
+    assert finish_run(copied, 2 * SHARE, Execution(1), watcher) == earlier == finish_of(copied)
+    assert said[-1] == "the finish failed (the loss is not a finite number): that of share 0.5 stays"
+    chex.assert_trees_all_equal(package.open(copied).best.variables, weights)
+    assert verify(copied) == []
+
+
+def test_after_a_killed_session_there_is_no_result(evolved, tmp_path):
+    path = Path(shutil.copytree(evolved, tmp_path / "run"))
+
+    def killed(lines):
+        lines[:] = [line for line in lines if line["kind"] != "stop"]
+
+    rewrite_journal(path, killed)
+    ended = jaxevo("finish", path, "--share", SHARE)
+    assert ended.returncode == 0, ended.stderr
+    assert "the last session of the run was killed: jaxevo resume goes on, and writes its result" in ended.stdout
+    assert package.open(path).best.finished
+    assert not (path / "result.json").exists()
 
 
 def test_max_seconds_includes_it(tmp_path):

@@ -20,6 +20,7 @@ from jaxevo.settings import Execution, Limits, Settings
 from jaxevo.spaces.large_scale.genotype import Genotype
 from jaxevo.storage.checkpoint import CheckpointError
 from jaxevo.storage.history import History
+from jaxevo.storage.lock import locked
 from jaxevo.storage.manifest import read_manifest
 from jaxevo.storage.workdir import Workdir, WorkdirError, weight_names
 
@@ -83,6 +84,16 @@ def test_the_living_begin_the_new_run_the_fittest_first_with_their_weights(sourc
         individual = given[birth.id % len(given)]
         assert birth.genotype == birth.inherited.genotype == individual.genotype
         assert birth.inherited.weights_sha256 == individual.weights_sha256
+
+
+def test_weights_that_a_run_removes_meanwhile_are_no_damage(source, tmp_path):
+    copy = shutil.copytree(source, tmp_path / "earlier")
+    for name in weight_names(copy / "weights"):
+        shutil.rmtree(copy / "weights" / name)
+    with locked(copy), pytest.raises(WorkdirError, match="earlier goes on, and has removed weights meanwhile"):
+        warm(tmp_path / "run", EVENTS, from_run=copy)
+    with pytest.raises(CheckpointError, match="restore the folder from a copy"):
+        warm(tmp_path / "run", EVENTS, from_run=copy)
 
 
 def test_training_starts_from_the_inherited_weights(tmp_path):

@@ -100,7 +100,9 @@ def test_after_five_deaths_the_birth_is_named_and_not_begun(tmp_path):
         assert not attempts.suspicious(8)
         assert attempts.begin([BIRTH]) == [MAX_DEATHS]
         attempts.lost(7, MAX_DEATHS, "its worker died")
-        with pytest.raises(AttemptsError, match="died 5 times while it trained individual 7.*--skip-birth 7"):
+        with pytest.raises(
+            AttemptsError, match=r"died 5 times while it trained individual 7 \(its worker died\).*--skip-birth 7"
+        ):
             attempts.begin([OTHER, BIRTH])
     written = read_journal(tmp_path / "journal.jsonl")
     assert [one.id for one in written.attempts] == [7]

@@ -49,6 +49,8 @@ _FINISH_REPORT_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 60.0
 # A worker that has not joined by then hangs or waits for resources; it is replaced.
 _JOIN_SECONDS = 900.0
+# A node gets no more workers after so many in a row that did not join, as where the images do not fit in memory.
+_MOST_FAILED_STARTS = 5
 # Seconds until the user is told that no worker has joined yet.
 _NOTICE_SECONDS = 60.0
 # A signal must be answered within five seconds, of which a worker may take three (see `LocalExecutor`).
@@ -125,6 +127,7 @@ class ClusterExecutor:
         self._notice_due = time.monotonic() + _NOTICE_SECONDS
         self._refused: dict[str, str] = {}
         self._failures: dict[str, int] = {}
+        self._unjoined: dict[str, int] = {}
         self._not_before: dict[str, float] = {}
         # A lease must span several reports.
         often = _FINISH_REPORT_SECONDS if assignment.finishing else _REPORT_SECONDS
@@ -227,7 +230,7 @@ class ClusterExecutor:
         able = [node for node in self._nodes if most_workers(node, self._execution) > 0]
         if not self._workers and able and all(node.id in self._refused for node in able):
             raise ClusterError(
-                "no worker is like the machine that the run began on "
+                "no worker is like the machine that the run began on, or none starts "
                 f"({'; '.join(sorted(set(self._refused.values())))}): go on with {self._again} on such machines. "
                 "Finished individuals are kept"
             )
@@ -285,6 +288,7 @@ class ClusterExecutor:
             self._refused[worker.node.id] = joined.refusal
             self._end(worker)
         else:
+            self._unjoined.pop(worker.node.id, None)
             worker.lanes_per_accelerator = joined.lanes_per_accelerator
             self._notice(f"{worker.name}, joined; lanes: {joined.lanes}")
 
@@ -314,6 +318,10 @@ class ClusterExecutor:
         for birth, number in worker.births.values():
             self._attempts.lost(birth.id, number, reason)
         self._waiting = sorted((*self._waiting, *(birth for birth, _ in worker.births.values())), key=by_due)
+        if not worker.lanes:
+            self._unjoined[worker.node.id] = self._unjoined.get(worker.node.id, 0) + 1
+            if self._unjoined[worker.node.id] >= _MOST_FAILED_STARTS:
+                self._refused[worker.node.id] = f"{_MOST_FAILED_STARTS} workers in a row did not start: {reason}"
         failures = self._failures[worker.node.id] = self._failures.get(worker.node.id, 0) + 1
         self._not_before[worker.node.id] = time.monotonic() + min(2.0 ** (failures - 1), _LONGEST_PAUSE_SECONDS)
 

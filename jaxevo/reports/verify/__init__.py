@@ -20,6 +20,7 @@ from jaxevo.reports.verify.records import (
 from jaxevo.search.births import Initial
 from jaxevo.storage.checkpoint import WeightStore
 from jaxevo.storage.history import History, evolution_of_manifest
+from jaxevo.storage.lock import is_locked
 from jaxevo.storage.run_data import load_run_data
 from jaxevo.storage.warm_start import initial_individuals
 from jaxevo.storage.workdir import Workdir, WorkdirError
@@ -45,6 +46,8 @@ def verify_run(
         ValueError: if there is no run, or its data set is not found.
     """
     workdir = Workdir(path)
+    if is_locked(path):
+        report("the run goes on: what it writes and removes meanwhile may look like a difference")
     history = History(workdir, check_decisions=False, trust=trust)
     manifest, content = history.manifest, history.journal
     space = history.space
