@@ -67,7 +67,7 @@ class Settings:
     of arrays of another shape. morph: as overlap, and new parts start such that the child computes what its parent
     does where the mutation allows. none: from fresh arrays (control)."""
     mutations: str = "paper"
-    """Set of mutations of the space: paper (Real et al. 2017) or growth, with weights and parameters after commas, such
+    """Set of mutations of the space: paper (Real et al. 2017) or growth, with odds and parameters after commas, such
     as growth,INSERT-CONVOLUTION=3,max_channels=32. Or a set of yours, as for space."""
     mutations_per_birth: int = 1
     """Mutations that make a child, one after the other."""
@@ -184,8 +184,8 @@ class Limits:
     target_accuracy: float | None = None
     """Stop once an individual reaches this validation accuracy, above 0 and at most 1."""
     finish_share: float | None = None
-    """After the last individual, train the best one on, on training and validation images, with this share of the FLOPs
-    that the run took; 0 for no finish. max-seconds includes it."""
+    """After the last individual, train the best one for longer, on training and validation images together, with this
+    share of the FLOPs that the run took; 0 for no finish. max-seconds includes it."""
 
     def __post_init__(self) -> None:
         """Checks every limit; raises `ValueError` for the first invalid one."""
@@ -241,14 +241,14 @@ class Execution:
     """Seconds between checkpoints of a long training, which continues from the last one after a crash."""
     snapshot_interval: int | None = None
     """Events between snapshots of the evolution state. After a crash, the events since the last one are told again.
-    Default: four times the population size, at least 50."""
+    Default: four times the population size, 50 or more."""
 
     trust_code: bool = False
     """Run the code from outside that the run names: search space, mutations, selection, fitness. Only for folders whose
     origin you know."""
     trust_doors: str | None = None
-    """Run the code from outside if it is that of these doors, named as when the run began, such as mixer.py:Mixer;
-    several with spaces between them, one with spaces in quotes."""
+    """Run the code from outside if it is the same as that of your own parts, named as when the run began, such as
+    mixer.py:Mixer; several with spaces between them, one with spaces in quotes."""
 
     executor: ExecutorName = "local"
     """local: the devices of this machine. ray: the workers of a Ray cluster, all with access to the work folder."""

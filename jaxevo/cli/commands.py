@@ -27,8 +27,8 @@ class RunCommand:
     """
 
     preset: Annotated[PresetName, Shown(group=_WHAT)] = "demo"
-    """Settings and limits to start from: demo (fashion_mini, five minutes on two cores), small (ten minutes), large (an
-    hour), gpu (cifar10 on one GPU), paper (the numbers of Real et al. 2017)."""
+    """Settings and limits to start from: demo (fashion_mini, five to seven minutes on two cores), small (ten minutes on
+    one), large (an hour on one), gpu (cifar10 on one GPU), paper (the numbers of Real et al. 2017)."""
     from_run: Annotated[str | None, Shown("FOLDER", group=_WHAT)] = None
     """Folder of an earlier run whose living population begins this one, with its weights. Image shape and classes must
     be the same."""
@@ -65,7 +65,7 @@ class ResumeCommand:
 
 @dataclass(frozen=True)
 class FinishCommand:
-    """Train the best individual of a run on, on training and validation images, and keep its weights beside the run's.
+    """Train the best individual of a run for longer, on training and validation images, and keep its weights too.
 
     For example: jaxevo finish runs/digits-seed0 --share 0.4 --ensemble-size 5
     """

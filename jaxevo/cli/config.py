@@ -16,7 +16,7 @@ class ConfigOptions:
 
     config: Annotated[str | None, Shown("FILE", group="Files")] = None
     """TOML file of options, by the same names without dashes in front, such as max-individuals = 100. It replaces what
-    the preset says, and options given here replace what it says."""
+    a preset says, and options given here replace what it says."""
     print_config: Annotated[bool, Shown(group="Files")] = False
     """Print all options as TOML, to be read with --config, and do nothing else."""
 

@@ -11,7 +11,9 @@ import pytest
 from helpers.tiny_runs import TINY, resume, start
 
 import jaxevo
+from jaxevo.data.dataset import Dataset
 from jaxevo.reports.result import write_result
+from jaxevo.session import run as session_run
 from jaxevo.session.progress import Watcher
 from jaxevo.session.run import replay_run, resume_run, start_run
 from jaxevo.settings import Execution, Limits, Settings
@@ -101,6 +103,25 @@ def test_arrays_in_memory_stay_in_the_work_folder(tmp_path: Path) -> None:
     copy = again.replay(tmp_path / "copy")
     shutil.rmtree(tmp_path / "moved")
     assert copy.dataset.fingerprint == jaxevo.open(tmp_path / "copy").dataset.fingerprint
+
+
+def test_arrays_in_memory_are_read_from_the_work_folder_by_all_nodes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    class Noting:
+        def __init__(self, run: object, dataset: Dataset, *_: object) -> None:
+            seen.append(dataset.source)
+
+        def evolve(self, *_: object) -> None:
+            pass
+
+    monkeypatch.setattr(session_run, "Session", Noting)
+    save_arrays(tmp_path / "data.npz")
+    settings = Settings(**{**TINY, "dataset": str(tmp_path / "data.npz")})
+    start_run(tmp_path / "run", settings, Limits(max_individuals=1), Execution(1), Watcher(), keep_data=True)
+    assert seen == [str(tmp_path / "run" / "data.npz")]
 
 
 def test_data_that_is_no_array_is_told(tmp_path: Path) -> None:
