@@ -55,7 +55,7 @@ def simulate(path: Path, individuals: int) -> None:
     write_manifest(workdir, manifest_of(settings, DIGITS, limits))
     run = StoredRun(workdir, manifest_of(settings, DIGITS, limits), built_in(settings))
     with RunWriter(run, Execution().events_a_snapshot(settings.population_size)) as writer:
-        writer.journal.append([Start(1, 0.0, limits, manifest_sha256(workdir))])
+        writer.journal.append([Start(1, 0.0, limits, manifest_sha256(workdir), run.manifest.machine)])
         begin = Attempts(writer.journal, run.content, 1, max_deaths=5).begin
         executor = SimulatedExecutor(_LANES, FITTED, _SIGMA, handed=10, begin=begin)
         loop = HostLoop(run, limits, writer, executor, Watcher())

@@ -267,11 +267,6 @@ def _check_skipped(skip: Sequence[int], content: JournalContent) -> None:
             )
 
 
-def machine_differences(manifest: Manifest, execution: Execution) -> list[str]:
-    """Returns the beginning of a sentence for each difference between this machine and the one that began a run."""
-    return differences(describe_machine(execution), manifest.machine)
-
-
 def _machine(execution: Execution) -> Machine:
     """Returns the machine that trains a new run, this one or a worker's; raises `ValueError` without a cluster."""
     if execution.executor == "local":
@@ -284,7 +279,7 @@ def _machine(execution: Execution) -> Machine:
 def _before_resuming(manifest: Manifest, execution: Execution) -> list[str]:
     """Returns the differences of this machine, or connects to the cluster, where each worker is compared on its own."""
     if execution.executor == "local":
-        return machine_differences(manifest, execution)
+        return differences(describe_machine(execution), manifest.machine)
     from jaxevo.execution.ray.client import connect
 
     connect(execution)

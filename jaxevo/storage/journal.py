@@ -22,6 +22,7 @@ from jaxevo.settings import Limits
 from jaxevo.storage.descriptions import Description, Told
 from jaxevo.storage.durable import force
 from jaxevo.storage.faults import kill_point
+from jaxevo.storage.machine import Machine, machine_from_json
 
 
 @dataclass(frozen=True)
@@ -33,12 +34,14 @@ class Start:
         started: Unix time in seconds.
         limits: limits of the session.
         manifest_sha256: hash of the manifest that it read, to detect a change.
+        machine: machine that trained in it.
     """
 
     number: int
     started: float
     limits: Limits
     manifest_sha256: str
+    machine: Machine
 
 
 @dataclass(frozen=True)
@@ -340,7 +343,8 @@ def _from_json(fields: dict[str, Any]) -> Entry:
     if kind == "told":
         return Told(**(fields | {"dead": tuple(fields["dead"])}))
     if kind == "start":
-        return Start(**(fields | {"limits": Limits(**fields["limits"])}))
+        read = {"limits": Limits(**fields["limits"]), "machine": machine_from_json(fields.get("machine"))}
+        return Start(**(fields | read))
     return _KINDS[kind](**fields)
 
 

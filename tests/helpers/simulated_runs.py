@@ -55,7 +55,7 @@ def simulated_run(
     write_manifest(workdir, manifest)
     run = StoredRun(workdir, manifest, built_in(manifest.settings))
     with RunWriter(run, 50) as writer:
-        writer.journal.append([Start(1, 1000.0, limits, manifest_sha256(workdir))])
+        writer.journal.append([Start(1, 1000.0, limits, manifest_sha256(workdir), manifest.machine)])
         lanes = _Lanes(2, Attempts(writer.journal, run.content, 1, max_deaths=5).begin)
         loop = HostLoop(run, limits, writer, lanes, watcher or Watcher())
         reason = loop.until_stopped(lambda: False)

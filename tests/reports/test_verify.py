@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.births import SPACE
-from helpers.tiny_runs import jaxevo, journal_lines, rewrite_journal, rewrite_manifest, start
+from helpers.tiny_runs import jaxevo, journal_lines, resume, rewrite_journal, rewrite_manifest, start
 
 import jaxevo as package
 from jaxevo.reports.result import write_result
@@ -61,6 +61,23 @@ def forge_end(path: Path) -> None:
                 fields["fingerprint"] = state.fingerprint
 
     rewrite_journal(path, change)
+
+
+def trained_elsewhere(path: Path, session: int) -> None:
+    """Makes a session look as if another machine had trained in it."""
+
+    def change(lines):
+        for fields in lines:
+            if fields["kind"] == "start" and fields["number"] == session:
+                fields["machine"]["packages"]["jax"] = "0.0.1"
+
+    rewrite_journal(path, change)
+
+
+def began_elsewhere(path: Path) -> None:
+    """Makes a run look as if another machine had begun it."""
+    rewrite_manifest(path, lambda fields: fields["machine"]["packages"].update(jax="0.0.1"))
+    trained_elsewhere(path, 1)
 
 
 def test_an_untouched_run_is_as_it_must_be(finished):
@@ -197,7 +214,7 @@ def test_altered_test_accuracies_are_found(tmp_path):
 
 
 def test_on_another_machine_fitness_is_compared_within_a_tolerance(copied):
-    rewrite_manifest(copied, lambda fields: fields["machine"]["packages"].update(jax="0.0.1"))
+    began_elsewhere(copied)
     told = []
     assert verify_run(copied, "best", told.append) == []
     assert any("jax is " in sentence and "bits may differ" in sentence for sentence in told)
@@ -210,9 +227,33 @@ def test_on_another_machine_fitness_is_compared_within_a_tolerance(copied):
     assert not any("trained again" in finding for finding in verify(copied, EVENTS))
 
 
+def test_a_session_on_another_machine_is_compared_within_a_tolerance(copied):
+    """Bits of individuals from the other session are only compared where nothing was inherited from elsewhere."""
+    resume(copied, 2 * EVENTS)
+    write_result(copied)
+    trained_elsewhere(copied, 2)
+
+    def other_bits(lines):
+        for fields in lines:
+            if fields["kind"] == "record" and fields["session"] == 2:
+                fields["outcome"]["loss"] = 0.5
+
+    told = []
+    assert verify_run(copied, 2 * EVENTS, told.append) == []
+    assert any("when session 2 trained: bits may differ" in sentence for sentence in told)
+    assert {sentence.rpartition(", ")[2] for sentence in told if "generations: " in sentence} == {
+        "bit for bit",
+        "within the tolerance",
+    }
+    rewrite_journal(copied, other_bits)
+    assert not any("trained again" in finding for finding in verify(copied, 2 * EVENTS))
+    trained_elsewhere(copied, 1)
+    assert not any("trained again" in finding for finding in verify(copied, 2 * EVENTS))
+
+
 def test_a_finish_is_compared_with_the_machine_that_trained_it(copied):
     """The run began elsewhere, and is finished here: bits are those of this machine."""
-    rewrite_manifest(copied, lambda fields: fields["machine"]["packages"].update(jax="0.0.1"))
+    began_elsewhere(copied)
     told = []
     watcher = Watcher()
     watcher.notice = told.append

@@ -12,6 +12,7 @@ import numpy as np
 from jaxevo.data import Dataset
 from jaxevo.environment.folders import cache_dir
 from jaxevo.execution.lane import Lane
+from jaxevo.execution.machine import describe_machine
 from jaxevo.execution.measuring import measured
 from jaxevo.execution.placement import lane_devices
 from jaxevo.networks.compilation import use_persistent_cache
@@ -19,10 +20,10 @@ from jaxevo.networks.trainer import Trainer
 from jaxevo.reports.verify.finishes import retrain_finishes
 from jaxevo.search.births import Birth, Inherited, Outcome, Threshold
 from jaxevo.search.doors import Doors
-from jaxevo.session.run import machine_differences
 from jaxevo.settings import Execution, Settings
 from jaxevo.storage.checkpoint import CheckpointError, WeightStore
 from jaxevo.storage.history import History, Life
+from jaxevo.storage.machine import Machine, differences
 from jaxevo.storage.manifest import recorded_execution
 from jaxevo.storage.workdir import Workdir, weight_names
 
@@ -52,25 +53,33 @@ def retrain_lineages(
         report: called with a sentence about each individual.
     """
     execution = recorded_execution(history.manifest)
-    differences = machine_differences(history.manifest, execution)
-    for difference in differences:
-        report(f"{difference} when the run began: bits may differ, so accuracies are compared within {_TOLERANCE}")
+    elsewhere = _sessions_elsewhere(history, describe_machine(execution), report)
     chosen = [history.best.id] if retrain == "best" else _random_individuals(history, retrain)
     use_persistent_cache(cache_dir() / "executables")
     findings: list[str] = []
     with tempfile.TemporaryDirectory(prefix="jaxevo-verify-") as folder:
         workdir, settings = Workdir(Path(folder)), history.manifest.settings
-        exact = not differences
-        trainer = _Retrainer(settings, history.doors, dataset, workdir, execution, store, exact, report)
+        trainer = _Retrainer(settings, history.doors, dataset, workdir, execution, store, elsewhere, report)
         for individual_id in chosen:
             lineage = [history.lives[ancestor.id] for ancestor in history.lineage(individual_id)]
             finding = trainer.retrain(lineage)
-            equal = "within the tolerance" if differences else "bit for bit"
+            equal = "bit for bit" if all(map(trainer.exact, lineage)) else "within the tolerance"
             report(f"individual {individual_id}, {len(lineage)} generations: {finding or f'equal, {equal}'}")
             findings += [finding] if finding else []
     if retrain == "best" and not findings:
         findings += retrain_finishes(history, run, dataset, execution, _TOLERANCE, report)
     return list(dict.fromkeys(findings))
+
+
+def _sessions_elsewhere(history: History, here: Machine, report: Callable[[str], None]) -> frozenset[int]:
+    """Returns the numbers of sessions whose machine was unlike this one, and reports in what."""
+    elsewhere = set()
+    for session in history.journal.sessions:
+        when = "the run began" if session.number == 1 else f"session {session.number} trained"
+        for difference in differences(here, session.machine):
+            elsewhere.add(session.number)
+            report(f"{difference} when {when}: bits may differ, so accuracies are compared within {_TOLERANCE}")
+    return frozenset(elsewhere)
 
 
 def _random_individuals(history: History, count: int) -> list[int]:
@@ -91,7 +100,7 @@ class _Retrainer:
         workdir: Workdir,
         execution: Execution,
         store: WeightStore,
-        exact: bool,
+        elsewhere: frozenset[int],
         report: Callable[[str], None],
     ) -> None:
         trainer = Trainer(settings, dataset, lane_devices(execution)[0], execution.programs_in_memory, doors)
@@ -99,7 +108,8 @@ class _Retrainer:
         self._space = doors.space
         self._workdir = workdir
         self._store = store
-        self._exact = exact
+        self._elsewhere = elsewhere
+        self._inexact: set[int] = set()
         self._report = report
         self._outcomes: dict[int, Outcome] = {}
         self._test_accuracies: dict[int, float | None] = {}
@@ -108,6 +118,9 @@ class _Retrainer:
         """Trains a lineage again; returns a sentence about the first individual that differs, None if none does."""
         for life in lineage:
             individual_id, recorded = life.individual.id, life.record.outcome
+            if self._is_inexact(life):
+                self._inexact.add(individual_id)
+            exact = self.exact(life)
             if life.record.skipped:
                 self._outcomes[individual_id] = recorded
             if individual_id not in self._outcomes:
@@ -116,13 +129,21 @@ class _Retrainer:
                 except CheckpointError as error:  # Weights of a warm start.
                     return str(error)
                 self._report(f"trained individual {individual_id} again")
-            difference = self._difference(recorded, self._outcomes[individual_id])
-            if difference is None and self._exact and individual_id in self._test_accuracies:
+            difference = _difference(recorded, self._outcomes[individual_id], exact)
+            if difference is None and exact and individual_id in self._test_accuracies:
                 tested, noted = self._test_accuracies[individual_id], life.record.test_accuracy
                 difference = None if tested == noted else f"its test accuracy is {tested}, but {noted} is recorded"
             if difference is not None:
                 return f"individual {individual_id}, trained again: {difference}"
         return None
+
+    def exact(self, life: Life) -> bool:
+        """Returns True if an individual, whose lineage was trained again, must have the same bits."""
+        return life.individual.id not in self._inexact
+
+    def _is_inexact(self, life: Life) -> bool:
+        inherits_other_bits = life.birth.inherited is not None and life.birth.parent_id in self._inexact
+        return life.record.session in self._elsewhere or inherits_other_bits
 
     def _train(self, life: Life) -> Outcome:
         birth = life.birth
@@ -133,7 +154,7 @@ class _Retrainer:
             if parent.weights is not None and parent.weights_sha256 is not None:
                 inherited = Inherited(birth.inherited.genotype, parent.weights, parent.weights_sha256)
                 birth = dataclasses.replace(birth, inherited=inherited)
-        if not self._exact:
+        if not self.exact(life):
             birth = dataclasses.replace(birth, thresholds=_as_stopped(birth, life.record.outcome))
         record = self._lane.train(birth, attempt=1, session=1, cancelled=lambda: False)
         self._test_accuracies[birth.id] = record.test_accuracy
@@ -146,15 +167,16 @@ class _Retrainer:
             copies = WeightStore(self._workdir.weights, self._space)
             copies.save(inherited.weights, inherited.genotype, variables)
 
-    def _difference(self, recorded: Outcome, again: Outcome) -> str | None:
-        if not self._exact:
-            if abs(recorded.accuracy - again.accuracy) <= _TOLERANCE:
-                return None
-            return f"its accuracy is {again.accuracy}, but {recorded.accuracy} is recorded"
-        for name in ("failure", "checks", "stopped_at", "accuracy", "confusion", "loss", "weights_sha256"):
-            if getattr(recorded, name) != getattr(again, name):
-                return f"its {name} is {getattr(again, name)}, but {getattr(recorded, name)} is recorded"
-        return None
+
+def _difference(recorded: Outcome, again: Outcome, exact: bool) -> str | None:
+    if not exact:
+        if abs(recorded.accuracy - again.accuracy) <= _TOLERANCE:
+            return None
+        return f"its accuracy is {again.accuracy}, but {recorded.accuracy} is recorded"
+    for name in ("failure", "checks", "stopped_at", "accuracy", "confusion", "loss", "weights_sha256"):
+        if getattr(recorded, name) != getattr(again, name):
+            return f"its {name} is {getattr(again, name)}, but {getattr(recorded, name)} is recorded"
+    return None
 
 
 def _as_stopped(birth: Birth, outcome: Outcome) -> tuple[Threshold, ...]:
