@@ -103,3 +103,20 @@ def journal_lines(path: Path, kind: str) -> list[dict]:
     """Returns the lines of a kind in a run's journal, without a last one that is being written."""
     lines = [line for line in (path / "journal.jsonl").read_text().splitlines(keepends=True) if line.endswith("\n")]
     return [entry for entry in map(json.loads, lines) if entry["kind"] == kind]
+
+
+def trained_elsewhere(path: Path, session: int) -> None:
+    """Makes a session look as if another machine had trained in it."""
+
+    def change(lines):
+        for fields in lines:
+            if fields["kind"] == "start" and fields["number"] == session:
+                fields["machine"]["packages"]["jax"] = "0.0.1"
+
+    rewrite_journal(path, change)
+
+
+def began_elsewhere(path: Path) -> None:
+    """Makes a run look as if another machine had begun it."""
+    rewrite_manifest(path, lambda fields: fields["machine"]["packages"].update(jax="0.0.1"))
+    trained_elsewhere(path, 1)

@@ -8,7 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.births import SPACE
-from helpers.tiny_runs import jaxevo, journal_lines, resume, rewrite_journal, rewrite_manifest, start
+from helpers.tiny_runs import (
+    began_elsewhere,
+    jaxevo,
+    journal_lines,
+    resume,
+    rewrite_journal,
+    rewrite_manifest,
+    start,
+    trained_elsewhere,
+)
 
 import jaxevo as package
 from jaxevo.reports.result import write_result
@@ -61,23 +70,6 @@ def forge_end(path: Path) -> None:
                 fields["fingerprint"] = state.fingerprint
 
     rewrite_journal(path, change)
-
-
-def trained_elsewhere(path: Path, session: int) -> None:
-    """Makes a session look as if another machine had trained in it."""
-
-    def change(lines):
-        for fields in lines:
-            if fields["kind"] == "start" and fields["number"] == session:
-                fields["machine"]["packages"]["jax"] = "0.0.1"
-
-    rewrite_journal(path, change)
-
-
-def began_elsewhere(path: Path) -> None:
-    """Makes a run look as if another machine had begun it."""
-    rewrite_manifest(path, lambda fields: fields["machine"]["packages"].update(jax="0.0.1"))
-    trained_elsewhere(path, 1)
 
 
 def test_an_untouched_run_is_as_it_must_be(finished):

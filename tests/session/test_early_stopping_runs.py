@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from helpers.tiny_runs import SIGKILLED, TINY, jaxevo, journal_lines, resume, rewrite_manifest, run_arguments, start
+from helpers.tiny_runs import SIGKILLED, TINY, began_elsewhere, jaxevo, journal_lines, resume, run_arguments, start
 
 import jaxevo as package
 from jaxevo.execution.lane import Lane
@@ -93,7 +93,7 @@ def test_replay_gives_the_same_run(finished, tmp_path):
 
 def test_on_another_machine_a_retrained_individual_stops_where_the_recorded_one_did(finished, tmp_path, monkeypatch):
     path = Path(shutil.copytree(finished, tmp_path / "copy"))
-    rewrite_manifest(path, lambda fields: fields["machine"]["packages"].update(jax="0.0.1"))
+    began_elsewhere(path)
     recorded = {life.birth.id: life.record.outcome.stopped_at for life in History(Workdir(path)).lives.values()}
     exact, train, stops = Trainer.validated, Lane.train, {}
 
