@@ -34,7 +34,7 @@ from jaxevo.cli.help import completion
 from jaxevo.cli.listing import list_runs
 from jaxevo.cli.measures import print_majority, print_measures, print_warning
 from jaxevo.cli.options import as_typed
-from jaxevo.cli.parse import command_options, parse
+from jaxevo.cli.parse import HELP, command_options, parse
 from jaxevo.cli.showing import show
 from jaxevo.data import absolute_name, is_at_hand
 from jaxevo.reports.child import carry_out
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return status
     except BrokenPipeError:  # The reader closed the pipe, as `head` does.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if not arguments or arguments[0] not in _TRAINING or {"-h", "--help"} & {*arguments}:
+        if not arguments or arguments[0] not in _TRAINING or not {*HELP}.isdisjoint(arguments):
             return 0
         print("jaxevo: error: what was to read the output has gone: finished individuals are kept", file=sys.stderr)
         return _FAILED_STATUS
@@ -119,8 +119,7 @@ def _resume(command: ResumeCommand) -> int:
 
 
 def _finish(command: FinishCommand) -> int:
-    trust_code, trust_doors = command.execution.trust_code, command.execution.trust_doors
-    run = Run(command.workdir, dataset=command.dataset, trust_code=trust_code, trust_doors=trust_doors)
+    run = Run(command.workdir, dataset=command.dataset, **_trust(command.execution))
     check_share(command.share)
     check_ensemble_size(command.ensemble_size)
     _say_what_starts(command.dataset or run.settings.dataset)
@@ -142,8 +141,7 @@ def _finish(command: FinishCommand) -> int:
 def _replay(command: ReplayCommand) -> int:
     source, path = check_path(command.source), check_path(command.workdir)
     place = absolute_name(command.dataset) if command.dataset is not None else None
-    trust_code, trust_doors = command.execution.trust_code, command.execution.trust_doors
-    original = Run(source, trust_code=trust_code, trust_doors=trust_doors)
+    original = Run(source, **_trust(command.execution))
     check_new(path)
     _say_what_starts(place or original.settings.dataset)
     carry_out(Replay(path, command.execution, source, place))
@@ -154,6 +152,11 @@ def _replay(command: ReplayCommand) -> int:
         return 0
     print(f"The replay differs from {source}, whose fingerprint is {original.fingerprint}: see jaxevo verify")
     return _FAILED_STATUS
+
+
+def _trust(execution: Execution) -> dict[str, Any]:
+    """Returns the arguments of `Run` that say whose code may run."""
+    return {"trust_code": execution.trust_code, "trust_doors": execution.trust_doors}
 
 
 def _verify(command: VerifyCommand) -> int:

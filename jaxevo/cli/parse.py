@@ -13,7 +13,8 @@ from jaxevo.cli.options import SECTIONS, Option, build, check_complete, from_tab
 from jaxevo.presets import PRESETS, preset_beside
 from jaxevo.settings import Limits, Settings
 
-_HELP = ("-h", "--help")
+HELP = ("-h", "--help")
+"""Words that ask for help."""
 
 
 def parse(arguments: Sequence[str]) -> Command:
@@ -25,14 +26,14 @@ def parse(arguments: Sequence[str]) -> Command:
     Raises:
         ValueError: with a sentence, if the arguments do not describe a command.
     """
-    if not arguments or arguments[0] in _HELP:
+    if not arguments or arguments[0] in HELP:
         return PrintCommand(overview(COMMANDS))
     name, *words = arguments
     if name not in COMMANDS:
         near = difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0)[0]
         raise ValueError(f"{name!r} is no command: did you mean {near}? There are {', '.join(COMMANDS)}")
     options = command_options(name)
-    asked = [word for word in words if word in _HELP]
+    asked = [word for word in words if word in HELP]
     if asked:
         preset = _preset(words) if COMMANDS[name] is RunCommand else {}
         return PrintCommand(command_help(name, COMMANDS[name], options, preset, short="--help" not in asked))

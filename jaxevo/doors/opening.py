@@ -2,7 +2,7 @@
 
 import functools
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,8 @@ from jaxevo.doors.source import (
     module_named,
     module_of_source,
     object_in,
-    read_file,
     sha256_of,
-    source_of_module,
+    source_of,
 )
 from jaxevo.doors.spec import Kind, Spec, Value, outside, spec_from
 from jaxevo.search import fitness, selection
@@ -81,12 +80,11 @@ def open_new(settings: Settings) -> Opened:
     sources: dict[Kind, bytes] = {}
     files: dict[str, bytes] = {}
     for kind, spec in outside(settings).items():
+        source = source_of(kind, spec)
         if spec.is_file:
-            source = read_file(kind, spec)
             files[sha256_of(source)] = source
             module = module_of_source(source, spec.place)
         else:
-            source = source_of_module(kind, spec)
             module = module_named(kind, spec)
         sources[kind] = source
         makers[kind] = object_in(kind, spec, module)  # type: ignore[assignment]
@@ -112,7 +110,7 @@ def open_recorded(settings: Settings, records: tuple[Door, ...], workdir: Path) 
         if spec.is_file:
             module = module_of_source(_kept(workdir, door), spec.place)
         else:
-            _check_unchanged(door, sha256_of(source_of_module(door.kind, spec)))
+            _check_unchanged(door, [spec])
             module = module_named(door.kind, spec)
         makers[door.kind] = object_in(door.kind, spec, module)  # type: ignore[assignment]
     doors = _made(settings, makers)
@@ -151,18 +149,15 @@ def check_named(records: tuple[Door, ...], named: tuple[str, ...]) -> None:
             f"{shlex.quote(shlex.join(names))} to compare it with yours"
         )
     for door in records:
-        found = [_sha256_now(door.kind, spec) for spec in given[_without_folder(door.name)]]
-        _check_unchanged(door, door.sha256 if door.sha256 in found else found[0])
+        _check_unchanged(door, given[_without_folder(door.name)])
 
 
-def _sha256_now(kind: Kind, spec: Spec) -> str:
-    return sha256_of(read_file(kind, spec) if spec.is_file else source_of_module(kind, spec))
-
-
-def _check_unchanged(door: Door, sha256: str) -> None:
-    if sha256 != door.sha256:
+def _check_unchanged(door: Door, named: Sequence[Spec]) -> None:
+    """Raises `DoorError` unless one of the sources of that name is still that of a door."""
+    found = [sha256_of(source_of(door.kind, spec)) for spec in named]
+    if door.sha256 not in found:
         raise DoorError(
-            f"{door.kind} {door.name} differs from what the run began with (its source has sha256 {sha256[:16]}, not "
+            f"{door.kind} {door.name} differs from what the run began with (its source has sha256 {found[0][:16]}, not "
             f"{door.sha256[:16]}): restore that source, or begin another run"
         )
 

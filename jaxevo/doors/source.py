@@ -17,8 +17,16 @@ from jaxevo.doors.spec import Kind, Spec
 _PREFIX = "jaxevo_door_"
 
 
-def read_file(kind: Kind, spec: Spec) -> bytes:
-    """Returns the source of a door in a file; raises `ValueError` if it cannot be read."""
+def source_of(kind: Kind, spec: Spec) -> bytes:
+    """Returns the source of a door without running it; empty for a module without source.
+
+    Raises:
+        ValueError: if there is no such module, or the file cannot be read.
+    """
+    return _source_of_file(kind, spec) if spec.is_file else _source_of_module(kind, spec)
+
+
+def _source_of_file(kind: Kind, spec: Spec) -> bytes:
     path = Path(spec.place).expanduser()
     try:
         return path.read_bytes()
@@ -60,8 +68,7 @@ def module_named(kind: Kind, spec: Spec) -> types.ModuleType:
         ) from error
 
 
-def source_of_module(kind: Kind, spec: Spec) -> bytes:
-    """Returns the source of an installed module without running it; empty if it has none."""
+def _source_of_module(kind: Kind, spec: Spec) -> bytes:
     try:
         found = importlib.util.find_spec(spec.place)
     except (ImportError, ValueError):

@@ -32,6 +32,14 @@ def describe_machine(execution: Execution) -> Machine:
     )
 
 
+def machine_of_session(execution: Execution, began: Machine) -> Machine:
+    """Returns the machine that trains in a session of a run that `began` on a machine: this one, or that of workers.
+
+    Workers of a cluster are refused unless they are like the machine that began the run.
+    """
+    return describe_machine(execution) if execution.executor == "local" else began
+
+
 def _vectors() -> tuple[str, ...]:
     """Returns this processor's vector instruction sets, for which XLA compiles."""
     try:

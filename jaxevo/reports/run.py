@@ -299,7 +299,7 @@ class Run:
         trusted = self._trust | execution
         job = Resume(self.path, Execution(**trusted), Limits(**limits), tuple(skip_birth), place)
         carry_out(job, on_event)
-        return Run(self.path, dataset=place, **{name: trusted[name] for name in self._trust})
+        return self._opened(self.path, place, trusted)
 
     def finish(self, share: float, ensemble_size: int = 1, **changes: Unpack[ExecutionArguments]) -> Finish:
         """Trains the best individual on, on training and validation images; see `best`.
@@ -310,7 +310,7 @@ class Run:
             **changes: fields of `Execution`, such as `checkpoint_seconds=60`; `lanes` is not used.
 
         Returns:
-            The finish of the best individual.
+            The finish of the best individual; an earlier one that succeeded stays if this one fails.
 
         Raises:
             ValueError, RuntimeError, KeyboardInterrupt: as for `resume`.
@@ -318,9 +318,9 @@ class Run:
         check_share(share)
         check_ensemble_size(ensemble_size)
         (execution,) = split_arguments(changes, Execution)
-        trusted = Execution(**(self._trust | execution))
-        carry_out(FinishJob(self.path, trusted, share, self._dataset_place, ensemble_size))
-        finish = Run(self.path, trust_code=trusted.trust_code, trust_doors=trusted.trust_doors)._history.finish
+        trusted = self._trust | execution
+        carry_out(FinishJob(self.path, Execution(**trusted), share, self._dataset_place, ensemble_size))
+        finish = self._opened(self.path, self._dataset_place, trusted)._history.finish
         if finish is None:
             raise RuntimeError(f"the run in {self.path} went on while it was finished: finish it again")
         return finish
@@ -342,7 +342,11 @@ class Run:
         new = check_path(str(path))
         trusted = self._trust | execution
         carry_out(Replay(new, Execution(**trusted), self.path, self._dataset_place))
-        return Run(new, dataset=self._dataset_place, **{name: trusted[name] for name in self._trust})
+        return self._opened(new, self._dataset_place, trusted)
+
+    def _opened(self, path: Path, place: str | None, execution: Mapping[str, Any]) -> "Run":
+        """Returns a run that a session with these arguments has left, whose code may run if it might in the session."""
+        return Run(path, dataset=place, **{name: execution[name] for name in self._trust})
 
     def verify(self, retrain: Literal["best"] | int | None = None) -> list[str]:
         """Returns a sentence for each difference; see `verify`."""

@@ -103,9 +103,8 @@ def evolution(settings: Settings, doors: Doors, task: Task, warm_start: Sequence
     for _, derived in initial:
         over = over_budget(derived.cost, settings, birth_id=0)
         if over is not None:
-            rising = settings.budget_births and over.startswith("max_flops_per_image")
-            less = ", or lower budget_births" if rising else ""
-            raise ValueError(f"{over}: even an initial individual exceeds it; raise the budget{less}")
+            less = ", or lower budget_births" if over.rising else ""
+            raise ValueError(f"{over.sentence}: even an initial individual exceeds it; raise the budget{less}")
 
     def ask(state: EvolutionState) -> tuple[EvolutionState, tuple[Birth, ...]]:
         births: list[Birth] = []
@@ -218,8 +217,20 @@ def fitter(best: Individual | None, other: Individual) -> Individual:
     return other if (-other.fitness, other.id) < (-best.fitness, best.id) else best
 
 
-def over_budget(cost: Cost, settings: Settings, birth_id: int) -> str | None:
-    """Returns a sentence that names the first budget that a birth exceeds, or None."""
+class OverBudget(NamedTuple):
+    """A budget that a birth exceeds.
+
+    Attributes:
+        sentence: the budget and what is needed.
+        rising: True if later births may use more.
+    """
+
+    sentence: str
+    rising: bool
+
+
+def over_budget(cost: Cost, settings: Settings, birth_id: int) -> OverBudget | None:
+    """Returns the first budget that a birth exceeds, or None."""
     for name, value in (
         ("max_parameters", cost.parameters),
         ("max_flops_per_image", cost.forward_flops),
@@ -227,8 +238,9 @@ def over_budget(cost: Cost, settings: Settings, birth_id: int) -> str | None:
     ):
         budget = _budget(name, settings, birth_id)
         if budget is not None and value > budget:
-            rising = "" if budget == getattr(settings, name) else f", of which birth {birth_id} may use {budget:,.0f}"
-            return f"{name} is {getattr(settings, name)}{rising}, but {value} are needed"
+            rising = budget != getattr(settings, name)
+            part = f", of which birth {birth_id} may use {budget:,.0f}" if rising else ""
+            return OverBudget(f"{name} is {getattr(settings, name)}{part}, but {value} are needed", rising)
     return None
 
 

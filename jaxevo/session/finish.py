@@ -13,7 +13,7 @@ from jaxevo.data import Dataset
 from jaxevo.doors.trust import NOTHING, Trust
 from jaxevo.environment.folders import cache_dir
 from jaxevo.execution.finishing import FinishExecutor
-from jaxevo.execution.machine import describe_machine
+from jaxevo.execution.machine import machine_of_session
 from jaxevo.execution.worker import Assignment
 from jaxevo.networks.compilation import use_persistent_cache
 from jaxevo.search.births import Birth, Inherited, individual_flops
@@ -100,9 +100,7 @@ def finish_run(
             )
         check_execution(history.manifest.settings, execution)
         dataset = load_run_data(workdir, history.manifest, dataset_place, watcher.notice)
-        # Workers of a cluster are refused unless they are like the machine that began the run.
-        local = execution.executor == "local"
-        machine = describe_machine(execution) if local else history.manifest.machine
+        machine = machine_of_session(execution, history.manifest.machine)
         for difference in differences(machine, history.manifest.machine):
             watcher.notice(f"{difference} when the run began: there, finished weights may have other last bits")
         for place, member in enumerate(members, start=1):

@@ -91,10 +91,10 @@ class HostLoop:
         self._untrained: list[Birth] = []
         self._compile_seconds = self._train_seconds = 0.0
         self._best_speed: float | None = None
-        for individual in sorted(self._state.population, key=lambda one: (one.fitness, -one.id)):
-            self._note_speed(individual, content.records[individual.id])
-        if self._state.best is not None:
-            self._note_speed(self._state.best, content.records[self._state.best.id])
+        if (best := self._state.best) is not None:
+            whole = [one for one in (best, *self._state.population) if content.records[one.id].attempt == 1]
+            fittest = max(whole, key=lambda one: one.fitness, default=best)
+            self._note_speed(fittest, content.records[fittest.id])
         self._take(self._state.in_flight)
         self._catch_up()
 

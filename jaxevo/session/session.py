@@ -11,7 +11,7 @@ from jaxevo.data import Dataset
 from jaxevo.environment.folders import cache_dir
 from jaxevo.execution.executor import Executor
 from jaxevo.execution.local import LocalExecutor
-from jaxevo.execution.machine import describe_machine
+from jaxevo.execution.machine import machine_of_session
 from jaxevo.execution.measuring import MeasuringExecutor
 from jaxevo.execution.waiting import BIRTHS_A_LANE, expected_idle_share
 from jaxevo.execution.worker import Assignment
@@ -106,9 +106,7 @@ class Session:
 
     def _begin(self, writer: RunWriter, loop: HostLoop, limits: Limits, skip: Sequence[int]) -> None:
         """Records the start of the session and the skipped births in the journal."""
-        # Workers of a cluster are refused unless they are like the machine that began the run.
-        local = self._execution.executor == "local"
-        machine = describe_machine(self._execution) if local else self._run.manifest.machine
+        machine = machine_of_session(self._execution, self._run.manifest.machine)
         writer.begin(Start(self._number, time.time(), limits, manifest_sha256(self._run.workdir), machine))
         loop.skip([_skipped(birth_id, self._number) for birth_id in skip])
 

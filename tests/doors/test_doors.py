@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from helpers import ladder_space
 from helpers.tiny_runs import jaxevo as run_command
-from helpers.tiny_runs import rewrite_journal, rewrite_manifest
+from helpers.tiny_runs import rewrite_journal, rewrite_manifest, without_stop
 
 import jaxevo
 from jaxevo.doors.opening import built_in, check_named, open_new
@@ -202,11 +202,11 @@ def test_a_replay_of_other_outcomes_ends_and_says_that_it_differs(unmarked, tmp_
 
 
 def test_a_replay_of_a_killed_run_is_compared_with_all_that_it_told(unmarked, tmp_path, capsys):
-    def killed(lines):
-        last = max(place for place, line in enumerate(lines) if line["kind"] == "told")
-        lines[:] = [line for place, line in enumerate(lines) if line["kind"] != "stop" and place != last]
+    def without_last_told(lines):
+        del lines[max(place for place, line in enumerate(lines) if line["kind"] == "told")]
 
-    rewrite_journal(unmarked.path, killed)
+    without_stop(unmarked.path)
+    rewrite_journal(unmarked.path, without_last_told)
     (unmarked.path / "result.json").unlink()
     assert jaxevo.open(unmarked.path).events == 19
     assert jaxevo_main("replay", unmarked.path, "--workdir", tmp_path / "replay", "--trust-code") == 0

@@ -60,13 +60,23 @@ def attempts():
 
 
 @pytest.fixture
-def host(monkeypatch, attempts):
-    """A host with two workers, of two lanes and of one."""
+def host_of(monkeypatch, attempts):
+    """Makes a host without workers, of a cluster that is not there."""
     monkeypatch.setattr(cluster, "connect", lambda execution: None)
     monkeypatch.setattr(cluster, "end_worker", lambda actor: None)
-    execution = Execution(executor="ray", lease_seconds=10)
     assignment = Assignment(Settings(), "workdir", 1, Task(), (), {}, "")
-    host = cluster.ClusterExecutor(assignment, SPACE, execution, attempts, lambda text: None)
+
+    def make(**execution):
+        execution = Execution(executor="ray", **execution)
+        return cluster.ClusterExecutor(assignment, SPACE, execution, attempts, lambda text: None)
+
+    return make
+
+
+@pytest.fixture
+def host(host_of):
+    """A host with two workers, of two lanes and of one."""
+    host = host_of(lease_seconds=10)
     for lanes in (2, 1):
         worker = cluster._Hired(taking_note(), NODE, object(), "", float("inf"))
         host._workers.append(worker)
@@ -84,12 +94,9 @@ def test_lanes_that_share_an_accelerator_are_those_that_workers_tell(host):
     ("resources", "lanes"),
     [("CPU=2", 2), ("CPU=2,GPU=1", 2), ("CPU=2,GPU=2", 2), ("CPU=2,GPU=0.5", 4), ("CPU=2,GPU=0.16", 6)],
 )
-def test_workers_that_ask_for_a_part_of_an_accelerator_share_it(monkeypatch, attempts, resources, lanes):
+def test_workers_that_ask_for_a_part_of_an_accelerator_share_it(host_of, resources, lanes):
     """Three workers of two lanes on a node with eight accelerators."""
-    monkeypatch.setattr(cluster, "connect", lambda execution: None)
-    execution = Execution(executor="ray", worker_resources=resources)
-    assignment = Assignment(Settings(), "workdir", 1, Task(), (), {}, "")
-    host = cluster.ClusterExecutor(assignment, SPACE, execution, attempts, lambda text: None)
+    host = host_of(worker_resources=resources)
     node = Node("node", "127.0.0.1", {"CPU": 64.0, "GPU": 8.0})
     for number in range(3):
         host._workers.append(cluster._Hired(taking_note(), node, object(), "", float("inf")))
@@ -239,44 +246,35 @@ def test_what_has_finished_is_kept_and_all_workers_end_where_one_had_an_error(ho
 
 
 @pytest.mark.parametrize("others", [[], [Node("head", "127.0.0.1", {"CPU": 8.0})]])
-def test_a_run_ends_where_all_nodes_that_can_have_a_worker_are_refused(monkeypatch, attempts, others):
+def test_a_run_ends_where_all_nodes_that_can_have_a_worker_are_refused(host_of, others):
     """A head without accelerators is no reason to wait."""
-    monkeypatch.setattr(cluster, "connect", lambda execution: None)
-    execution = Execution(executor="ray", worker_resources="GPU=8")
-    host = cluster.ClusterExecutor(
-        Assignment(Settings(), "workdir", 1, Task(), (), {}, ""), SPACE, execution, attempts, lambda text: None
-    )
+    host = host_of(worker_resources="GPU=8")
     host._nodes = [Node("node", "127.0.0.1", {"CPU": 64.0, "GPU": 8.0}), *others]
     host._refused = {"node": "its jax is another"}
     with pytest.raises(cluster.ClusterError, match=r"no worker is like the machine .* \(its jax is another\)"):
         host._hire_where_needed()
 
 
-def test_a_node_whose_workers_never_start_is_refused(monkeypatch, attempts):
+def test_a_node_whose_workers_never_start_is_refused(host_of, monkeypatch):
     """As where the images do not fit on its accelerators; it would be tried for ever."""
-    said = []
-    monkeypatch.setattr(cluster, "connect", lambda execution: None)
-    monkeypatch.setattr(cluster, "end_worker", lambda actor: None)
-    assignment = Assignment(Settings(), "workdir", 1, Task(), (), {}, "")
-    host = cluster.ClusterExecutor(assignment, SPACE, Execution(executor="ray"), attempts, said.append)
+    host = host_of()
     host._nodes = [NODE]
+    monkeypatch.setattr(
+        host, "_hire", lambda node: cluster._Hired(taking_note(), node, object(), "a worker", float("inf"))
+    )
 
-    def hired(node):
+    def lose_next(reason, joined=False):
         host._not_before.clear()
-        return cluster._Hired(taking_note(), node, object(), f"a worker on {node.address}", float("inf"))
+        host._hire_where_needed()
+        if joined:
+            host._welcome(host._workers[0], Joined("here", 2))
+        host._lose(host._workers[0], reason)
 
-    monkeypatch.setattr(host, "_hire", hired)
     for _ in range(4):
-        host._hire_where_needed()
-        host._lose(host._workers[0], "out of memory")
-        host._not_before.clear()
-    host._hire_where_needed()
-    host._welcome(host._workers[0], Joined("here", 2))
-    host._lose(host._workers[0], "it died")  # One that had joined starts the count anew.
+        lose_next("out of memory")
+    lose_next("it died", joined=True)  # The count begins anew.
     for _ in range(5):
-        host._not_before.clear()
-        host._hire_where_needed()
-        host._lose(host._workers[0], "out of memory")
+        lose_next("out of memory")
     with pytest.raises(cluster.ClusterError, match="5 workers in a row did not start: out of memory"):
         host._hire_where_needed()
 

@@ -2,12 +2,15 @@
 
 import hashlib
 
+from jaxevo.doors.opening import built_in
 from jaxevo.search.births import Outcome
 from jaxevo.search.space import Task
-from jaxevo.storage.journal import Record
+from jaxevo.storage.checkpoint import load_latest_snapshot
+from jaxevo.storage.journal import Record, read_journal
 from jaxevo.storage.machine import Machine
 from jaxevo.storage.manifest import Manifest
-from jaxevo.storage.workdir import weights_name
+from jaxevo.storage.stored_run import StoredRun
+from jaxevo.storage.workdir import Workdir, weights_name
 
 TASK = Task(input_shape=(8, 8, 1), num_classes=10, validation_images=143)
 
@@ -50,6 +53,14 @@ def manifest_of(settings, limits):
     classes = tuple(map(str, range(TASK.num_classes)))
     machine = Machine({}, "simulated", "simulated", "", 1, "", (), (), None)
     return Manifest(settings, limits, "", TASK.image_shape, classes, (0.5,), (0.5,), TASK.validation_images, machine)
+
+
+def stored_run(folder, settings, limits):
+    """Returns the run in a folder as earlier sessions left it; a new one if there were none."""
+    folder.mkdir(exist_ok=True)
+    workdir, manifest, doors = Workdir(folder), manifest_of(settings, limits), built_in(settings)
+    state = load_latest_snapshot(workdir.snapshots, manifest, doors.space)
+    return StoredRun(workdir, manifest, doors, read_journal(workdir.journal), state)
 
 
 def _number(birth):

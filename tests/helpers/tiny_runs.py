@@ -105,6 +105,15 @@ def journal_lines(path: Path, kind: str) -> list[dict]:
     return [entry for entry in map(json.loads, lines) if entry["kind"] == kind]
 
 
+def without_stop(path: Path) -> None:
+    """Makes a run look as if its last session had been killed."""
+
+    def change(lines):
+        lines[:] = [line for line in lines if line["kind"] != "stop"]
+
+    rewrite_journal(path, change)
+
+
 def trained_elsewhere(path: Path, session: int) -> None:
     """Makes a session look as if another machine had trained in it."""
 

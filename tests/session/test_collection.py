@@ -3,15 +3,13 @@
 import itertools
 
 import pytest
-from helpers.simulated import Simulated, manifest_of
+from helpers.simulated import Simulated, stored_run
 
-from jaxevo.doors.opening import built_in
 from jaxevo.session.loop import HostLoop
 from jaxevo.session.progress import Watcher
 from jaxevo.settings import Limits, Settings
-from jaxevo.storage.checkpoint import load_latest_snapshot
 from jaxevo.storage.journal import read_journal
-from jaxevo.storage.stored_run import RunWriter, StoredRun
+from jaxevo.storage.stored_run import RunWriter
 from jaxevo.storage.workdir import Workdir, weight_names
 
 LANES = 4
@@ -40,9 +38,7 @@ def session(folder, settings, events, told):
     workdir = Workdir(folder)
     executor = Writing(workdir.weights)
     limits = Limits(max_individuals=events)
-    manifest, doors = manifest_of(settings, limits), built_in(settings)
-    content, state = read_journal(workdir.journal), load_latest_snapshot(workdir.snapshots, manifest, doors.space)
-    run = StoredRun(workdir, manifest, doors, content, state)
+    run = stored_run(folder, settings, limits)
     with RunWriter(run, 7) as writer:
         loop = HostLoop(run, limits, writer, executor, Living(folder, told))
         loop.until_stopped(lambda: False)

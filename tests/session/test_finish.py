@@ -9,7 +9,7 @@ from pathlib import Path
 import chex
 import numpy as np
 import pytest
-from helpers.tiny_runs import TINY, jaxevo, resume, rewrite_journal, run_arguments, start
+from helpers.tiny_runs import TINY, jaxevo, resume, run_arguments, start, without_stop
 
 import jaxevo as package
 from jaxevo.data import load
@@ -376,11 +376,7 @@ def test_one_that_fails_leaves_the_earlier_one(copied, monkeypatch):
 
 def test_after_a_killed_session_there_is_no_result(evolved, tmp_path):
     path = Path(shutil.copytree(evolved, tmp_path / "run"))
-
-    def killed(lines):
-        lines[:] = [line for line in lines if line["kind"] != "stop"]
-
-    rewrite_journal(path, killed)
+    without_stop(path)
     ended = jaxevo("finish", path, "--share", SHARE)
     assert ended.returncode == 0, ended.stderr
     assert "the last session of the run was killed: jaxevo resume goes on, and writes its result" in ended.stdout

@@ -4,16 +4,12 @@ import dataclasses
 from types import SimpleNamespace
 
 import pytest
-from helpers.simulated import Simulated, manifest_of
+from helpers.simulated import Simulated, stored_run
 
-from jaxevo.doors.opening import built_in
 from jaxevo.session.loop import HostLoop
 from jaxevo.session.progress import Watcher
 from jaxevo.settings import Limits, Settings
-from jaxevo.storage.checkpoint import load_latest_snapshot
-from jaxevo.storage.journal import read_journal
-from jaxevo.storage.stored_run import RunWriter, StoredRun
-from jaxevo.storage.workdir import Workdir
+from jaxevo.storage.stored_run import RunWriter
 
 SETTINGS = Settings(population_size=10, num_workers=4, train_steps=6, selection="aging", sample_size=3, seed=5)
 FIRST_RESUMED = 12
@@ -35,11 +31,7 @@ class Resuming(Simulated):
 def session(folder, **limits):
     """Evolves on from the last snapshot; returns the reason why it stopped, and the state."""
     limits = Limits(finish_share=1.0, **limits)
-    workdir = Workdir(folder)
-    folder.mkdir(exist_ok=True)
-    manifest, doors = manifest_of(SETTINGS, limits), built_in(SETTINGS)
-    state = load_latest_snapshot(workdir.snapshots, manifest, doors.space)
-    run = StoredRun(workdir, manifest, doors, read_journal(workdir.journal), state)
+    run = stored_run(folder, SETTINGS, limits)
     with RunWriter(run, 5) as writer:
         loop = HostLoop(run, limits, writer, Resuming(2), Watcher(), SimpleNamespace(seconds=0.0))
         return loop.until_stopped(lambda: False), loop.progress().state

@@ -126,8 +126,9 @@ class ClusterExecutor:
         self._nodes_asked = self._head_answered = time.monotonic() - _NODES_SECONDS
         self._notice_due = time.monotonic() + _NOTICE_SECONDS
         self._refused: dict[str, str] = {}
-        self._failures: dict[str, int] = {}
-        self._unjoined: dict[str, int] = {}
+        # In a row, by node: workers that were lost before a record, and before they joined.
+        self._failures: Counter[str] = Counter()
+        self._unjoined: Counter[str] = Counter()
         self._not_before: dict[str, float] = {}
         # A lease must span several reports.
         often = _FINISH_REPORT_SECONDS if assignment.finishing else _REPORT_SECONDS
@@ -319,11 +320,12 @@ class ClusterExecutor:
             self._attempts.lost(birth.id, number, reason)
         self._waiting = sorted((*self._waiting, *(birth for birth, _ in worker.births.values())), key=by_due)
         if not worker.lanes:
-            self._unjoined[worker.node.id] = self._unjoined.get(worker.node.id, 0) + 1
+            self._unjoined[worker.node.id] += 1
             if self._unjoined[worker.node.id] >= _MOST_FAILED_STARTS:
                 self._refused[worker.node.id] = f"{_MOST_FAILED_STARTS} workers in a row did not start: {reason}"
-        failures = self._failures[worker.node.id] = self._failures.get(worker.node.id, 0) + 1
-        self._not_before[worker.node.id] = time.monotonic() + min(2.0 ** (failures - 1), _LONGEST_PAUSE_SECONDS)
+        self._failures[worker.node.id] += 1
+        pause = min(2.0 ** (self._failures[worker.node.id] - 1), _LONGEST_PAUSE_SECONDS)
+        self._not_before[worker.node.id] = time.monotonic() + pause
 
     def _end(self, worker: _Hired) -> None:
         self._workers.remove(worker)

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -53,17 +53,17 @@ def retrain_lineages(
         report: called with a sentence about each individual.
     """
     execution = recorded_execution(history.manifest)
-    elsewhere = _sessions_elsewhere(history, describe_machine(execution), report)
+    inexact = _inexact(history, _sessions_elsewhere(history, describe_machine(execution), report))
     chosen = [history.best.id] if retrain == "best" else _random_individuals(history, retrain)
     use_persistent_cache(cache_dir() / "executables")
     findings: list[str] = []
     with tempfile.TemporaryDirectory(prefix="jaxevo-verify-") as folder:
         workdir, settings = Workdir(Path(folder)), history.manifest.settings
-        trainer = _Retrainer(settings, history.doors, dataset, workdir, execution, store, elsewhere, report)
+        trainer = _Retrainer(settings, history.doors, dataset, workdir, execution, store, inexact, report)
         for individual_id in chosen:
             lineage = [history.lives[ancestor.id] for ancestor in history.lineage(individual_id)]
             finding = trainer.retrain(lineage)
-            equal = "bit for bit" if all(map(trainer.exact, lineage)) else "within the tolerance"
+            equal = "within the tolerance" if any(life.individual.id in inexact for life in lineage) else "bit for bit"
             report(f"individual {individual_id}, {len(lineage)} generations: {finding or f'equal, {equal}'}")
             findings += [finding] if finding else []
     if retrain == "best" and not findings:
@@ -71,7 +71,7 @@ def retrain_lineages(
     return list(dict.fromkeys(findings))
 
 
-def _sessions_elsewhere(history: History, here: Machine, report: Callable[[str], None]) -> frozenset[int]:
+def _sessions_elsewhere(history: History, here: Machine, report: Callable[[str], None]) -> set[int]:
     """Returns the numbers of sessions whose machine was unlike this one, and reports in what."""
     elsewhere = set()
     for session in history.journal.sessions:
@@ -79,7 +79,17 @@ def _sessions_elsewhere(history: History, here: Machine, report: Callable[[str],
         for difference in differences(here, session.machine):
             elsewhere.add(session.number)
             report(f"{difference} when {when}: bits may differ, so accuracies are compared within {_TOLERANCE}")
-    return frozenset(elsewhere)
+    return elsewhere
+
+
+def _inexact(history: History, elsewhere: Container[int]) -> set[int]:
+    """Returns ids of individuals that sessions elsewhere trained, or that inherit from such: their bits may differ."""
+    inexact: set[int] = set()
+    for individual_id, life in history.lives.items():  # In the order of events, so that parents come first.
+        inherits_other_bits = life.birth.inherited is not None and life.birth.parent_id in inexact
+        if life.record.session in elsewhere or inherits_other_bits:
+            inexact.add(individual_id)
+    return inexact
 
 
 def _random_individuals(history: History, count: int) -> list[int]:
@@ -100,7 +110,7 @@ class _Retrainer:
         workdir: Workdir,
         execution: Execution,
         store: WeightStore,
-        elsewhere: frozenset[int],
+        inexact: Container[int],
         report: Callable[[str], None],
     ) -> None:
         trainer = Trainer(settings, dataset, lane_devices(execution)[0], execution.programs_in_memory, doors)
@@ -108,8 +118,7 @@ class _Retrainer:
         self._space = doors.space
         self._workdir = workdir
         self._store = store
-        self._elsewhere = elsewhere
-        self._inexact: set[int] = set()
+        self._inexact = inexact
         self._report = report
         self._outcomes: dict[int, Outcome] = {}
         self._test_accuracies: dict[int, float | None] = {}
@@ -118,9 +127,7 @@ class _Retrainer:
         """Trains a lineage again; returns a sentence about the first individual that differs, None if none does."""
         for life in lineage:
             individual_id, recorded = life.individual.id, life.record.outcome
-            if self._is_inexact(life):
-                self._inexact.add(individual_id)
-            exact = self.exact(life)
+            exact = individual_id not in self._inexact
             if life.record.skipped:
                 self._outcomes[individual_id] = recorded
             if individual_id not in self._outcomes:
@@ -137,14 +144,6 @@ class _Retrainer:
                 return f"individual {individual_id}, trained again: {difference}"
         return None
 
-    def exact(self, life: Life) -> bool:
-        """Returns True if an individual, whose lineage was trained again, must have the same bits."""
-        return life.individual.id not in self._inexact
-
-    def _is_inexact(self, life: Life) -> bool:
-        inherits_other_bits = life.birth.inherited is not None and life.birth.parent_id in self._inexact
-        return life.record.session in self._elsewhere or inherits_other_bits
-
     def _train(self, life: Life) -> Outcome:
         birth = life.birth
         if birth.inherited is not None and birth.parent_id is None:
@@ -154,7 +153,7 @@ class _Retrainer:
             if parent.weights is not None and parent.weights_sha256 is not None:
                 inherited = Inherited(birth.inherited.genotype, parent.weights, parent.weights_sha256)
                 birth = dataclasses.replace(birth, inherited=inherited)
-        if not self.exact(life):
+        if birth.id in self._inexact:
             birth = dataclasses.replace(birth, thresholds=_as_stopped(birth, life.record.outcome))
         record = self._lane.train(birth, attempt=1, session=1, cancelled=lambda: False)
         self._test_accuracies[birth.id] = record.test_accuracy
