@@ -28,13 +28,13 @@ evolve: $(VENV)/.run
 	$(VENV)/bin/jaxevo run --preset demo --report $(ARGS)
 
 test: $(VENV)/.dev
-	$(VENV)/bin/python -m pytest -n $(JOBS) $(ARGS)
+	$(VENV)/bin/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 notebooks: $(VENV)/.dev
 	$(VENV)/bin/python .ci/notebooks.py $(ARGS)
 
 test-newest: $(NEWEST_VENV)/.dev
-	$(NEWEST_VENV)/bin/python -m pytest -n $(JOBS) $(NEWEST_TESTS) $(ARGS)
+	$(NEWEST_VENV)/bin/python -m pytest -n $(JOBS) --dist loadfile $(NEWEST_TESTS) $(ARGS)
 
 release-check: $(VENV)/.dev
 	PYTHON=$(PYTHON) VENV=$(VENV) JOBS=$(JOBS) .ci/release
