@@ -62,8 +62,8 @@ _ON_GPU = dataclasses.replace(
 PRESETS: dict[str, tuple[Settings, Limits]] = {
     "demo": (_GROWING, Limits(max_flops=4e12, finish_share=0.4)),
     "small": (_GROWING, Limits(max_flops=1e13, finish_share=0.4)),
-    # More FLOPs an image buy wide layers before the first stride, and few parameters. An hour compiles for a
-    # smaller part of its time than ten minutes; the finish takes a quarter of it all the same.
+    # More FLOPs an image buy wide layers before the first stride, and few parameters. With a larger share the finish
+    # would take more than a quarter of the time.
     "large": (dataclasses.replace(_GROWING, max_flops_per_image=8_000_000), Limits(max_flops=6e13, finish_share=0.33)),
     "gpu": (_ON_GPU, Limits(max_flops=1e16, finish_share=0.5)),
     "paper": (_PAPER, Limits(max_individuals=25_000)),

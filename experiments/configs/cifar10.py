@@ -1,4 +1,4 @@
-"""CIFAR-10, ten minutes on two cores: the preset `small`.
+"""CIFAR-10, ten minutes on one core: the preset `small`.
 
     python -m jaxevo.data.prepare cifar10
     python -m experiments cifar10

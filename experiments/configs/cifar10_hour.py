@@ -1,4 +1,4 @@
-"""CIFAR-10, an hour on two cores: the preset `large`.
+"""CIFAR-10, an hour on one core: the preset `large`.
 
     python -m jaxevo.data.prepare cifar10
     python -m experiments cifar10_hour

@@ -1,4 +1,4 @@
-"""A small Fashion-MNIST (5,400 training images, 28 x 28), ten minutes on two cores: the preset `small`.
+"""A small Fashion-MNIST (5,400 training images, 28 x 28), ten minutes on one core: the preset `small`.
 
 python -m experiments fashion_mini
 """

@@ -1,4 +1,4 @@
-"""A small Fashion-MNIST, five minutes on two cores: the preset `demo`, which `make evolve` runs.
+"""A small Fashion-MNIST, five to seven minutes on two cores: the preset `demo`, which `make evolve` runs.
 
 python -m experiments fashion_mini_demo
 """

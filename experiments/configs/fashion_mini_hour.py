@@ -1,4 +1,4 @@
-"""A small Fashion-MNIST, an hour on two cores: the preset `large`.
+"""A small Fashion-MNIST, an hour on one core: the preset `large`.
 
 python -m experiments fashion_mini_hour
 """

@@ -127,7 +127,7 @@ def _finish(command: FinishCommand) -> int:
     if finish.failure is not None:
         print(f"The finish failed ({finish.failure}): the evolved weights stay.")
         return _FAILED_STATUS
-    if finish.share != command.share:  # It failed, and an earlier one stays.
+    if finish.failed_share == command.share:  # A notice has said so; an earlier one stays.
         return _FAILED_STATUS
     print(f"individual {finish.individual_id}, trained on for {finish.steps:,} steps: ", end="")
     measured = finish.test_accuracy is not None

@@ -113,7 +113,8 @@ def _read(path: Path, pictures: Sequence[Picture], size: ImageSize, tell: Tell) 
     if resized:
         said.append(f"{resized:,} of {len(pictures):,} images are resized to {size[0]}x{size[1]}, stretched")
     if 0 < deep < len(pictures) or (deep and not grey):
-        said.append(f"{deep:,} of {len(pictures):,} images have 16 bits: 65535 becomes 255")
+        deeper = f"{deep:,} of {len(pictures):,} images have 16 bits"
+        said.append(f"{deeper}: in each with a pixel above 255, 65535 becomes 255")
     bytes_a_pixel = 4 if deep == len(pictures) else 1 if grey else 3
     check_memory(str(path), len(pictures) * size[0] * size[1] * bytes_a_pixel)
     if not resized:
@@ -153,4 +154,4 @@ def _key(pictures: Sequence[Picture], size: ImageSize) -> dict[str, Any]:
     for picture in pictures:
         status = picture.path.stat()
         digest.update(f"{picture.path!r} {status.st_size} {status.st_mtime_ns}\n".encode())
-    return {"format": 1, "files": digest.hexdigest(), "size": list(size)}
+    return {"format": 2, "files": digest.hexdigest(), "size": list(size)}

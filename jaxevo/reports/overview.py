@@ -87,8 +87,8 @@ def limit_reached(path: Path, changes: Limits) -> str | None:
         return None
     limits = limits_changed(manifest, content, changes)
     finish = read_finishes(workdir, content.stopped.fingerprint).get(result["best_id"])
-    share = finish.share if finish is not None else 0.0
-    if manifest.trains and result["best_id"] is not None and share < (limits.finish_share or 0.0):
+    tried = finish.tried_share if finish is not None else 0.0
+    if manifest.trains and result["best_id"] is not None and tried < (limits.finish_share or 0.0):
         return None
     # The time of a session begins anew.
     return limits.reached(

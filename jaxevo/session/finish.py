@@ -23,7 +23,7 @@ from jaxevo.session.run import check_execution
 from jaxevo.settings import Execution, Settings
 from jaxevo.signals import wish_to_stop
 from jaxevo.storage.checkpoint import TrainingStore, WeightStore
-from jaxevo.storage.finish import Finish, FinishAttempts, unfinished, write_finish
+from jaxevo.storage.finish import Finish, FinishAttempts, begin_finish, unfinished, write_finish
 from jaxevo.storage.history import History, Life
 from jaxevo.storage.journal import Record
 from jaxevo.storage.lock import locked
@@ -57,7 +57,7 @@ def finish_run(
 ) -> Finish:
     """Finishes a run, stores the result and returns that of the best individual; what is stored already stays.
 
-    If it fails where an earlier finish did not, that one stays and is returned.
+    If it fails where an earlier finish did not, that one stays and is returned, with the share that failed.
 
     Args:
         path: work folder.
@@ -67,7 +67,7 @@ def finish_run(
         dataset_place: name or path of the data set, None for where it was.
         trust: whose code may run.
         ensemble_size: individuals to finish, the fittest; the best comes first, and all take the same FLOPs.
-        longer_stays: True to keep a finish of a larger share instead.
+        longer_stays: True to keep a finish of a larger share instead, or one after which such a finish failed.
 
     Raises:
         ValueError: if there is nothing to finish, or folder or data are not valid.
@@ -89,7 +89,7 @@ def finish_run(
         finished = {
             finish.individual_id
             for finish in history.finishes.values()
-            if finish.share == share or (longer_stays and finish.share > share)
+            if finish.share == share or (longer_stays and finish.tried_share >= share)
         }
         if all(member.id in finished for member in members):
             return history.finishes[best.id]
@@ -112,13 +112,16 @@ def finish_run(
                 watcher.notice(f"Finishing individual {member.id}, {place} of {len(members)}")
             life = history.lives[member.id]
             settings = finish_settings(history.manifest.settings, finish_steps(history, life, share))
+            for difference in begin_finish(unfinished(workdir, settings.train_steps), machine):
+                watcher.notice(f"{difference} when this finish was begun: it begins again, for the bits of one machine")
             executor = _executor(workdir, history, settings, dataset, execution, watcher)
             record = _trained(executor, finish_birth(life), settings.train_steps, watcher, interrupted)
             if record is None:
                 raise FinishInterrupted
-            _store(workdir, history, share, settings, life, record, machine)
-            if record.outcome.failure is not None and (stays := history.finishes[member.id]).failure is None:
-                watcher.notice(f"the finish failed ({record.outcome.failure}): that of share {stays.share:g} stays")
+            stored = _store(workdir, history, share, settings, life, record, machine)
+            if stored.failed_share == share:
+                why = record.outcome.failure or "a test logit is not a finite number"
+                watcher.notice(f"the finish failed ({why}): that of share {stored.share:g} stays")
     return history.finishes[best.id]
 
 
@@ -210,8 +213,8 @@ def _trained(
 
 def _store(
     workdir: Workdir, history: History, share: float, settings: Settings, life: Life, record: Record, machine: Machine
-) -> None:
-    """Checks the finished weights, and writes the finish into the work folder."""
+) -> Finish:
+    """Checks the finished weights, writes the finish into the work folder, and returns the one that is there now."""
     outcome = record.outcome
     if outcome.weights is not None and outcome.weights_sha256 is not None:
         store = WeightStore(unfinished(workdir, settings.train_steps).weights, history.doors.space)
@@ -230,4 +233,4 @@ def _store(
         test_accuracy=record.test_accuracy,
         failure=outcome.failure,
     )
-    write_finish(workdir, finish)
+    return write_finish(workdir, finish)

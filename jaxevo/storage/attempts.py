@@ -55,7 +55,7 @@ class Attempts:
         self._session = session
         self._max_deaths = max_deaths
         self._first_step = first_step
-        self._reasons = {lost.id: lost.reason for lost in content.lost}
+        self._lost = {lost.id: lost for lost in content.lost}
         self._made = collections.Counter(attempt.id for attempt in content.attempts)
         self._steps, self._deaths = _progress(content)
 
@@ -72,12 +72,13 @@ class Attempts:
         for attempt in entries:
             _begin(attempt, self._steps, self._deaths)
             if self._deaths[attempt.id] >= self._max_deaths:
-                reason = self._reasons.get(attempt.id)
-                why = f" ({reason})" if reason else ", which may need more memory than there is"
+                lost = self._lost.get(attempt.id)
+                # An earlier attempt's reason says nothing of the last death.
+                noted = f" ({lost.reason})" if lost is not None and lost.number == attempt.number - 1 else ""
                 raise AttemptsError(
-                    f"the process died {self._deaths[attempt.id]} times while it trained individual {attempt.id}{why}: "
-                    "mend that and resume with a larger --max-deaths, or with --skip-birth "
-                    f"{attempt.id}, which counts it as failed. Finished individuals are kept"
+                    f"the process died {self._deaths[attempt.id]} times while it trained individual {attempt.id}"
+                    f"{noted}, perhaps for lack of memory: mend that and resume with a larger --max-deaths, or with "
+                    f"--skip-birth {attempt.id}, which counts it as failed. Finished individuals are kept"
                 )
         self._journal.append(entries)
         self._made.update(attempt.id for attempt in entries)
@@ -85,9 +86,9 @@ class Attempts:
 
     def lost(self, birth_id: int, number: int, reason: str) -> None:
         """Notes that an attempt ended without a record, so that the birth may be tried again."""
-        self._journal.append([LostAttempt(birth_id, number, reason)])
+        self._lost[birth_id] = LostAttempt(birth_id, number, reason)
+        self._journal.append([self._lost[birth_id]])
         self._deaths[birth_id] = self._deaths.get(birth_id, 0) + 1
-        self._reasons[birth_id] = reason
 
     def suspicious(self, birth_id: int) -> bool:
         """Returns True if a birth must be trained alone, so that no other is blamed for the next death."""

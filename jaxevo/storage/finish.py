@@ -17,7 +17,7 @@ from typing import Any
 from jaxevo.search.births import Birth
 from jaxevo.storage.attempts import AttemptsError
 from jaxevo.storage.durable import force, write_json
-from jaxevo.storage.machine import Machine, machine_from_json
+from jaxevo.storage.machine import Machine, differences, machine_from_json
 from jaxevo.storage.workdir import Workdir, WorkdirError, weight_names
 
 _ATTEMPTED = re.compile(r"\d{6,}-(\d+)\b.*")
@@ -40,6 +40,7 @@ class Finish:
         weights_sha256: their hash, None if the training failed.
         test_accuracy: in [0, 1], None if the training failed or a test logit is not a finite number.
         failure: reason of the failure, None if the training succeeded.
+        failed_share: share of a later finish that failed, so that this one stayed; None if there was none.
     """
 
     individual_id: int
@@ -54,6 +55,12 @@ class Finish:
     weights_sha256: str | None
     test_accuracy: float | None
     failure: str | None = None
+    failed_share: float | None = None
+
+    @property
+    def tried_share(self) -> float:
+        """The largest share that was tried: a longer finish that failed would fail again."""
+        return max(self.share, self.failed_share or 0.0)
 
 
 def unfinished(workdir: Workdir, steps: int) -> Workdir:
@@ -61,17 +68,50 @@ def unfinished(workdir: Workdir, steps: int) -> Workdir:
     return Workdir(workdir.finish / "training" / str(steps))
 
 
-def write_finish(workdir: Workdir, finish: Finish) -> None:
+def begin_finish(folder: Workdir, machine: Machine) -> list[str]:
+    """Notes the machine of a finish that begins or goes on, and removes what another machine has left of it.
+
+    Otherwise the finished weights would have the bits of neither.
+
+    Args:
+        folder: of the finish; see `unfinished`.
+        machine: the machine that trains.
+
+    Returns:
+        In what the other machine differs; empty if there was none.
+    """
+    path = folder.path / "machine.json"
+    unlike: list[str] = []
+    if path.exists():
+        try:
+            unlike = differences(machine, machine_from_json(json.loads(path.read_text())))
+        except ValueError as error:
+            unlike = [f"{path} is damaged ({error})"]
+        if not unlike:
+            return []
+        shutil.rmtree(folder.path)
+    folder.path.mkdir(parents=True, exist_ok=True)
+    write_json(path, dataclasses.asdict(machine))
+    return unlike
+
+
+def write_finish(workdir: Workdir, finish: Finish) -> Finish:
     """Moves the weights of a finish to their place, writes it, and removes what is out of date, and all checkpoints.
 
-    The individual's earlier finish, and those at other events, are out of date; but one that succeeded stays if this
-    one failed. A crash in between costs at most the steps since the last checkpoint.
+    The individual's earlier finish, and those at other events, are out of date; but one with a test accuracy stays if
+    this one has none. A crash in between costs at most the steps since the last checkpoint.
+
+    Returns:
+        The individual's finish from now on.
     """
     others = read_finishes(workdir, finish.fingerprint)
-    earlier = others.pop(finish.individual_id, None)
-    if finish.weights is None and earlier is not None and earlier.weights is not None:
+    earlier = others.get(finish.individual_id)
+    if finish.test_accuracy is None and earlier is not None and earlier.test_accuracy is not None:
+        stays = dataclasses.replace(earlier, failed_share=finish.share)
+        _write(workdir, {**others, finish.individual_id: stays}.values())
         shutil.rmtree(workdir.finish / "training", ignore_errors=True)
-        return
+        return stays
+    others.pop(finish.individual_id, None)
     weights = workdir.finish / "weights"
     weights.mkdir(parents=True, exist_ok=True)
     # No finish may name weights that are gone, so the earlier one goes before its weights.
@@ -85,6 +125,7 @@ def write_finish(workdir: Workdir, finish: Finish) -> None:
         force(weights)
     _write(workdir, (*others.values(), finish))
     shutil.rmtree(workdir.finish / "training", ignore_errors=True)
+    return finish
 
 
 def _write(workdir: Workdir, finishes: Iterable[Finish]) -> None:

@@ -15,7 +15,7 @@ from jaxevo.storage.machine import Machine, machine_from_json
 from jaxevo.storage.warm_start import WarmStart, warm_start_from_json
 from jaxevo.storage.workdir import Workdir, WorkdirError
 
-FORMAT = 5
+FORMAT = 6
 """The format of a work folder; a folder of another format is refused."""
 
 

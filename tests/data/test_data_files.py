@@ -244,7 +244,9 @@ def test_folder_with_16_bit_images_among_others(tmp_path: Path) -> None:
     save_images(tmp_path / "bee", 8, mode="L")
     Image.new("I;16", (5, 6), 65535).save(tmp_path / "bee" / "image3.png")
     dataset = jaxevo.data.load(tmp_path)
-    assert any("1 of 16 images have 16 bits: 65535 becomes 255" in one for one in dataset.said)
+    assert any(
+        "1 of 16 images have 16 bits: in each with a pixel above 255, 65535 becomes 255" in one for one in dataset.said
+    )
     assert max(split.images.max() for split in (dataset.train, dataset.validation, dataset.test)) == 255
 
 

@@ -268,7 +268,12 @@ def test_a_node_whose_workers_never_start_is_refused(host_of, monkeypatch):
         host._hire_where_needed()
         if joined:
             host._welcome(host._workers[0], Joined("here", 2))
-        host._lose(host._workers[0], reason)
+
+        def dead(answer):
+            raise cluster.WorkerLostError(reason)
+
+        monkeypatch.setattr(cluster, "answer_of", dead)
+        host._hear(host._workers[0])
 
     for _ in range(4):
         lose_next("out of memory")
@@ -277,6 +282,19 @@ def test_a_node_whose_workers_never_start_is_refused(host_of, monkeypatch):
         lose_next("out of memory")
     with pytest.raises(cluster.ClusterError, match="5 workers in a row did not start: out of memory"):
         host._hire_where_needed()
+
+
+def test_a_node_whose_resources_are_in_use_elsewhere_is_waited_for(host_of, monkeypatch):
+    host = host_of()
+    host._nodes = [NODE]
+    monkeypatch.setattr(
+        host, "_hire", lambda node: cluster._Hired(taking_note(), node, object(), "a worker", float("-inf"))
+    )
+    for _ in range(10):
+        host._not_before.clear()
+        host._hire_where_needed()
+        host._give_up_the_silent()
+    assert host._refused == {}
 
 
 def test_what_keeps_a_worker_from_joining_is_its_refusal():

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,14 +22,14 @@ from helpers.tiny_runs import (
 
 import jaxevo as package
 from jaxevo.reports.result import write_result
-from jaxevo.reports.verify import verify_run
+from jaxevo.reports.verify import lineages, verify_run
 from jaxevo.session.finish import finish_run
 from jaxevo.session.progress import Watcher
 from jaxevo.session.run import replay_run
 from jaxevo.settings import Execution
 from jaxevo.storage.checkpoint import WeightStore, variables_sha256
 from jaxevo.storage.history import History
-from jaxevo.storage.journal import read_journal
+from jaxevo.storage.journal import Attempt, read_journal
 from jaxevo.storage.workdir import Workdir
 
 EVENTS = 16
@@ -241,6 +242,20 @@ def test_a_session_on_another_machine_is_compared_within_a_tolerance(copied):
     assert not any("trained again" in finding for finding in verify(copied, 2 * EVENTS))
     trained_elsewhere(copied, 1)
     assert not any("trained again" in finding for finding in verify(copied, 2 * EVENTS))
+
+
+@pytest.mark.parametrize(("first_step", "inexact"), [(500, {7, 8}), (0, set())])
+def test_steps_of_another_machine_make_a_training_and_its_heirs_inexact(first_step, inexact):
+    attempts = (Attempt(7, 1, 1, 0, ""), Attempt(7, 2, 2, first_step, ""), Attempt(8, 1, 2, 0, ""))
+    record = SimpleNamespace(session=2, attempt=2)
+    lives = {
+        7: SimpleNamespace(birth=SimpleNamespace(inherited=None, parent_id=None), record=record),
+        8: SimpleNamespace(
+            birth=SimpleNamespace(inherited="weights", parent_id=7), record=SimpleNamespace(session=2, attempt=1)
+        ),
+    }
+    history = SimpleNamespace(journal=SimpleNamespace(attempts=attempts), lives=lives)
+    assert lineages._inexact(history, {1}) == inexact
 
 
 def test_a_finish_is_compared_with_the_machine_that_trained_it(copied):

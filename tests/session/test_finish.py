@@ -18,11 +18,14 @@ from jaxevo.execution import local as local_lanes
 from jaxevo.execution.queue import BirthQueue
 from jaxevo.execution.training_loop import DivergedError
 from jaxevo.networks.trainer import Training
+from jaxevo.reports.overview import limit_reached
+from jaxevo.reports.result import write_result
 from jaxevo.reports.verify import verify_run
 from jaxevo.session import finish as session_finish
 from jaxevo.session.finish import FinishInterrupted, finish_run
 from jaxevo.session.progress import Watcher
-from jaxevo.settings import Execution
+from jaxevo.settings import Execution, Limits
+from jaxevo.storage.finish import write_finish
 from jaxevo.storage.history import History
 from jaxevo.storage.workdir import Workdir
 
@@ -147,6 +150,20 @@ def test_an_interrupted_one_goes_on_from_its_checkpoint_to_the_same_bits(evolved
     assert steps[0] > 0
     assert finish.weights_sha256 == finish_of(finished).weights_sha256
     assert not (path / "finish" / "training").exists()
+
+
+def test_one_that_another_machine_began_begins_again(evolved, finished, tmp_path, monkeypatch):
+    path, said = interrupted(evolved, tmp_path, monkeypatch), []
+    [noted] = path.glob("finish/training/*/machine.json")
+    machine = json.loads(noted.read_text())
+    noted.write_text(json.dumps({**machine, "packages": {**machine["packages"], "jax": "0.0.1"}}))
+    steps = continued_steps(monkeypatch)
+    watcher = Watcher()
+    watcher.notice = said.append
+    finish = finish_run(path, SHARE, Execution(1), watcher)
+    assert steps == []
+    assert any("jax is " in one and one.endswith("it begins again, for the bits of one machine") for one in said)
+    assert finish.weights_sha256 == finish_of(finished).weights_sha256
 
 
 def test_another_share_does_not_go_on_from_its_checkpoint(evolved, tmp_path, monkeypatch):
@@ -368,10 +385,24 @@ def test_one_that_fails_leaves_the_earlier_one(copied, monkeypatch):
     monkeypatch.setattr(finishing, "run_to_end", diverging)
     watcher = Watcher()
     watcher.notice = said.append
-    assert finish_run(copied, 2 * SHARE, Execution(1), watcher) == earlier == finish_of(copied)
+    stays = finish_run(copied, 2 * SHARE, Execution(1), watcher)
+    assert stays == finish_of(copied) == dataclasses.replace(earlier, failed_share=2 * SHARE)
     assert said[-1] == "the finish failed (the loss is not a finite number): that of share 0.5 stays"
     chex.assert_trees_all_equal(package.open(copied).best.variables, weights)
     assert verify(copied) == []
+    # It would fail again, so a resumed run does not try it again, and is finished.
+    monkeypatch.setattr(session_finish, "_trained", None)
+    assert finish_run(copied, 2 * SHARE, Execution(1), watcher, longer_stays=True) == stays
+    write_result(copied)
+    assert limit_reached(copied, Limits(finish_share=2 * SHARE)) is not None
+    assert limit_reached(copied, Limits(finish_share=3 * SHARE)) is None
+
+
+def test_one_without_a_test_accuracy_leaves_the_earlier_one_too(copied):
+    workdir, earlier = Workdir(copied), finish_of(copied)
+    longer = dataclasses.replace(earlier, share=2 * SHARE, steps=2 * earlier.steps, test_accuracy=None)
+    assert write_finish(workdir, longer) == finish_of(copied) == dataclasses.replace(earlier, failed_share=2 * SHARE)
+    assert package.open(copied).best.finished
 
 
 def test_after_a_killed_session_there_is_no_result(evolved, tmp_path):

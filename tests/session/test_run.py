@@ -165,7 +165,7 @@ def test_resuming_where_there_is_no_run_is_refused(tmp_path):
 def test_a_manifest_of_another_format_is_refused(copied):
     fields = json.loads((copied / "manifest.json").read_text())
     (copied / "manifest.json").write_text(json.dumps({**fields, "format": 99}))
-    with pytest.raises(WorkdirError, match="has format 99, but this version of jaxevo reads format 5"):
+    with pytest.raises(WorkdirError, match="has format 99, but this version of jaxevo reads format 6"):
         resume(copied)
 
 

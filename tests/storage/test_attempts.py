@@ -109,6 +109,16 @@ def test_after_five_deaths_the_birth_is_named_and_not_begun(tmp_path):
     assert written.lost == (LostAttempt(7, MAX_DEATHS, "its worker died"),)
 
 
+def test_only_the_reason_of_the_last_death_is_told(tmp_path):
+    attempts = tuple(attempt(7, number, number) for number in range(1, MAX_DEATHS + 1))
+    content = JournalContent(attempts=attempts, lost=(LostAttempt(7, 1, "its disk was full"),))
+    with (
+        Journal(tmp_path / "journal.jsonl") as journal,
+        pytest.raises(AttemptsError, match="died 5 times while it trained individual 7, perhaps for lack of memory"),
+    ):
+        Attempts(journal, content, 9, MAX_DEATHS).begin([BIRTH])
+
+
 def test_a_training_that_comes_further_within_a_session_starts_counting_anew_too(tmp_path):
     steps = iter([0] * (MAX_DEATHS - 1) + [500] * (MAX_DEATHS + 1))
     with Journal(tmp_path / "journal.jsonl") as journal:

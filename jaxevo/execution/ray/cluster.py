@@ -49,7 +49,7 @@ _FINISH_REPORT_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 60.0
 # A worker that has not joined by then hangs or waits for resources; it is replaced.
 _JOIN_SECONDS = 900.0
-# A node gets no more workers after so many in a row that did not join, as where the images do not fit in memory.
+# A node gets no more workers after so many in a row that died before they joined, as where memory is too small.
 _MOST_FAILED_STARTS = 5
 # Seconds until the user is told that no worker has joined yet.
 _NOTICE_SECONDS = 60.0
@@ -273,6 +273,8 @@ class ClusterExecutor:
             answer: Joined | Report = answer_of(worker.answer)
         except WorkerLostError as error:
             self._lose(worker, str(error))
+            if not worker.lanes:
+                self._count_failed_start(worker.node.id, str(error))
             return
         worker.heard = time.monotonic()
         if isinstance(answer, Joined):
@@ -319,13 +321,15 @@ class ClusterExecutor:
         for birth, number in worker.births.values():
             self._attempts.lost(birth.id, number, reason)
         self._waiting = sorted((*self._waiting, *(birth for birth, _ in worker.births.values())), key=by_due)
-        if not worker.lanes:
-            self._unjoined[worker.node.id] += 1
-            if self._unjoined[worker.node.id] >= _MOST_FAILED_STARTS:
-                self._refused[worker.node.id] = f"{_MOST_FAILED_STARTS} workers in a row did not start: {reason}"
         self._failures[worker.node.id] += 1
         pause = min(2.0 ** (self._failures[worker.node.id] - 1), _LONGEST_PAUSE_SECONDS)
         self._not_before[worker.node.id] = time.monotonic() + pause
+
+    def _count_failed_start(self, node: str, reason: str) -> None:
+        """Counts a worker that died before it joined; one that waits for resources in use elsewhere does not die."""
+        self._unjoined[node] += 1
+        if self._unjoined[node] >= _MOST_FAILED_STARTS:
+            self._refused[node] = f"{_MOST_FAILED_STARTS} workers in a row did not start: {reason}"
 
     def _end(self, worker: _Hired) -> None:
         self._workers.remove(worker)

@@ -1,6 +1,7 @@
 """The course of a run: the best so far, and the population, at moments of the run."""
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from jaxevo.reports.page.descent import common_ancestor, generations
+from jaxevo.search.evolution import fitter
 from jaxevo.storage.history import History
 
 _MOMENTS = 160
@@ -54,8 +56,9 @@ def curves(history: History, columns: Mapping[str, list[Any]], summary: Mapping[
 def _accuracy(
     history: History, columns: Mapping[str, list[Any]], moments: list[int], living: list[np.ndarray]
 ) -> Curve:
-    fitness = np.array([life.individual.fitness for life in history.lives.values()])
-    best = [int(np.argmax(fitness[:moment])) for moment in moments]
+    places = {individual_id: place for place, individual_id in enumerate(history.lives)}
+    bests = list(itertools.accumulate((life.individual for life in history.lives.values()), fitter))
+    best = [places[bests[moment - 1].id] for moment in moments]
     population = _quartiles("", np.array(columns["validation"]), living)
     return Curve(
         "accuracy",

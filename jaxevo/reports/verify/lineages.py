@@ -84,10 +84,14 @@ def _sessions_elsewhere(history: History, here: Machine, report: Callable[[str],
 
 def _inexact(history: History, elsewhere: Container[int]) -> set[int]:
     """Returns ids of individuals that sessions elsewhere trained, or that inherit from such: their bits may differ."""
+    attempts = history.journal.attempts
+    begun_elsewhere = {attempt.id for attempt in attempts if attempt.session in elsewhere}
+    continued = {(attempt.id, attempt.number) for attempt in attempts if attempt.first_step > 0}
     inexact: set[int] = set()
     for individual_id, life in history.lives.items():  # In the order of events, so that parents come first.
         inherits_other_bits = life.birth.inherited is not None and life.birth.parent_id in inexact
-        if life.record.session in elsewhere or inherits_other_bits:
+        has_other_steps = individual_id in begun_elsewhere and (individual_id, life.record.attempt) in continued
+        if life.record.session in elsewhere or has_other_steps or inherits_other_bits:
             inexact.add(individual_id)
     return inexact
 
