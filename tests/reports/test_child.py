@@ -34,6 +34,8 @@ import jaxevo
 
 folder, settings = pathlib.Path(sys.argv[1]), json.loads(sys.argv[2])
 said = {}
+# As in a notebook; a shell's job in the background ignores it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def refused(name, kind, call):
     try:
