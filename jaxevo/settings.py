@@ -105,7 +105,8 @@ class Settings:
     early_stopping: float | None = None
     """Stop a training after a quarter or half of its steps if its validation accuracy is below this quantile of those
     that the last individuals had then, such as 0.5 for the median (Golovin et al. 2017); its fitness is this accuracy.
-    Only children that inherit weights are stopped. Default: none."""
+    Only children that inherit are stopped; with morph the first convolution of a lineage, which begins with fresh
+    weights, is one of them. Default: none."""
     momentum: float = 0.9
     """Momentum of SGD."""
     weight_decay: float = 1e-4

@@ -1,5 +1,6 @@
 """Evolve image classifiers as estimators of scikit-learn, with the extra `sklearn`."""
 
+import math
 import tempfile
 from pathlib import Path
 from typing import Any, Self
@@ -32,7 +33,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
 
     Attributes:
         classes_: sorted labels, as given to `fit`.
-        network_: the best network.
+        network_: the best network; its test accuracy is NaN, since `fit` has no test images.
         fingerprint_: fingerprint of the run.
     """
 
@@ -55,7 +56,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
             max_individuals: individuals to train; None for no limit.
             max_seconds: seconds to evolve; None for no limit. With neither of the two, the preset's FLOPs end it.
             lanes: individuals that train at once; None for one a core.
-            workdir: new work folder of the run; None for a temporary one, which is removed.
+            workdir: new work folder of the run; None for a temporary one, which is removed. The images for selection
+                stand for its test images, so the test accuracies of `jaxevo show` and `test` say nothing.
             settings: other keyword arguments of `jaxevo.evolve`, such as `{"train_steps": 200}`.
         """
         self.preset = preset
@@ -92,6 +94,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
                 dataset=data,
             )
             self.network_: Network = run.best
+            # There is no test set: the validation images stand for it, on which the finish has trained.
+            self.network_.test_accuracy = math.nan
             self.network_.variables  # noqa: B018 - reads the weights before a temporary folder goes.
             self.fingerprint_ = run.fingerprint
         return self

@@ -1,5 +1,6 @@
 """The estimator for scikit-learn."""
 
+import math
 import pickle
 
 import numpy as np
@@ -35,6 +36,7 @@ def test_fit_predict_clone_and_pickle():
     np.testing.assert_array_equal(again.predict_proba(images), probabilities)
     assert repr(again.network_) == repr(fitted.network_)
     assert again.network_.finished
+    assert math.isnan(again.network_.test_accuracy)
     copy = clone(fitted)
     assert copy.get_params() == fitted.get_params()
     assert not hasattr(copy, "network_")

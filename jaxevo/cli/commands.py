@@ -229,8 +229,8 @@ class ExportCommand:
     """Export this individual, with its evolved weights, instead of the best; it must be alive."""
     ensemble: bool = False
     """Export the fittest individuals, and their majority vote."""
-    ensemble_size: int = ENSEMBLE_SIZE
-    """Members of the ensemble: this many of the fittest individuals."""
+    ensemble_size: int | None = None
+    """Members of the ensemble: this many of the fittest individuals. Default: five."""
     trust_code: bool = False
     """Run the code from outside that the run names: search space, mutations, selection, fitness. Only for folders whose
     origin you know."""

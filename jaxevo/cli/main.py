@@ -38,7 +38,7 @@ from jaxevo.cli.parse import HELP, command_options, parse
 from jaxevo.cli.showing import show
 from jaxevo.data import absolute_name, is_at_hand
 from jaxevo.reports.child import carry_out
-from jaxevo.reports.ensemble import check_ensemble_size
+from jaxevo.reports.ensemble import ENSEMBLE_SIZE, check_ensemble_size
 from jaxevo.reports.jobs import Replay, Resume, Stopped
 from jaxevo.reports.overview import limit_reached, read_result
 from jaxevo.reports.run import Run, check_share, verify
@@ -288,9 +288,12 @@ def _export(command: ExportCommand) -> int:
     if command.ensemble:
         if command.individual is not None:
             raise ValueError("--individual and --ensemble are given: leave one out")
-        run.export_ensemble(command.folder, command.ensemble_size)
+        size = ENSEMBLE_SIZE if command.ensemble_size is None else command.ensemble_size
+        run.export_ensemble(command.folder, size)
         print(f"exported the ensemble to {command.folder}; its README.md says how to use it")
         return 0
+    if command.ensemble_size is not None:
+        raise ValueError("--ensemble-size is given without --ensemble: give both, or neither")
     network = run.best if command.individual is None else run.network(command.individual)
     run.export(command.folder, command.individual)
     what = f"individual {network.individual.id}, {network.weights_kind} weights"

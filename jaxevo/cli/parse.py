@@ -6,11 +6,12 @@ import typing
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jaxevo.cli.commands import COMMANDS, Command, PrintCommand, RunCommand
+from jaxevo.cli.commands import COMMANDS, Command, PrintCommand, ResumeCommand, RunCommand
 from jaxevo.cli.config import ConfigOptions, read_table, table_text
 from jaxevo.cli.help import command_help, overview
 from jaxevo.cli.options import SECTIONS, Option, build, check_complete, from_table, options_of, read_words
 from jaxevo.presets import PRESETS, preset_beside
+from jaxevo.session.limits import check_changes
 from jaxevo.settings import Limits, Settings
 
 HELP = ("-h", "--help")
@@ -53,6 +54,8 @@ def _command(name: str, options: Sequence[Option], typed: Mapping[str, Any]) -> 
     own = [one for one in options if one.name not in about_files]
     values = {**({} if file is None else from_table(read_table(file), file, name, own)), **typed}
     sections = _sections(values.get("preset", RunCommand.preset), values) if kind is RunCommand else {}
+    if kind is ResumeCommand:
+        check_changes(values, [field.name for field in dataclasses.fields(Limits)])
     check_complete(values, name, options)
     command: Command = build(kind, values, sections)
     if not values.get("print_config"):

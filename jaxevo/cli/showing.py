@@ -17,6 +17,7 @@ from jaxevo.reports.run import Run
 from jaxevo.reports.svg import network_svg
 from jaxevo.reports.terminal import printable
 from jaxevo.search.population import Individual
+from jaxevo.storage.workdir import Workdir
 
 _FILE_WIDTH = 500
 
@@ -148,7 +149,7 @@ def _front_table(run: Run) -> Table:
     title = f"front of validation accuracy and {cost}, of all individuals ever trained"
     table = Table(*columns, title=title, title_justify="left")
     for one in run.front:
-        kept = run.population.find(one.id) is not None or one == run.best.individual
+        kept = one.weights is not None and (Workdir(run.path).weights / one.weights).is_dir()
         table.add_row(
             str(one.id),
             f"{one.cost.parameters:,}",

@@ -55,6 +55,7 @@ class _Skipped:
     """What is left out while a folder is searched."""
 
     system: int = 0
+    loose: int = 0
     others: collections.Counter[str] = field(default_factory=collections.Counter)
     damaged: list[str] = field(default_factory=list)
     odd_folders: int = 0
@@ -183,6 +184,8 @@ def _images(folder: Path, skipped: _Skipped) -> Iterator[Picture]:
 def _skip(path: Path, skipped: _Skipped) -> None:
     if _is_system(path.name):
         skipped.system += 1
+    elif path.suffix.lower() in image_suffixes() - _STUBS:
+        skipped.loose += 1
     else:
         skipped.others[path.suffix.lower() or "no ending"] += 1
 
@@ -190,7 +193,10 @@ def _skip(path: Path, skipped: _Skipped) -> None:
 def _what_was_skipped(skipped: _Skipped) -> list[str]:
     parts = [f"{count} with {suffix}" for suffix, count in sorted(skipped.others.items())]
     parts += [f"{skipped.system} hidden or of the system"] if skipped.system else []
-    return [f"files left out, since they are no images: {', '.join(parts)}"] if parts else []
+    said = [f"files left out, since they are no images: {', '.join(parts)}"] if parts else []
+    return said + (
+        [f"images left out, since they lie outside of class folders: {skipped.loose}"] if skipped.loose else []
+    )
 
 
 def _class_names(path: Path, found: dict[str, dict[str, list[Picture]]]) -> list[str]:

@@ -1,8 +1,9 @@
 """Open the doors of a run: from settings for a new run, and as its manifest records them for one that has begun."""
 
 import functools
+import math
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from jaxevo.doors.source import (
 from jaxevo.doors.spec import Kind, Spec, Value, outside, spec_from
 from jaxevo.search import fitness, selection
 from jaxevo.search.doors import Doors
-from jaxevo.search.space import SearchSpace
+from jaxevo.search.space import Mutation, SearchSpace
 from jaxevo.settings import Settings
 from jaxevo.spaces import built_in_spaces
 
@@ -184,15 +185,33 @@ def _made(settings: Settings, makers: Mapping[Kind, Callable[..., Any]]) -> Door
     if not isinstance(space, SearchSpace):
         raise ValueError(f"space is {settings.space!r}, but must return a jaxevo.search.space.SearchSpace")
     outside_mutations = {kind: functools.partial(maker, space) for kind, maker in makers.items()}
-    mutations = tuple(_called(settings, "mutations", outside_mutations, space.mutations))
-    if not any(mutation.weight > 0 for mutation in mutations):
-        raise ValueError(f"mutations is {settings.mutations!r}, but one mutation must have a weight above 0")
-    return Doors(
+    doors = Doors(
         space,
-        mutations,
+        _mutations(settings, _called(settings, "mutations", outside_mutations, space.mutations)),
         _called(settings, "selection", makers, selection.built_in(settings)),
         _called(settings, "fitness", makers, fitness.BUILT_IN),
     )
+    if not isinstance(doors.selection, selection.Selection):
+        raise ValueError(f"selection is {settings.selection!r}, but must return a jaxevo.search.selection.Selection")
+    if not isinstance(doors.fitness, fitness.Fitness):
+        raise ValueError(f"fitness is {settings.fitness!r}, but must return a jaxevo.search.fitness.Fitness")
+    return doors
+
+
+def _mutations(settings: Settings, made: Any) -> tuple[Mutation[Any], ...]:
+    """Returns the mutations that a door has made, checked."""
+    which = f"mutations is {settings.mutations!r}, but"
+    # One mutation is a tuple too.
+    several = isinstance(made, Iterable) and not isinstance(made, Mutation)
+    if not several or not all(isinstance(one, Mutation) for one in made):
+        raise ValueError(f"{which} must return a sequence of jaxevo.search.space.Mutation")
+    mutations = tuple(made)
+    for mutation in mutations:
+        if not 0 <= mutation.weight < math.inf:
+            raise ValueError(f"{which} the weight of {mutation.name} is {mutation.weight}: it must be 0 or more")
+    if not any(mutation.weight > 0 for mutation in mutations):
+        raise ValueError(f"{which} one mutation must have a weight above 0")
+    return mutations
 
 
 def _called(

@@ -16,11 +16,13 @@ CPU_FLAGS = (
     "--xla_cpu_parallel_codegen_split_count=1",
 )
 
+GPU_DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
+
 GPU_FLAGS = (
     # Deterministic operations imply that no kernel is chosen by timing. The flag that turns autotuning off,
     # --xla_gpu_autotune_level=0, must not be set as well: cuDNN then convolves by its first algorithm, 17 times slower
     # for ResNet-20 on an H100.
-    "--xla_gpu_deterministic_ops=true",
+    GPU_DETERMINISTIC,
     # With deterministic operations XLA's Triton kernels fail to compile some small matrix products (on an H100, JAX
     # 0.11.2).
     "--xla_gpu_enable_triton_gemm=false",

@@ -1,6 +1,7 @@
 """Trained networks of a run."""
 
 import functools
+import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -59,7 +60,9 @@ class Network(Classifier):
 
     def __repr__(self) -> str:
         """Returns its id, weights and accuracies."""
-        accuracies = f"validation {self.validation_accuracy:.1%}, test {self.test_accuracy:.1%}"
+        accuracies = f"validation {self.validation_accuracy:.1%}"
+        if math.isfinite(self.test_accuracy):
+            accuracies += f", test {self.test_accuracy:.1%}"
         return f"<Network: individual {self.individual.id}, {self.weights_kind} weights, {accuracies}>"
 
     @property

@@ -75,17 +75,20 @@ def _network(folder: Path, trust_code: bool) -> _Network:
     check_not_forked()
     import jax.export
 
-    program = jax.export.deserialize(bytearray((folder / _PROGRAM).read_bytes()))
-    facts = json.loads((folder / "class_names.json").read_text(encoding="utf-8"))
-    height, width, channels = program.in_avals[0].shape[1:]
-    about = json.loads((folder / "images.json").read_text(encoding="utf-8"))
+    try:
+        program = jax.export.deserialize(bytearray((folder / _PROGRAM).read_bytes()))
+        facts = json.loads((folder / "class_names.json").read_text(encoding="utf-8"))
+        height, width, channels = program.in_avals[0].shape[1:]
+        pixel_factor = json.loads((folder / "images.json").read_text(encoding="utf-8"))["pixel_factor"]
+    except Exception as error:  # JAX raises many exception types for a damaged program.
+        raise ValueError(f"the export {folder} is incomplete or damaged ({error}): export the network again") from error
 
     def probabilities(images: np.ndarray) -> np.ndarray:
         logits = np.asarray(program.call(images), np.float32)
         powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
         return powers / powers.sum(axis=-1, keepdims=True)
 
-    return _Network((height, width, channels), tuple(facts), about["pixel_factor"], probabilities)
+    return _Network((height, width, channels), tuple(facts), pixel_factor, probabilities)
 
 
 def _read(path: Path, network: _Network, tell: Callable[[str], None]) -> np.ndarray:

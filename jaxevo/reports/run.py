@@ -20,6 +20,7 @@ from jaxevo.reports.scores import Scores, scores_of
 from jaxevo.search.population import Individual, Population
 from jaxevo.search.space import Drawing
 from jaxevo.session.events import OnEvent
+from jaxevo.session.limits import check_changes
 from jaxevo.settings import Execution, Limits, Settings
 from jaxevo.storage.finish import Finish
 from jaxevo.storage.history import History
@@ -295,6 +296,7 @@ class Run:
             KeyboardInterrupt: if a signal stopped the session; `resume` again to continue.
         """
         limits, execution = split_arguments(changes, Limits, Execution)
+        check_changes(limits, limits)
         place = self._dataset_place if dataset is None else _place(dataset)
         trusted = self._trust | execution
         job = Resume(self.path, Execution(**trusted), Limits(**limits), tuple(skip_birth), place)

@@ -6,7 +6,7 @@ tournament, so the last drawn of the least fit dies.
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import numpy as np
 
@@ -65,9 +65,11 @@ def pareto(sample_size: int, cost: CostName) -> Selection:
         cost: to minimise.
 
     Raises:
-        ValueError: if `sample_size` is less than 1.
+        ValueError: if `sample_size` is no whole number from 1 on, or there is no such cost.
     """
     _check_sample_size(sample_size)
+    if cost not in get_args(CostName):
+        raise ValueError(f"cost is {cost!r}, but must be {' or '.join(get_args(CostName))}")
 
     def parent(generator: np.random.Generator, population: Population) -> int:
         standing = _standing(population, cost)
@@ -93,18 +95,23 @@ def random() -> Selection:
 
 def built_in(settings: Settings) -> dict[str, Callable[..., Selection]]:
     """Returns the factories of the selections by name; the settings give the defaults of their parameters."""
-    size, cost = settings.sample_size, settings.pareto_cost
+    size = settings.sample_size
+
+    def pareto_with(sample_size: int = size) -> Selection:
+        # The cost is a setting alone, since the front of a run is drawn over it too.
+        return pareto(sample_size, settings.pareto_cost)
+
     return {
         "tournament": tournament,
         "aging": functools.partial(aging, sample_size=size),
-        "pareto": functools.partial(pareto, sample_size=size, cost=cost),
+        "pareto": pareto_with,
         "random": random,
     }
 
 
 def _check_sample_size(sample_size: int) -> None:
-    if sample_size < 1:
-        raise ValueError(f"sample_size is {sample_size}, but must be 1 or more")
+    if isinstance(sample_size, bool) or not isinstance(sample_size, int) or sample_size < 1:
+        raise ValueError(f"sample_size is {sample_size}, but must be a whole number, 1 or more")
 
 
 def _standing(population: Population, cost: CostName) -> list[tuple[float, ...]]:

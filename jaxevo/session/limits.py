@@ -1,10 +1,18 @@
 """The limits of a resumed run, read without JAX."""
 
 import dataclasses
+from collections.abc import Iterable, Mapping
 
 from jaxevo.settings import Limits
 from jaxevo.storage.journal import JournalContent
 from jaxevo.storage.manifest import Manifest
+
+
+def check_changes(changes: Mapping[str, object], names: Iterable[str]) -> None:
+    """Raises `ValueError` if a named limit is given as None, which leaves the limit of a resumed run as it is."""
+    for name in names:
+        if name in changes and changes[name] is None:
+            raise ValueError(f"{name} is none, but resume lifts no limit: give a number that is large enough")
 
 
 def limits_changed(manifest: Manifest, content: JournalContent, changes: Limits) -> Limits:

@@ -159,8 +159,9 @@ def _trained_on(path: Path, manifest: Manifest, name: str, fingerprint: str) -> 
     try:
         if fingerprint == manifest.data_fingerprint:
             return load_run_data(Workdir(path), manifest)
-        # All images have the shape of the present ones, which the weights demand.
-        earlier = load(name, manifest.settings.image_size, recorded=True)
+        # All images that the weights were trained on had one shape, whatever size is natural to each data set.
+        height, width = manifest.image_shape[:2]
+        earlier = load(name, f"{height}x{width}", recorded=True)
     except WorkdirError as error:
         raise ValueError(
             f"from_run is {path}, trained on {name!r}, which has changed since, or lies neither there nor beside the "

@@ -14,7 +14,9 @@ from jaxevo.cli.main import main
 from jaxevo.cli.parse import parse
 from jaxevo.presets import PRESETS
 from jaxevo.reports.result import write_result
-from jaxevo.settings import Execution, Limits
+from jaxevo.session.progress import Watcher
+from jaxevo.session.run import start_run
+from jaxevo.settings import Execution, Limits, Settings
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +143,21 @@ def test_show_prints_the_front_of_accuracy_and_cost(run_path, capsys):
         ]
         for one in run.front
     ]
+
+
+def test_show_says_of_whom_the_weights_were_kept(tmp_path, capsys):
+    path = tmp_path / "run"
+    start_run(path, Settings(**TINY), Limits(max_individuals=14), Execution(2, keep="all"), Watcher())
+    assert main(["show", str(path)]) == 0
+    table = capsys.readouterr().out.split("front of validation accuracy and FLOPs per image")[1]
+    assert "kept" in table
+    assert "removed" not in table
+
+
+def test_members_without_an_ensemble_are_refused(run_path, tmp_path, capsys):
+    assert main(["export", str(run_path), str(tmp_path / "network"), "--ensemble-size", "3"]) == 2
+    assert "--ensemble-size is given without --ensemble" in capsys.readouterr().err
+    assert not (tmp_path / "network").exists()
 
 
 def test_show_of_one_individual_and_of_none(run_path, capsys):

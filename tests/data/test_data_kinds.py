@@ -274,6 +274,15 @@ def test_nested_folders_odd_endings_and_what_is_left_out(tmp_path: Path) -> None
     assert "files left out, since they are no images: 1 with .txt, 2 hidden or of the system" in dataset.said
 
 
+def test_images_beside_the_class_folders_are_left_out_and_counted(tmp_path: Path) -> None:
+    folder_of(tmp_path, "cat", "dog")
+    picture(tmp_path / "cover.png")
+    (tmp_path / "notes.txt").write_text("no image")
+    said = jaxevo.data.load(tmp_path).said
+    assert "files left out, since they are no images: 1 with .txt" in said
+    assert "images left out, since they lie outside of class folders: 1" in said
+
+
 def test_exif_orientation_is_applied(tmp_path: Path) -> None:
     folder_of(tmp_path, "cat", "dog")
     pixels = np.zeros((6, 5, 3), np.uint8)

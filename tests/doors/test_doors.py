@@ -67,6 +67,9 @@ def test_a_text_is_a_name_with_parameters(text, expected):
         ({"space": "unknown"}, "space is 'unknown', but must be large_scale"),
         ({"mutations": "unknown"}, "mutations is 'unknown', but must be paper or growth"),
         ({"selection": "aging,sample_size=0"}, "selection is 'aging,sample_size=0', but sample_size is 0"),
+        ({"selection": "aging,sample_size=2.5"}, "sample_size is 2.5, but must be a whole number"),
+        ({"selection": "pareto,sample_size=true"}, "sample_size is True, but must be a whole number"),
+        ({"selection": "pareto,cost=flop"}, "unexpected keyword argument 'cost'"),
         ({"fitness": "accuracy,price=1"}, "fitness is 'accuracy,price=1', but .*price"),
         ({"fitness": "nowhere.py:mine"}, r"nowhere.py cannot be read \(No such file"),
         ({"fitness": "no_module_of_this_name:mine"}, "there is no module no_module_of_this_name"),
@@ -83,6 +86,42 @@ def test_what_cannot_be_opened_is_refused_by_a_sentence(changes, sentence):
         return
     with pytest.raises(ValueError, match=sentence):
         open_new(Settings(**changes))
+
+
+ODD_PARTS = """
+from jaxevo.search.space import Mutation
+
+A, B = (Mutation(name, lambda generator, genotype, task: genotype) for name in "ab")
+
+def alone(space):
+    return A
+
+def weighted(space, odds):
+    return A, B._replace(weight=float(odds))
+
+def pair():
+    return lambda generator, living: 0, lambda generator, living: 0
+
+def nothing(*_):
+    return None
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "what", "sentence"),
+    [
+        ("mutations", "alone", "must return a sequence of jaxevo.search.space.Mutation"),
+        ("mutations", "nothing", "must return a sequence of jaxevo.search.space.Mutation"),
+        ("mutations", "weighted,odds=-1.5", r"the weight of b is -1.5: it must be 0 or more"),
+        ("mutations", "weighted,odds=nan", "the weight of b is nan"),
+        ("selection", "pair", "must return a jaxevo.search.selection.Selection"),
+        ("fitness", "nothing", "must return a jaxevo.search.fitness.Fitness"),
+    ],
+)
+def test_what_a_door_returns_is_checked(kind, what, sentence, tmp_path):
+    (tmp_path / "odd.py").write_text(ODD_PARTS)
+    with pytest.raises(ValueError, match=f"^{kind} is .*, but .*{sentence}"):
+        open_new(Settings(**{kind: f"{tmp_path / 'odd.py'}:{what}"}))
 
 
 def test_built_in_parts_need_nothing_from_outside():

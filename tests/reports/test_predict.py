@@ -40,6 +40,18 @@ def test_a_run_and_its_exports_say_the_same_of_files(run: jaxevo.Run, tmp_path: 
     assert [int(one.ranked[0][0]) for one in votes] == run.ensemble_of(3).predict(images).tolist()
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("network.stablehlo", b""), ("network.stablehlo", b"version https://git-lfs"), ("images.json", b"{}")],
+)
+def test_a_damaged_export_is_named(run: jaxevo.Run, tmp_path: Path, name: str, content: bytes) -> None:
+    run.export(tmp_path / "exported")
+    (tmp_path / "exported" / name).write_bytes(content)
+    Image.new("L", (8, 8)).save(tmp_path / "one.png")
+    with pytest.raises(ValueError, match=r"exported is incomplete or damaged .*: export the network again"):
+        predict_files(tmp_path / "exported", [tmp_path / "one.png"], 1, print)
+
+
 def test_files_of_other_sizes_and_kinds_are_read_and_others_named(run: jaxevo.Run, tmp_path: Path) -> None:
     Image.new("RGB", (40, 30), (9, 99, 199)).save(tmp_path / "photo.jpg")
     said: list[str] = []

@@ -149,6 +149,11 @@ def costing(points, **changes):
     )
 
 
+def test_pareto_knows_two_costs():
+    with pytest.raises(ValueError, match="cost is 'FLOPs', but must be flops or parameters"):
+        pareto(3, "FLOPs")
+
+
 def test_under_pareto_the_worst_front_dies_first_and_then_the_most_crowded():
     population, deaths = costing(MIXED), []
     while len(population) > 2:

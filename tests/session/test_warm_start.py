@@ -306,6 +306,23 @@ def test_images_of_a_source_that_has_moved_with_its_data_are_looked_at(tmp_path)
     )
 
 
+def part(path, dataset, train, test):
+    train_arrays = (array[train : train + 200] for array in dataset.train)
+    return saved(path, *train_arrays, *(array[test : test + 50] for array in dataset.test))
+
+
+def test_a_third_run_finds_the_data_of_the_first_in_the_size_that_it_was_resized_to(tmp_path):
+    digits = load("digits")
+    first = part(tmp_path / "first.npz", digits, 0, 0)
+    start(tmp_path / "one", 3, dataset=first, image_size="10x10")
+    large = load("digits", "10x10")
+    second = part(tmp_path / "second.npz", large, 200, 50)
+    warm(tmp_path / "two", 3, from_run=tmp_path / "one", dataset=second)
+    third = part(tmp_path / "third.npz", large, 400, 100)
+    warm(tmp_path / "three", 3, from_run=tmp_path / "two", dataset=third)
+    assert len(read_manifest(Workdir(tmp_path / "three")).warm_start.trained_on) == 2
+
+
 # From a genotype.
 
 

@@ -112,7 +112,8 @@ def write_network(
 def save_weights(path: Path, variables: Variables) -> None:
     """Writes variables to one safetensors file, named by their paths, such as `params/dense/kernel`."""
     arrays = {"/".join(path): np.ascontiguousarray(array) for path, array in leaves(variables)}
-    safetensors.numpy.save_file(arrays, path)
+    # `save_file` raises errors of its own for a full disk.
+    path.write_bytes(safetensors.numpy.save(arrays))
 
 
 def logits_of(

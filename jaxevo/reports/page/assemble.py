@@ -58,7 +58,7 @@ def write_page(path: Path, html: str) -> None:
                 os.unlink(file.name)
                 raise
     except OSError as error:
-        raise ValueError(f"{path} cannot be written ({error.strerror}): choose another file with -o") from error
+        raise ValueError(f"{path} cannot be written ({error.strerror}): choose another file") from error
 
 
 def _asset(name: str) -> str:

@@ -9,6 +9,7 @@ from jaxevo.reports.page.assemble import write_page
 from jaxevo.reports.page.comparison import compare, comparison_page
 from jaxevo.reports.page.story import RELOAD_SECONDS, page, story
 from jaxevo.storage.history import History
+from jaxevo.storage.lock import is_locked
 from jaxevo.storage.workdir import Workdir
 
 _NOTE = "This is left out while the run goes on."
@@ -32,9 +33,11 @@ def watch_run(path: Path, file: Path, wrote: Callable[[int], None]) -> None:
     try:
         while True:
             began = time.monotonic()
+            # A killed session leaves no end in the journal.
+            goes_on = is_locked(path)
             history = History(Workdir(path))
             data = story(history, None, _NOTE, live=True)
-            ended = history.journal.stopped is not None
+            ended = history.journal.stopped is not None or not goes_on
             write_page(file, page(data | {"live": not ended}))
             wrote(history.state.events)
             if ended:

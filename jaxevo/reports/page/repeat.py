@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxevo.doors.spec import KINDS
+from jaxevo.environment.flags import GPU_DETERMINISTIC
 from jaxevo.presets import PRESETS
 from jaxevo.settings import Settings
 from jaxevo.storage.history import History
@@ -27,11 +28,14 @@ def repeat(history: History) -> dict[str, Any]:
     manifest, state = history.manifest, history.state
     preset, changes = _closest_preset(manifest.settings)
     limit = {} if PRESETS[preset][1].max_individuals == state.events else {"max_individuals": state.events}
-    began_with = _origin(manifest)
+    began_with, machine = _origin(manifest), manifest.machine
     shown = {name: _without_folders(name, value) for name, value in (changes | limit).items()} | began_with
+    if machine.devices_per_lane > 1:
+        shown["devices_per_lane"] = machine.devices_per_lane
+    fast = machine.platform == "gpu" and GPU_DETERMINISTIC not in machine.xla_flags
     flags = ["jaxevo", "run", "--preset", preset, *(text for one in shown.items() for text in _flag(*one))]
     given = ", ".join(f"{name}={value!r}" for name, value in {"preset": preset, **shown}.items())
-    facts = manifest.machine.facts()
+    facts = machine.facts()
     return {
         "settings": settings_rows(manifest.settings),
         "machine": [(name, str(value)) for name, value in facts.items() if value not in (None, "")],
@@ -40,7 +44,8 @@ def repeat(history: History) -> dict[str, Any]:
         "from_path": bool(began_with) or _shown_path(manifest.settings.dataset) != manifest.settings.dataset,
         "fingerprint": state.fingerprint,
         "data_fingerprint": manifest.data_fingerprint,
-        "reproducible": not (history.skipped or manifest.settings.wall_clock),
+        "reproducible": not (history.skipped or manifest.settings.wall_clock or fast),
+        "fast": fast,
         "skipped": history.skipped,
     }
 

@@ -1,5 +1,7 @@
 """The data of a page: complete, compact, and without anything private."""
 
+import copy
+import dataclasses
 import json
 import re
 import shlex
@@ -12,6 +14,7 @@ from helpers.simulated_runs import FAILURE, simulated_run
 
 import jaxevo
 from jaxevo.cli.parse import parse
+from jaxevo.environment.flags import GPU_DETERMINISTIC
 from jaxevo.reports.page.assemble import assemble, write_page
 from jaxevo.reports.page.repeat import repeat
 from jaxevo.reports.page.story import SCRIPTS, page, story
@@ -114,6 +117,19 @@ def test_the_command_makes_the_same_settings_again(history):
     exec(found["python"].replace("jaxevo.evolve", "dict").replace("import jaxevo", ""), names)
     assert names["run"]["preset"] == command.preset
     assert names["run"]["seed"] == 5
+
+
+def test_the_command_names_what_the_bits_depend_on(history):
+    changed = copy.copy(history)
+    machine = dataclasses.replace(history.manifest.machine, platform="gpu", xla_flags=(GPU_DETERMINISTIC,))
+    changed.manifest = dataclasses.replace(history.manifest, machine=dataclasses.replace(machine, devices_per_lane=2))
+    found = repeat(changed)
+    assert parse(shlex.split(found["shell"])[1:]).execution.devices_per_lane == 2
+    assert "devices_per_lane=2" in found["python"]
+    assert (found["reproducible"], found["fast"]) == (True, False)
+    changed.manifest = dataclasses.replace(history.manifest, machine=dataclasses.replace(machine, xla_flags=()))
+    found = repeat(changed)
+    assert (found["reproducible"], found["fast"]) == (False, True)
 
 
 def test_the_command_names_a_data_set_without_its_folders(tmp_path):

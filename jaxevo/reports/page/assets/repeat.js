@@ -1,11 +1,12 @@
 // Settings, versions, failures, and how to make the same run.
 
 function repeatSection() {
-  const { settings, machine, shell, python, from_path: fromPath, fingerprint, reproducible } = story.repeat;
+  const { settings, machine, shell, python, from_path: fromPath, fingerprint, reproducible, fast } = story.repeat;
   fill(at("repeat"), {}, [
     h("p", {}, reproducible
       ? "The same seed, settings, data and software on the same kind of device give the same run, bit for bit: compare "
         + "the fingerprint."
+      : fast ? "This run is not reproducible: with --fast a GPU gives other last bits every time."
       : "This run is not reproducible from its seed alone, because outcomes were told in wall-clock order or births "
         + "were skipped; “jaxevo replay” makes it again from its journal."),
     fromPath
