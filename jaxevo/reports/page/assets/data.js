@@ -18,7 +18,7 @@
 /** @typedef {{wall: number, train: number, compile: number, wait: number, lanes: number, busy: number[][],
  *   sessions: number, lost: number}} Times */
 /** @typedef {{settings: [string, string, boolean][], machine: [string, string][], shell: string, python: string,
- *   from_path: boolean, fingerprint: string, data_fingerprint: string, reproducible: boolean,
+ *   from_path: boolean, fingerprint: string, data_fingerprint: string, reproducible: boolean, fast: boolean,
  *   skipped: number[]}} Repeat */
 /** @typedef {{steps: number, seconds: number, share: number, evolved: number | null, finished: number | null,
  *   failure: string}} Finish */
