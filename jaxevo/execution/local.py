@@ -181,6 +181,9 @@ class LocalExecutor:
         advice = "see the cause"
         if "RESOURCE_EXHAUSTED" in str(error):
             held = f"{self._bytes_held / 1e6:,.0f} MB of images and plan"
-            advice = f"set --max-memory below what the device has for each lane, less the {held}"
+            advice = (
+                f"resume with fewer lanes on each device, or with --skip-birth {birth.id}; a new run may have a "
+                f"--max-memory below what the device has for each lane, less the {held}"
+            )
         reason = f"{type(error).__name__}: {error}"
         return LaneError(f"training individual {birth.id} failed ({reason}): {advice}. Finished individuals are kept")

@@ -76,7 +76,7 @@ def finish_run(
     """
     workdir = Workdir(path)
     # The run is read under the lock, so that no other process has it go on meanwhile.
-    with locked(path), wish_to_stop() as interrupted:
+    with locked(path, "resume" if longer_stays else "finish"):
         history = History(workdir, trust=trust)
         best = history.state.best_trained
         if not history.manifest.trains:
@@ -103,25 +103,28 @@ def finish_run(
         machine = machine_of_session(execution, history.manifest.machine)
         for difference in differences(machine, history.manifest.machine):
             watcher.notice(f"{difference} when the run began: there, finished weights may have other last bits")
-        for place, member in enumerate(members, start=1):
-            if member.id in finished:
-                continue
-            if interrupted():
-                raise FinishInterrupted
-            if len(members) > 1:
-                watcher.notice(f"Finishing individual {member.id}, {place} of {len(members)}")
-            life = history.lives[member.id]
-            settings = finish_settings(history.manifest.settings, finish_steps(history, life, share))
-            for difference in begin_finish(unfinished(workdir, settings.train_steps), machine):
-                watcher.notice(f"{difference} when this finish was begun: it begins again, for the bits of one machine")
-            executor = _executor(workdir, history, settings, dataset, execution, watcher)
-            record = _trained(executor, finish_birth(life), settings.train_steps, watcher, interrupted)
-            if record is None:
-                raise FinishInterrupted
-            stored = _store(workdir, history, share, settings, life, record, machine)
-            if stored.failed_share == share:
-                why = record.outcome.failure or "a test logit is not a finite number"
-                watcher.notice(f"the finish failed ({why}): that of share {stored.share:g} stays")
+        with wish_to_stop() as interrupted:
+            for place, member in enumerate(members, start=1):
+                if member.id in finished:
+                    continue
+                if interrupted():
+                    raise FinishInterrupted
+                if len(members) > 1:
+                    watcher.notice(f"Finishing individual {member.id}, {place} of {len(members)}")
+                life = history.lives[member.id]
+                settings = finish_settings(history.manifest.settings, finish_steps(history, life, share))
+                for difference in begin_finish(unfinished(workdir, settings.train_steps), machine):
+                    watcher.notice(
+                        f"{difference} when this finish was begun: it begins again, for the bits of one machine"
+                    )
+                executor = _executor(workdir, history, settings, dataset, execution, watcher)
+                record = _trained(executor, finish_birth(life), settings.train_steps, watcher, interrupted)
+                if record is None:
+                    raise FinishInterrupted
+                stored = _store(workdir, history, share, settings, life, record, machine)
+                if stored.failed_share == share:
+                    why = record.outcome.failure or "a test logit is not a finite number"
+                    watcher.notice(f"the finish failed ({why}): that of share {stored.share:g} stays")
     return history.finishes[best.id]
 
 

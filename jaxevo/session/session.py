@@ -19,7 +19,7 @@ from jaxevo.networks.batches import bytes_held
 from jaxevo.networks.compilation import use_persistent_cache
 from jaxevo.search.births import Outcome
 from jaxevo.session.loop import HostLoop, SessionClock
-from jaxevo.session.progress import FAILED, Progress, Watcher
+from jaxevo.session.progress import FAILED, INTERRUPTED, Progress, Watcher
 from jaxevo.settings import Execution, Limits
 from jaxevo.signals import wish_to_stop
 from jaxevo.storage.attempts import Attempts
@@ -102,7 +102,8 @@ class Session:
                 raise
             progress = self._stop(reason, loop, executor, writer)
             writer.snapshot(progress.state)
-            return Ended(reason, progress)
+            # A signal during the last event, or since, ends the session before a finish.
+            return Ended(INTERRUPTED if interrupted() else reason, progress)
 
     def _begin(self, writer: RunWriter, loop: HostLoop, limits: Limits, skip: Sequence[int]) -> None:
         """Records the start of the session and the skipped births in the journal."""

@@ -27,8 +27,12 @@ class WorkdirInUseError(WorkdirError):
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path, command: str = "resume") -> Iterator[None]:
     """Locks the work folder for one writer.
+
+    Args:
+        path: the work folder.
+        command: of jaxevo, to give again where the folder cannot be written.
 
     Raises:
         WorkdirInUseError: if another process has locked the folder.
@@ -48,7 +52,7 @@ def locked(path: Path) -> Iterator[None]:
             raise WorkdirInUseError(
                 f"workdir {path} is in use by another process: wait for it, stop it, or choose another folder"
             ) from error
-        with writing_explained(path):
+        with writing_explained(path, command):
             yield
     finally:
         os.close(descriptor)
@@ -79,7 +83,7 @@ def is_locked(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def writing_explained(path: Path) -> Iterator[None]:
+def writing_explained(path: Path, command: str = "resume") -> Iterator[None]:
     """Explains why the work folder cannot be written, such as a full or read-only disk, and what to do.
 
     Orbax and TensorStore raise several types of errors; all of them contain the system's message.
@@ -96,7 +100,7 @@ def writing_explained(path: Path) -> Iterator[None]:
             words = os.strerror(number)
             if words in str(error):
                 begun = (path / "manifest.json").exists()
-                then = f"and resume with 'jaxevo resume {path}'" if begun else "or choose another folder"
+                then = f"and {command} with 'jaxevo {command} {path}'" if begun else "or choose another folder"
                 raise WorkdirError(
                     f"workdir {path} cannot be written ({words}): {remedy}, {then}. Finished individuals are kept"
                 ) from error

@@ -284,6 +284,21 @@ def test_a_node_whose_workers_never_start_is_refused(host_of, monkeypatch):
         host._hire_where_needed()
 
 
+def test_a_node_that_fails_gets_a_birth_last_and_a_suspicious_one_never(host, attempts):
+    """Its empty workers would be the first choice, and an innocent birth would collect deaths there."""
+    bad, good = host._workers
+    bad.node = Node("bad", "127.0.0.2", {"CPU": 4.0})
+    host._failures["bad"] = 1
+    host.submit([birth(0)])
+    host.finished(0.0)
+    assert (bad.actor.sent, good.actor.sent) == ([], [0])
+    attempts.suspects = {1}
+    host.submit([birth(1)])
+    host.finished(0.0)
+    # It waits until the worker of the sound node is empty.
+    assert (bad.actor.sent, good.actor.sent) == ([], [0])
+
+
 def test_a_node_whose_resources_are_in_use_elsewhere_is_waited_for(host_of, monkeypatch):
     host = host_of()
     host._nodes = [NODE]

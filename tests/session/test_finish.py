@@ -2,7 +2,9 @@
 
 import contextlib
 import dataclasses
+import errno
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -27,7 +29,8 @@ from jaxevo.session.progress import Watcher
 from jaxevo.settings import Execution, Limits
 from jaxevo.storage.finish import write_finish
 from jaxevo.storage.history import History
-from jaxevo.storage.workdir import Workdir
+from jaxevo.storage.lock import locked
+from jaxevo.storage.workdir import Workdir, WorkdirError
 
 EVENTS = 14
 SHARE = 0.5
@@ -403,6 +406,17 @@ def test_one_without_a_test_accuracy_leaves_the_earlier_one_too(copied):
     longer = dataclasses.replace(earlier, share=2 * SHARE, steps=2 * earlier.steps, test_accuracy=None)
     assert write_finish(workdir, longer) == finish_of(copied) == dataclasses.replace(earlier, failed_share=2 * SHARE)
     assert package.open(copied).best.finished
+
+
+def test_a_full_disk_names_the_command_to_give_again(copied):
+    def full(command):
+        with locked(copied, command):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(copied / "finish"))
+
+    with pytest.raises(WorkdirError, match=f"and finish with 'jaxevo finish {copied}'"):
+        full("finish")
+    with pytest.raises(WorkdirError, match=f"and resume with 'jaxevo resume {copied}'"):
+        full("resume")
 
 
 def test_after_a_killed_session_there_is_no_result(evolved, tmp_path):

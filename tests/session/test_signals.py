@@ -16,7 +16,7 @@ from helpers.tiny_runs import journal_lines, run_arguments, start
 import jaxevo as package
 from jaxevo.doors.opening import built_in
 from jaxevo.reports.verify import verify_run
-from jaxevo.session.progress import Watcher
+from jaxevo.session.progress import INTERRUPTED, Watcher
 from jaxevo.session.session import Session
 from jaxevo.settings import Limits, Settings
 from jaxevo.signals import stoppable, wish_to_stop
@@ -192,6 +192,18 @@ def test_a_run_stops_cleanly_and_says_how_to_go_on(tmp_path, number):
     common = min(run.events, 16)
     undisturbed = start(tmp_path / "undisturbed", common).progress.state.fingerprint
     assert package.open(path, common).fingerprint == undisturbed
+
+
+def test_a_signal_during_the_last_event_ends_the_session_before_a_finish(tmp_path):
+    class Last(Watcher):
+        def progressed(self, progress):
+            if progress.state.events == 4:
+                send(signal.SIGTERM)
+
+    ended = start(tmp_path / "run", 4, watcher=Last())
+    assert ended.stop_reason == INTERRUPTED
+    [stop] = read_journal(tmp_path / "run" / "journal.jsonl").stops
+    assert (stop.events, stop.reason) == (4, "max_individuals")
 
 
 def test_an_impatient_user_leaves_the_end_of_the_session_in_the_journal(tmp_path):

@@ -342,17 +342,24 @@ class ClusterExecutor:
         # death. A worker gets no new births until it is empty for it.
         emptied: set[_Hired] = set()
         loads = {worker: len(worker.births) for worker in self._workers if worker.lanes}
+        failures = {worker: self._failures[worker.node.id] for worker in loads}
+        # On a node that fails with every birth, an innocent one would collect deaths.
+        sound = [worker for worker in loads if failures[worker] == min(failures.values())]
         for birth in self._waiting:
             alone = self._attempts.suspicious(birth.id)
-            open_ = [worker for worker in loads if worker not in emptied and self._takes(worker, loads[worker], alone)]
+            able = [worker for worker in (sound if alone else loads) if worker not in emptied]
+            open_ = [worker for worker in able if self._takes(worker, loads[worker], alone)]
             if open_:
-                worker = min(open_, key=lambda worker: _preference(worker, loads[worker], birth.architecture))
+                worker = min(
+                    open_,
+                    key=lambda worker: (failures[worker], *_preference(worker, loads[worker], birth.architecture)),
+                )
                 sent.append((worker, birth))
                 loads[worker] += 1
             elif not alone:
                 break
-            if alone and (rest := [worker for worker in loads if worker not in emptied]):
-                emptied.add(worker if open_ else min(rest, key=loads.__getitem__))
+            if alone and able:
+                emptied.add(worker if open_ else min(able, key=loads.__getitem__))
         numbers = self._attempts.begin([birth for _, birth in sent]) if sent else []
         for (worker, birth), number in zip(sent, numbers, strict=True):
             self._waiting.remove(birth)
