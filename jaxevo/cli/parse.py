@@ -55,7 +55,7 @@ def _command(name: str, options: Sequence[Option], typed: Mapping[str, Any]) -> 
     values = {**({} if file is None else from_table(read_table(file), file, name, own)), **typed}
     sections = _sections(values.get("preset", RunCommand.preset), values) if kind is RunCommand else {}
     if kind is ResumeCommand:
-        check_changes(values, [field.name for field in dataclasses.fields(Limits)])
+        check_changes(values)
     check_complete(values, name, options)
     command: Command = build(kind, values, sections)
     if not values.get("print_config"):

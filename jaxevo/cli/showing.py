@@ -17,7 +17,7 @@ from jaxevo.reports.run import Run
 from jaxevo.reports.svg import network_svg
 from jaxevo.reports.terminal import printable
 from jaxevo.search.population import Individual
-from jaxevo.storage.workdir import Workdir
+from jaxevo.storage.workdir import Workdir, weight_names
 
 _FILE_WIDTH = 500
 
@@ -148,15 +148,15 @@ def _front_table(run: Run) -> Table:
     columns = ("individual", "parameters", "FLOPs per image", "validation", "test", "weights")
     title = f"front of validation accuracy and {cost}, of all individuals ever trained"
     table = Table(*columns, title=title, title_justify="left")
+    kept = weight_names(Workdir(run.path).weights)
     for one in run.front:
-        kept = one.weights is not None and (Workdir(run.path).weights / one.weights).is_dir()
         table.add_row(
             str(one.id),
             f"{one.cost.parameters:,}",
             f"{one.cost.forward_flops:,}",
             f"{one.accuracy:.1%}",
             _test_text(run, one),
-            "kept" if kept else "removed",
+            "kept" if one.weights in kept else "removed",
         )
     return table
 

@@ -175,16 +175,20 @@ def _images(folder: Path, skipped: _Skipped) -> Iterator[Picture]:
             try:
                 yield read_header(path, name)
             except UnreadableImageError as error:
-                if path.suffix.lower() in image_suffixes() - _STUBS:
+                if _ends_as_image(path):
                     skipped.damaged.append(f"{str(path)!r} ({error})")
                 else:
                     _skip(path, skipped)
 
 
+def _ends_as_image(path: Path) -> bool:
+    return path.suffix.lower() in image_suffixes() - _STUBS
+
+
 def _skip(path: Path, skipped: _Skipped) -> None:
     if _is_system(path.name):
         skipped.system += 1
-    elif path.suffix.lower() in image_suffixes() - _STUBS:
+    elif _ends_as_image(path):
         skipped.loose += 1
     else:
         skipped.others[path.suffix.lower() or "no ending"] += 1
@@ -194,9 +198,8 @@ def _what_was_skipped(skipped: _Skipped) -> list[str]:
     parts = [f"{count} with {suffix}" for suffix, count in sorted(skipped.others.items())]
     parts += [f"{skipped.system} hidden or of the system"] if skipped.system else []
     said = [f"files left out, since they are no images: {', '.join(parts)}"] if parts else []
-    return said + (
-        [f"images left out, since they lie outside of class folders: {skipped.loose}"] if skipped.loose else []
-    )
+    said += [f"images left out, since they lie outside of class folders: {skipped.loose}"] if skipped.loose else []
+    return said
 
 
 def _class_names(path: Path, found: dict[str, dict[str, list[Picture]]]) -> list[str]:

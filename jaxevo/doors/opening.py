@@ -181,31 +181,23 @@ def _kept(workdir: Path, door: Door) -> bytes:
 
 def _made(settings: Settings, makers: Mapping[Kind, Callable[..., Any]]) -> Doors:
     """Makes all doors: those from outside by their makers, the others by name."""
-    space = _called(settings, "space", makers, built_in_spaces(settings))
-    if not isinstance(space, SearchSpace):
-        raise ValueError(f"space is {settings.space!r}, but must return a jaxevo.search.space.SearchSpace")
+    space = _called(settings, "space", makers, built_in_spaces(settings), SearchSpace)
     outside_mutations = {kind: functools.partial(maker, space) for kind, maker in makers.items()}
-    doors = Doors(
+    return Doors(
         space,
-        _mutations(settings, _called(settings, "mutations", outside_mutations, space.mutations)),
-        _called(settings, "selection", makers, selection.built_in(settings)),
-        _called(settings, "fitness", makers, fitness.BUILT_IN),
+        _checked(settings, _called(settings, "mutations", outside_mutations, space.mutations, object)),
+        _called(settings, "selection", makers, selection.built_in(settings), selection.Selection),
+        _called(settings, "fitness", makers, fitness.BUILT_IN, fitness.Fitness),
     )
-    if not isinstance(doors.selection, selection.Selection):
-        raise ValueError(f"selection is {settings.selection!r}, but must return a jaxevo.search.selection.Selection")
-    if not isinstance(doors.fitness, fitness.Fitness):
-        raise ValueError(f"fitness is {settings.fitness!r}, but must return a jaxevo.search.fitness.Fitness")
-    return doors
 
 
-def _mutations(settings: Settings, made: Any) -> tuple[Mutation[Any], ...]:
-    """Returns the mutations that a door has made, checked."""
+def _checked(settings: Settings, made: Any) -> tuple[Mutation[Any], ...]:
+    """Returns the mutations that a door has made; raises `ValueError` if they cannot be drawn."""
     which = f"mutations is {settings.mutations!r}, but"
-    # One mutation is a tuple too.
-    several = isinstance(made, Iterable) and not isinstance(made, Mutation)
-    if not several or not all(isinstance(one, Mutation) for one in made):
+    # One mutation is a tuple too, but not of mutations.
+    mutations = tuple(made) if isinstance(made, Iterable) else (made,)
+    if not all(isinstance(mutation, Mutation) for mutation in mutations):
         raise ValueError(f"{which} must return a sequence of jaxevo.search.space.Mutation")
-    mutations = tuple(made)
     for mutation in mutations:
         if not 0 <= mutation.weight < math.inf:
             raise ValueError(f"{which} the weight of {mutation.name} is {mutation.weight}: it must be 0 or more")
@@ -219,6 +211,7 @@ def _called(
     kind: Kind,
     makers: Mapping[Kind, Callable[..., Any]],
     built_in: Mapping[str, Callable[..., Any]],
+    expected: type,
 ) -> Any:
     text = getattr(settings, kind)
     spec = spec_from(kind, text)
@@ -229,9 +222,12 @@ def _called(
             "yours: package.module:object or file.py:object"
         )
     try:
-        return maker(**spec.parameters)
+        made = maker(**spec.parameters)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{kind} is {text!r}, but {error}") from error
+    if not isinstance(made, expected):
+        raise ValueError(f"{kind} is {text!r}, but must return a {expected.__module__}.{expected.__name__}")
+    return made
 
 
 def _version(doors: Doors, kind: Kind, maker: Callable[..., Any]) -> str:

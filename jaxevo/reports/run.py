@@ -296,7 +296,7 @@ class Run:
             KeyboardInterrupt: if a signal stopped the session; `resume` again to continue.
         """
         limits, execution = split_arguments(changes, Limits, Execution)
-        check_changes(limits, limits)
+        check_changes(limits)
         place = self._dataset_place if dataset is None else _place(dataset)
         trusted = self._trust | execution
         job = Resume(self.path, Execution(**trusted), Limits(**limits), tuple(skip_birth), place)

@@ -113,11 +113,7 @@ def finish_run(
                     watcher.notice(f"Finishing individual {member.id}, {place} of {len(members)}")
                 life = history.lives[member.id]
                 settings = finish_settings(history.manifest.settings, finish_steps(history, life, share))
-                for difference in begin_finish(unfinished(workdir, settings.train_steps), machine):
-                    watcher.notice(
-                        f"{difference} when this finish was begun: it begins again, for the bits of one machine"
-                    )
-                executor = _executor(workdir, history, settings, dataset, execution, watcher)
+                executor = _executor(workdir, history, settings, dataset, execution, machine, watcher)
                 record = _trained(executor, finish_birth(life), settings.train_steps, watcher, interrupted)
                 if record is None:
                     raise FinishInterrupted
@@ -161,6 +157,7 @@ def _executor(
     settings: Settings,
     dataset: Dataset,
     execution: Execution,
+    machine: Machine,
     watcher: Watcher,
 ) -> "FinishExecutor | ClusterExecutor":
     """Returns the executor of a finish: a lane of this machine, or one worker of a cluster."""
@@ -170,6 +167,8 @@ def _executor(
 
         connect(execution)
     folder = unfinished(workdir, settings.train_steps)
+    for difference in begin_finish(folder, machine):
+        watcher.notice(f"{difference} when this finish was begun: it begins again, for the bits of one machine")
     attempts = FinishAttempts(folder, execution.max_deaths, TrainingStore(folder.training).last_step)
     if execution.executor == "local":
         use_persistent_cache(cache_dir() / "executables")

@@ -1,18 +1,18 @@
 """The limits of a resumed run, read without JAX."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from jaxevo.settings import Limits
 from jaxevo.storage.journal import JournalContent
 from jaxevo.storage.manifest import Manifest
 
 
-def check_changes(changes: Mapping[str, object], names: Iterable[str]) -> None:
-    """Raises `ValueError` if a named limit is given as None, which leaves the limit of a resumed run as it is."""
-    for name in names:
-        if name in changes and changes[name] is None:
-            raise ValueError(f"{name} is none, but resume lifts no limit: give a number that is large enough")
+def check_changes(given: Mapping[str, object]) -> None:
+    """Raises `ValueError` if a limit is given as None, which would leave that of a resumed run as it is."""
+    for field in dataclasses.fields(Limits):
+        if field.name in given and given[field.name] is None:
+            raise ValueError(f"{field.name} is none, but resume lifts no limit: give a number that is large enough")
 
 
 def limits_changed(manifest: Manifest, content: JournalContent, changes: Limits) -> Limits:

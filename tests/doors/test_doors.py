@@ -104,6 +104,9 @@ def pair():
 
 def nothing(*_):
     return None
+
+def lazy(space):
+    return (one for one in (A, B))
 """
 
 
@@ -122,6 +125,12 @@ def test_what_a_door_returns_is_checked(kind, what, sentence, tmp_path):
     (tmp_path / "odd.py").write_text(ODD_PARTS)
     with pytest.raises(ValueError, match=f"^{kind} is .*, but .*{sentence}"):
         open_new(Settings(**{kind: f"{tmp_path / 'odd.py'}:{what}"}))
+
+
+def test_mutations_may_come_one_by_one(tmp_path):
+    (tmp_path / "odd.py").write_text(ODD_PARTS)
+    opened = open_new(Settings(mutations=f"{tmp_path / 'odd.py'}:lazy"))
+    assert [mutation.name for mutation in opened.doors.mutations] == ["a", "b"]
 
 
 def test_built_in_parts_need_nothing_from_outside():

@@ -350,10 +350,7 @@ class ClusterExecutor:
             able = [worker for worker in (sound if alone else loads) if worker not in emptied]
             open_ = [worker for worker in able if self._takes(worker, loads[worker], alone)]
             if open_:
-                worker = min(
-                    open_,
-                    key=lambda worker: (failures[worker], *_preference(worker, loads[worker], birth.architecture)),
-                )
+                worker = min(open_, key=lambda one: _preference(one, failures[one], loads[one], birth.architecture))
                 sent.append((worker, birth))
                 loads[worker] += 1
             elif not alone:
@@ -373,6 +370,6 @@ class ClusterExecutor:
         return load < _BIRTHS_A_LANE * worker.lanes and not any(map(self._attempts.suspicious, worker.births))
 
 
-def _preference(worker: _Hired, load: int, compiled: Hashable) -> tuple[bool, bool, float]:
-    """Returns a sort key of a worker for a birth: a free lane first, then a compiled program, then a small load."""
-    return load >= worker.lanes, compiled not in worker.architectures, load / worker.lanes
+def _preference(worker: _Hired, failures: int, load: int, compiled: Hashable) -> tuple[int, bool, bool, float]:
+    """Returns a sort key of a worker for a birth: a sound node, a free lane, a compiled program, a small load."""
+    return failures, load >= worker.lanes, compiled not in worker.architectures, load / worker.lanes
