@@ -10,5 +10,7 @@ momentum on a one-cycle schedule. Colour images are cropped and flipped as the d
 
 The process pins itself to one core. A few steps are timed first, and the schedule is laid over exactly as many steps as
 fit into the CPU seconds. These include drawing the batches; compiling and evaluation are outside, compiling in a column
-of its own. The training images alone are learnt from, validation is printed for choices, and test only reported.
+of its own. The training images alone are learnt from, validation is printed for choices, and test only reported. With
+`--as-finish` the CNN has what the finish of the presets has: label smoothing, crops of a pixel and flips of grey images
+too, and the validation images to learn from, whose accuracy then says nothing.
 """

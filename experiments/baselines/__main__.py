@@ -35,6 +35,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--only", nargs="+", choices=_NAMES, help="default: all, torch if it is installed")
     parser.add_argument("--batch-size", type=int, default=defaults.batch_size, help="default: %(default)s")
     parser.add_argument("--peak-rate", type=float, default=defaults.peak_rate, help="default: %(default)s")
+    parser.add_argument(
+        "--as-finish",
+        action="store_true",
+        help="the CNN gets what the finish of the presets has: label smoothing of 0.1, crops of a pixel and flips of "
+        "grey images too, and the validation images to learn from",
+    )
     given = parser.parse_args(arguments)
     if min(given.cpu_seconds) <= 0:
         raise ValueError(f"cpu-seconds is {min(given.cpu_seconds)}, but must be above 0")
@@ -42,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
     prepare()
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     dataset = load(given.dataset)
-    recipe = Recipe(given.batch_size, given.peak_rate)
+    recipe = Recipe(given.batch_size, given.peak_rate, as_finish=given.as_finish)
     rows = [*_simple(dataset, chosen), *_cnns(dataset, chosen, recipe, given.cpu_seconds, given.seeds)]
     words = sys.argv[1:] if arguments is None else arguments
     print(f"`python -m experiments.baselines {shlex.join(words)}`, {machine()}, {datetime.date.today()}\n")
@@ -106,7 +112,8 @@ def _cnns(
             for seed in seeds:
                 trained.append(train(_maker(name), dataset, recipe, budget, seed))
                 print(f"{name}, {budget:g} CPU s, seed {seed}: {trained[-1]}", file=sys.stderr, flush=True)
-            yield _row(f"CNN by hand, {name}, {budget:g} CPU s, median of {len(seeds)}", trained)
+            how = ", as a finish" if recipe.as_finish else ""
+            yield _row(f"CNN by hand, {name}{how}, {budget:g} CPU s, median of {len(seeds)}", trained)
 
 
 def _maker(name: str) -> Maker:

@@ -44,9 +44,15 @@ class FlaxLearner:
     def __init__(self, dataset: Dataset, recipe: Recipe, seed: int) -> None:
         """Makes fresh arrays."""
         self._step, self._right = _functions(dataset, recipe)
-        variables = Network(dataset.num_classes).init(jax.random.key(seed), jnp.zeros((1, *dataset.image_shape)), False)
+        self._dataset, self._recipe, self._seed = dataset, recipe, seed
+        self.reset()
+
+    def reset(self) -> None:
+        """Makes fresh arrays, those of the seed."""
+        images = jnp.zeros((1, *self._dataset.image_shape))
+        variables = Network(self._dataset.num_classes).init(jax.random.key(self._seed), images, False)
         params = variables["params"]
-        self._state = _State(params, variables["batch_stats"], _optimiser(recipe).init(params))
+        self._state = _State(params, variables["batch_stats"], _optimiser(self._recipe).init(params))
 
     def step(self, images: np.ndarray, labels: np.ndarray, rate: float) -> None:
         """Takes one step on a batch, and waits for its end."""
@@ -69,7 +75,6 @@ def _optimiser(recipe: Recipe) -> optax.GradientTransformation:
     )
 
 
-@functools.cache
 def _functions(dataset: Dataset, recipe: Recipe) -> tuple[Any, Any]:
     """Returns the compiled step, and the compiled number of right answers on a batch."""
     network, optimiser = Network(dataset.num_classes), _optimiser(recipe)
@@ -79,8 +84,8 @@ def _functions(dataset: Dataset, recipe: Recipe) -> tuple[Any, Any]:
         def mean_loss(params: Any) -> tuple[jax.Array, Any]:
             variables = {"params": params, "batch_stats": state.batch_stats}
             logits, updates = network.apply(variables, normalised(images, dataset), True, mutable=["batch_stats"])
-            losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-            return losses.mean(), updates["batch_stats"]
+            targets = optax.smooth_labels(jax.nn.one_hot(labels, dataset.num_classes), recipe.label_smoothing)
+            return optax.softmax_cross_entropy(logits, targets).mean(), updates["batch_stats"]
 
         gradients, batch_stats = jax.grad(mean_loss, has_aux=True)(state.params)
         updates, memory = optimiser.update(gradients, state.optimiser, state.params)

@@ -19,9 +19,14 @@ class TorchLearner:
     def __init__(self, dataset: Dataset, recipe: Recipe, seed: int) -> None:
         """Makes fresh tensors."""
         torch.set_num_threads(1)
-        torch.manual_seed(seed)
-        self._dataset = dataset
-        self._network = _network(dataset).to(memory_format=torch.channels_last)
+        self._dataset, self._recipe, self._seed = dataset, recipe, seed
+        self.reset()
+
+    def reset(self) -> None:
+        """Makes fresh tensors, those of the seed."""
+        recipe = self._recipe
+        torch.manual_seed(self._seed)
+        self._network = _network(self._dataset).to(memory_format=torch.channels_last)
         parameters = list(self._network.parameters())
         groups = [
             {"params": [one for one in parameters if one.ndim > 1], "weight_decay": recipe.weight_decay},
@@ -38,7 +43,8 @@ class TorchLearner:
         self._network.train()
         self._optimiser.zero_grad(set_to_none=True)
         wanted = torch.from_numpy(labels.astype(np.int64))
-        functional.cross_entropy(self._network(self._tensor(images)), wanted).backward()
+        logits = self._network(self._tensor(images))
+        functional.cross_entropy(logits, wanted, label_smoothing=self._recipe.label_smoothing).backward()
         self._optimiser.step()
 
     def accuracy(self, split: Split) -> float:

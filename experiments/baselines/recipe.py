@@ -27,12 +27,20 @@ class Recipe:
         peak_rate: the highest learning rate.
         momentum: of Nesterov's SGD.
         weight_decay: of filters and the dense layer's weights.
+        as_finish: True to have what the finish of the presets has and the plain recipe lacks: crops of a pixel and
+            flips of grey images too, label smoothing, and the validation images to learn from.
     """
 
     batch_size: int = 50
     peak_rate: float = 0.1
     momentum: float = 0.9
     weight_decay: float = 5e-4
+    as_finish: bool = False
+
+    @property
+    def label_smoothing(self) -> float:
+        """The share of each target that all classes get alike."""
+        return 0.1 if self.as_finish else 0.0
 
     def rate(self, step: int, steps: int) -> float:
         """Returns the learning rate of a step: linearly up to the peak, then down to zero (Smith and Topin 2018)."""
@@ -42,6 +50,9 @@ class Recipe:
 
 class Learner(Protocol):
     """A network in training."""
+
+    def reset(self) -> None:
+        """Goes back to fresh weights, those of its seed; what was compiled stays."""
 
     def step(self, images: np.ndarray, labels: np.ndarray, rate: float) -> None:
         """Takes one step on uint8 [batch, height, width, channels] and int32 [batch], and waits for its end."""
@@ -55,21 +66,23 @@ Maker = Callable[[Dataset, Recipe, int], Learner]
 
 
 class Batches:
-    """The training images in shuffled epochs; colour images are cropped and flipped as the data set has it.
+    """The images to learn from in shuffled epochs; colour images are cropped and flipped as the data set has it.
 
     Attributes:
         size: of a batch, at most all images.
     """
 
-    def __init__(self, dataset: Dataset, size: int, seed: int) -> None:
+    def __init__(self, dataset: Dataset, recipe: Recipe, seed: int) -> None:
         """Pads the images once."""
         colour = dataset.image_shape[2] == 3
-        self._padding = dataset.crop_padding if colour else 0
-        self._flip = dataset.flip and colour
-        self.size = min(size, len(dataset.train.labels))
-        self._labels = dataset.train.labels
+        self._padding = dataset.crop_padding if colour else int(recipe.as_finish)
+        self._flip = dataset.flip and (colour or recipe.as_finish)
+        known = (dataset.train, dataset.validation) if recipe.as_finish else (dataset.train,)
+        self._labels = np.concatenate([split.labels for split in known])
+        self.size = min(recipe.batch_size, len(self._labels))
         around = (self._padding, self._padding)
-        self._images = np.pad(dataset.train.images, ((0, 0), around, around, (0, 0)))
+        images = np.concatenate([split.images for split in known])
+        self._images = np.pad(images, ((0, 0), around, around, (0, 0)))
         self._shape = dataset.image_shape
         self._generator = np.random.default_rng(seed)
         self._order = np.zeros(0, np.int64)
@@ -110,10 +123,12 @@ class Trained(NamedTuple):
 
 
 def train(make: Maker, dataset: Dataset, recipe: Recipe, cpu_seconds: float, seed: int) -> Trained:
-    """Trains for about `cpu_seconds` of this process, after steps on another network that only measure them."""
-    compiling, a_step = _measure(make(dataset, recipe, seed), Batches(dataset, recipe.batch_size, seed), recipe)
+    """Trains for about `cpu_seconds` of this process, after steps that only measure them and are undone."""
+    learner = make(dataset, recipe, seed)
+    compiling, a_step = _measure(learner, Batches(dataset, recipe, seed), recipe)
     steps = max(1, int(cpu_seconds / a_step))
-    learner, batches = make(dataset, recipe, seed), Batches(dataset, recipe.batch_size, seed)
+    learner.reset()
+    batches = Batches(dataset, recipe, seed)
     began = time.process_time()
     for step in range(steps):
         learner.step(*batches.draw(), recipe.rate(step, steps))

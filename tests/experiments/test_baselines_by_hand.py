@@ -38,12 +38,30 @@ def learner(name):
     return TorchLearner
 
 
+@pytest.mark.parametrize("as_finish", [False, True])
 @pytest.mark.parametrize("name", ["flax", pytest.param("torch", marks=needs_torch)])
-def test_the_cnn_learns_what_no_pixel_alone_tells(name, dataset):
-    trained = train(learner(name), dataset, Recipe(batch_size=20, peak_rate=0.05), 0.5, seed=0)
+def test_the_cnn_learns_what_no_pixel_alone_tells(name, as_finish, dataset):
+    trained = train(learner(name), dataset, Recipe(20, 0.05, as_finish=as_finish), 0.5, seed=0)
     assert trained.steps >= 1
     assert trained.flops == 3 * forward_flops((8, 8, 1), 2) * 20 * trained.steps
     assert trained.test > 0.8
+
+
+def test_every_training_compiles_and_says_how_long():
+    small = make_dataset("stripes", stripes(40, 0), stripes(10, 1))
+    trained = [train(learner("flax"), small, Recipe(batch_size=20), 0.01, seed) for seed in (0, 0, 1)]
+    assert all(one.compile_seconds > 0 for one in trained)
+
+
+@pytest.mark.parametrize("name", ["flax", pytest.param("torch", marks=needs_torch)])
+def test_a_reset_learner_is_a_fresh_one(name, dataset):
+    used = learner(name)(dataset, Recipe(), 0)
+    fresh = used.accuracy(dataset.train)
+    for _ in range(5):
+        used.step(*Batches(dataset, Recipe(), 0).draw(), 0.1)
+    trained = used.accuracy(dataset.train)
+    used.reset()
+    assert used.accuracy(dataset.train) == fresh != trained
 
 
 def test_the_schedule_rises_to_the_peak_and_falls_to_zero():
@@ -56,15 +74,28 @@ def test_the_schedule_rises_to_the_peak_and_falls_to_zero():
 
 
 def test_an_epoch_shows_every_image_once_and_grey_ones_as_they_are(dataset):
-    batches = Batches(dataset, 20, seed=0)
+    batches = Batches(dataset, Recipe(batch_size=20), seed=0)
     drawn = [batches.draw() for _ in range(len(dataset.train.labels) // 20)]
     images = np.concatenate([images for images, _ in drawn])
     assert sorted(image.tobytes() for image in images) == sorted(image.tobytes() for image in dataset.train.images)
 
 
+def test_as_a_finish_grey_images_are_cropped_and_flipped_and_validation_images_are_learnt_from():
+    dark, bright = (np.full((20, 8, 8, 1), level, np.uint8) for level in (50, 200))
+    labels = np.arange(20, dtype=np.int32) % 2
+    dataset = make_dataset("levels", (dark, labels), (dark, labels), flip=True, validation_split=(bright, labels))
+    images = Batches(dataset, Recipe(batch_size=40, as_finish=True), seed=0).draw()[0]
+    centres = images[:, 4, 4, 0]
+    assert sorted(centres) == [50] * 20 + [200] * 20
+    # A crop of one pixel shows the black rim of the padding, at one side or two.
+    assert ((images[:, 1:-1, 1:-1, 0] == centres[:, None, None]).all()) and (images == 0).any()
+    plain = Batches(dataset, Recipe(batch_size=20), seed=0).draw()[0]
+    assert (plain == 50).all()
+
+
 def test_colour_images_are_cropped_and_flipped():
     colour = make_dataset("stripes", stripes(200, 0, 3), stripes(50, 1, 3), crop_padding=2, flip=True)
-    images, labels = Batches(colour, 100, seed=0).draw()
+    images, labels = Batches(colour, Recipe(batch_size=100), seed=0).draw()
     assert images.shape == (100, 8, 8, 3) and images.dtype == np.uint8 and labels.shape == (100,)
     known = {image.tobytes() for image in colour.train.images}
     assert sum(image.tobytes() in known for image in images) < 50
