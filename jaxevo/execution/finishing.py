@@ -11,7 +11,7 @@ import jax
 
 from jaxevo.data import Dataset
 from jaxevo.execution.lane import Lane
-from jaxevo.execution.local import LocalExecutor
+from jaxevo.execution.local import LaneError, LocalExecutor
 from jaxevo.execution.training_loop import CancelledError, check_finite, run_to_end
 from jaxevo.networks.programs import Programs
 from jaxevo.networks.trainer import Trainer
@@ -115,6 +115,14 @@ class FinishExecutor(LocalExecutor):
     def step(self) -> int | None:
         """Number of steps done, None before the training begins."""
         return self._finishing[0].step
+
+    def _explained(self, error: Exception, birth: Birth) -> LaneError:
+        """Returns an error that says what to do if memory ran out."""
+        advice = "see the cause"
+        if "RESOURCE_EXHAUSTED" in str(error):
+            advice = "finish with a smaller share, or where a device has more free memory"
+        reason = f"{type(error).__name__}: {error}"
+        return LaneError(f"training individual {birth.id} on failed ({reason}): {advice}. The run is complete")
 
     def _lane(self, trainer: Trainer, workdir: Workdir, checkpoint_seconds: float) -> Lane:
         own = unfinished(workdir, trainer.settings.train_steps)

@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from jaxevo.session.session import Ended
 
 
+_WHERE_IT_TRAINS = (
+    *("devices_per_lane", "fast", "executor", "ray_address", "ray_workers", "worker_resources"),
+    *("trust_code", "trust_doors"),
+)
+"""Options without which the next session may train other bits, or not at all."""
 _RESULT = "measuring the result: the best networks by vote, and a linear model"
 
 
@@ -101,12 +106,23 @@ class SessionJob(Job):
         """Returns the exception to raise after a signal."""
         if not (self.path / "manifest.json").exists():
             return Stopped("Stopped before the run began.")
-        return _stopped_for_now(self.path)
+        return _stopped_for_now(self, self.dataset_place)
 
 
-def _stopped_for_now(path: Path) -> Stopped:
-    again = f"jaxevo resume {shlex.quote(shown(path))}"
-    return Stopped(f"Stopped; finished individuals are kept. To resume: {again}")
+def _stopped_for_now(job: Job, dataset_place: str | None) -> Stopped:
+    return Stopped(f"Stopped; finished individuals are kept. To resume: {_again('resume', job, dataset_place)}")
+
+
+def _again(command: str, job: Job, dataset_place: str | None, *options: str) -> str:
+    """Returns a command line that goes on with a job, on the same devices and with the same data."""
+    words = ["jaxevo", command, shown(job.path), *options]
+    if dataset_place is not None:
+        words += ["--dataset", dataset_place]
+    for field in dataclasses.fields(Execution):
+        value = getattr(job.execution, field.name)
+        if field.name in _WHERE_IT_TRAINS and value != field.default:
+            words += [f"--{field.name.replace('_', '-')}", *([] if value is True else [str(value)])]
+    return shlex.join(words)
 
 
 def _connection(execution: Execution) -> contextlib.AbstractContextManager[None]:
@@ -203,6 +219,8 @@ class Finish(Job):
 
         with watch() as view, Tracking(view, self.path, self.execution.log) as watcher:
             trust = trust_of(self.execution)
+            # Before a finish removes it: its linear model need not be fitted again.
+            earlier = read_result(self.path)
             with _connection(self.execution):
                 _finish(self, self.share, self.dataset, watcher, trust, self.ensemble_size)
             if read_journal(Workdir(self.path).journal, {"start", "stop"}).stopped is None:
@@ -210,7 +228,7 @@ class Finish(Job):
                 return
             watcher.announce(_RESULT)
             size = self.ensemble_size if self.ensemble_size > 1 else None
-            _measure(self, read_result(self.path), self.dataset, trust, size)
+            _measure(self, earlier, self.dataset, trust, size)
             watcher.ended(trust)
 
 
@@ -228,8 +246,8 @@ def _finish(
     try:
         finish_run(job.path, share, job.execution, watcher, dataset_place, trust, ensemble_size, longer_stays)
     except FinishInterrupted as interrupted:
-        again = f"jaxevo finish {shlex.quote(shown(job.path))} --share {share!r}"
-        again += f" --ensemble-size {ensemble_size}" if ensemble_size > 1 else ""
+        size = ("--ensemble-size", str(ensemble_size)) if ensemble_size > 1 else ()
+        again = _again("finish", job, dataset_place, "--share", repr(share), *size)
         sentence = f"Stopped; the run is complete, and its finish goes on from its last checkpoint: {again}"
         raise Stopped(sentence) from interrupted
 
@@ -254,7 +272,7 @@ class Measure(Job):
 
     def stopped(self) -> Stopped:
         """Returns the exception to raise after a signal."""
-        return _stopped_for_now(self.path)
+        return _stopped_for_now(self, self.dataset)
 
 
 def _measure(

@@ -113,7 +113,7 @@ def _is_run(path: Path) -> bool:
 
 
 def _state(path: Path, content: JournalContent, has_result: bool) -> str:
-    if has_result and content.stopped is not None:
+    if has_result and content.stopped is not None and content.stopped.reason not in (INTERRUPTED, FAILED):
         return f"finished ({content.stopped.reason})"
     if is_locked(path):
         return "running"

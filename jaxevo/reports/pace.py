@@ -17,7 +17,8 @@ class Pace:
     def __init__(self) -> None:
         """Begins without an estimate."""
         self._told: collections.deque[tuple[float, int, int]] = collections.deque()
-        self._finish_began: tuple[float, int] | None = None
+        self._finish_began = (0.0, 0)
+        self._finish_step: int | None = None
 
     def note(self, progress: Progress) -> None:
         """Takes the progress, if it has a new event."""
@@ -44,8 +45,9 @@ class Pace:
     def finish_left(self, step: int, steps: int) -> float | None:
         """Returns the seconds until a finish ends, None if that cannot be told; takes its progress."""
         now = time.monotonic()
-        if self._finish_began is None or step < self._finish_began[1]:
+        if self._finish_step is None or step < self._finish_step:
             self._finish_began = now, step  # The first of its steps, or the next individual's.
+        self._finish_step = step
         began, first = self._finish_began
         return None if step <= first else (now - began) * (steps - step) / (step - first)
 

@@ -80,6 +80,7 @@ def _tested(
         "finished_test_accuracy": finish.test_accuracy if finish else None,
         "ensemble_test_accuracy": evolved.evaluate(*test) if evolved else None,
         "finished_ensemble_test_accuracy": voting.evaluate(*test) if voting else None,
+        "ensemble_size": ensemble_size,
         "test_images": len(dataset.test.labels),
         **_baselines(dataset, _all_flops(history), earlier),
     }

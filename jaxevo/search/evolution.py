@@ -17,17 +17,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxevo.search.births import Birth, Derived, Inherited, Initial, Outcome, chained, derive, spent_flops
+from jaxevo.search.budgets import over_budget
 from jaxevo.search.doors import Doors
 from jaxevo.search.early_stopping import CheckHistory, extended, thresholds
 from jaxevo.search.fitness import Fitness, fitness_of
 from jaxevo.search.in_flight import InFlight
 from jaxevo.search.population import Individual, Population
 from jaxevo.search.randomness import Purpose, keyed_generator
-from jaxevo.search.space import Cost, G, Mutation, SearchSpace, Task
+from jaxevo.search.space import G, Mutation, SearchSpace, Task
 from jaxevo.settings import Settings
 
-_FIRST_BUDGET = 0.1
-"""Share of `max_flops_per_image` that the first birth has, if the budget rises."""
 _MOST_DRAWS = 10_000
 """Mutations drawn in vain after which there is certainly none."""
 
@@ -215,40 +214,6 @@ def fitter(best: Individual | None, other: Individual) -> Individual:
     if best is None:
         return other
     return other if (-other.fitness, other.id) < (-best.fitness, best.id) else best
-
-
-class OverBudget(NamedTuple):
-    """A budget that a birth exceeds.
-
-    Attributes:
-        sentence: the budget and what is needed.
-        rising: True if later births may use more.
-    """
-
-    sentence: str
-    rising: bool
-
-
-def over_budget(cost: Cost, settings: Settings, birth_id: int) -> OverBudget | None:
-    """Returns the first budget that a birth exceeds, or None."""
-    for name, value in (
-        ("max_parameters", cost.parameters),
-        ("max_flops_per_image", cost.forward_flops),
-        ("max_memory", cost.memory),
-    ):
-        budget = _budget(name, settings, birth_id)
-        if budget is not None and value > budget:
-            rising = budget != getattr(settings, name)
-            part = f", of which birth {birth_id} may use {budget:,.0f}" if rising else ""
-            return OverBudget(f"{name} is {getattr(settings, name)}{part}, but {value} are needed", rising)
-    return None
-
-
-def _budget(name: str, settings: Settings, birth_id: int) -> float | None:
-    budget: int | None = getattr(settings, name)
-    if budget is None or name != "max_flops_per_image" or birth_id >= settings.budget_births:
-        return budget
-    return float(budget * _FIRST_BUDGET ** (1 - birth_id / settings.budget_births))
 
 
 def first_state() -> EvolutionState:

@@ -5,7 +5,7 @@ the chosen one longer, without them held out. It is as reproducible as any train
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from jaxevo.execution.machine import machine_of_session
 from jaxevo.execution.worker import Assignment
 from jaxevo.networks.compilation import use_persistent_cache
 from jaxevo.search.births import Birth, Inherited, individual_flops
-from jaxevo.search.population import ensemble_members
+from jaxevo.search.population import Individual, ensemble_members
 from jaxevo.session.progress import Watcher
 from jaxevo.session.run import check_execution
 from jaxevo.settings import Execution, Settings
@@ -78,38 +78,27 @@ def finish_run(
     # The run is read under the lock, so that no other process has it go on meanwhile.
     with locked(path, "resume" if longer_stays else "finish"):
         history = History(workdir, trust=trust)
-        best = history.state.best_trained
-        if not history.manifest.trains:
-            raise WorkdirError(
-                f"nothing is trained in the search space of the run in {path}: there is nothing to finish"
-            )
-        if best is None:
-            raise WorkdirError(f"the run in {path} has no trained individual yet: there is nothing to finish")
-        members = ensemble_members(history.state.population, best, ensemble_size)
+        members = _members(history, path, ensemble_size)
         finished = {
             finish.individual_id
             for finish in history.finishes.values()
             if finish.share == share or (longer_stays and finish.tried_share >= share)
         }
-        if all(member.id in finished for member in members):
-            return history.finishes[best.id]
-        if not best.cost.training_flops:
-            raise WorkdirError(
-                f"the search space of the run in {path} counts no FLOPs, from which the length of a finish follows: "
-                "have its `cost` return them"
-            )
+        left = [member for member in members if member.id not in finished]
+        if not left:
+            for stored in (history.finishes[member.id] for member in members):
+                if stored.failure is not None or stored.tried_share > stored.share:
+                    watcher.notice(_failure(stored, stored.failure or "it was tried before"))
+            return history.finishes[members[0].id]
         check_execution(history.manifest.settings, execution)
         dataset = load_run_data(workdir, history.manifest, dataset_place, watcher.notice)
         machine = machine_of_session(execution, history.manifest.machine)
         for difference in differences(machine, history.manifest.machine):
             watcher.notice(f"{difference} when the run began: there, finished weights may have other last bits")
         with wish_to_stop() as interrupted:
-            for place, member in enumerate(members, start=1):
-                if member.id in finished:
-                    continue
-                if interrupted():
-                    raise FinishInterrupted
+            for member in left:
                 if len(members) > 1:
+                    place = members.index(member) + 1
                     watcher.notice(f"Finishing individual {member.id}, {place} of {len(members)}")
                 life = history.lives[member.id]
                 settings = finish_settings(history.manifest.settings, finish_steps(history, life, share))
@@ -118,10 +107,36 @@ def finish_run(
                 if record is None:
                     raise FinishInterrupted
                 stored = _store(workdir, history, share, settings, life, record, machine)
-                if stored.failed_share == share:
-                    why = record.outcome.failure or "a test logit is not a finite number"
-                    watcher.notice(f"the finish failed ({why}): that of share {stored.share:g} stays")
-    return history.finishes[best.id]
+                if record.test_accuracy is None:
+                    watcher.notice(_failure(stored, record.outcome.failure or "a test logit is not a finite number"))
+                # A signal since the training ended, too.
+                if interrupted():
+                    raise FinishInterrupted
+    return history.finishes[members[0].id]
+
+
+def _members(history: History, path: Path, ensemble_size: int) -> Sequence[Individual]:
+    """Returns the individuals to finish, the best first; raises `WorkdirError` if there is nothing to finish."""
+    best = history.state.best_trained
+    if not history.manifest.trains:
+        raise WorkdirError(f"nothing is trained in the search space of the run in {path}: there is nothing to finish")
+    if best is None:
+        raise WorkdirError(f"the run in {path} has no trained individual yet: there is nothing to finish")
+    if not best.cost.training_flops:
+        raise WorkdirError(
+            f"the search space of the run in {path} counts no FLOPs, from which the length of a finish follows: "
+            "have its `cost` return them"
+        )
+    return ensemble_members(history.state.population, best, ensemble_size)
+
+
+def _failure(stored: Finish, why: str) -> str:
+    """Returns a sentence about a finish that failed, and about the one that is stored now."""
+    if stored.failed_share is not None:
+        stays = f"that of share {stored.share:g} stays"
+    else:
+        stays = "its evolved weights stay" if stored.failure is not None else "its weights have no test accuracy"
+    return f"the finish of individual {stored.individual_id} failed ({why}): {stays}"
 
 
 def finish_steps(history: History, life: Life, share: float) -> int:
@@ -235,4 +250,6 @@ def _store(
         test_accuracy=record.test_accuracy,
         failure=outcome.failure,
     )
+    # It would not be that of the run any longer, if a crash kept the next one from being written.
+    workdir.result.unlink(missing_ok=True)
     return write_finish(workdir, finish)

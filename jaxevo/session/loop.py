@@ -100,6 +100,13 @@ class HostLoop:
 
     def until_stopped(self, interrupted: Callable[[], bool]) -> str:
         """Evolves until a limit is reached or a signal arrives, and returns the stop reason."""
+        limit = self._limits.max_seconds
+        if limit is not None and self._clock.seconds < limit and self._out_of_time:
+            finish = self._seconds(self._limits) - self._clock.seconds
+            self._watcher.notice(
+                f"max_seconds is {limit:g}, but the finish alone will take some {finish:,.0f} s, so that nobody else "
+                "is trained: give more, or a smaller finish_share"
+            )
         while (reason := self._reached(self._limits)) is None:
             if interrupted():
                 return INTERRUPTED

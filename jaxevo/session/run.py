@@ -13,11 +13,13 @@ from jaxevo.environment.fallback import fallback_problem
 from jaxevo.environment.folders import cache_problem
 from jaxevo.execution.machine import describe_machine
 from jaxevo.execution.placement import lane_devices
+from jaxevo.search.budgets import first_mutations_over_budget
+from jaxevo.search.doors import Doors
 from jaxevo.search.evolution import evolution
 from jaxevo.search.space import Task
 from jaxevo.session.limits import limits_changed
 from jaxevo.session.loop import SessionClock
-from jaxevo.session.progress import Watcher
+from jaxevo.session.progress import FAILED, INTERRUPTED, Watcher
 from jaxevo.session.session import Ended, Session
 from jaxevo.session.warm_start import copy_initial_weights, read_origin
 from jaxevo.settings import Execution, Limits, Settings
@@ -103,6 +105,8 @@ def start_run(
         watcher.announce(f"evolving {dataset.name} with seed {settings.seed} in {shown(path)}")
         _say_what_was_read(dataset, watcher)
         _say_what_is_missing(execution, watcher)
+        if not origin.warm_start:
+            _say_what_cannot_grow(settings, opened.doors, dataset.task, watcher)
         return Session(StoredRun(workdir, manifest, opened.doors), dataset, execution, watcher, clock).evolve(limits)
 
 
@@ -175,7 +179,7 @@ def resume_run(
         limits = limits_changed(manifest, run.content, changes)
         watcher.announce(f"evolving on from {len(run.content.records):,} trained individuals in {shown(path)}")
         _say_what_is_missing(execution, watcher)
-        return Session(run, dataset, execution, watcher, clock).evolve(limits, skip)
+        return Session(run, dataset, execution, watcher, clock).evolve(limits, skip, _reason_owed(run, changes, skip))
 
 
 def replay_run(
@@ -249,12 +253,29 @@ def _say_what_was_read(dataset: Dataset, watcher: Watcher) -> None:
         watcher.notice(f"{dataset.name}: {sentence}")
 
 
+def _say_what_cannot_grow(settings: Settings, doors: Doors, task: Task, watcher: Watcher) -> None:
+    """Tells the user if images are so large that the budgets leave no room to grow from initial individuals."""
+    height, width, _ = task.image_shape
+    for sentence in first_mutations_over_budget(settings, doors, task):
+        watcher.notice(f"{sentence}: raise the budget, or use images smaller than {height} x {width} (image_size)")
+
+
 def _say_what_is_missing(execution: Execution, watcher: Watcher) -> None:
     """Tells the user if nothing can be cached, or if JAX did not find an accelerator."""
     fallback = fallback_problem() if execution.executor == "local" else None
     for problem in (cache_problem(), fallback):
         if problem is not None:
             watcher.notice(problem)
+
+
+def _reason_owed(run: StoredRun, changes: Limits, skip: Sequence[int]) -> str | None:
+    """Returns why the last session stopped if its finish or result was cut short: they come before other individuals.
+
+    None if it had nothing left to do, or if the user wants more than it did.
+    """
+    stopped = run.content.stopped
+    owed = stopped is not None and stopped.reason not in (INTERRUPTED, FAILED) and not run.workdir.result.exists()
+    return stopped.reason if stopped is not None and owed and changes == Limits() and not skip else None
 
 
 def _check_skipped(skip: Sequence[int], content: JournalContent) -> None:

@@ -71,12 +71,13 @@ class Session:
         self._clock = clock or SessionClock()
         self._number = len(run.content.sessions) + 1
 
-    def evolve(self, limits: Limits, skip: Sequence[int] = ()) -> Ended:
+    def evolve(self, limits: Limits, skip: Sequence[int] = (), reason: str | None = None) -> Ended:
         """Evolves until a limit is reached or a signal arrives.
 
         Args:
             limits: limits of the session.
             skip: births in training to count as failed.
+            reason: stop reason of a session in which nobody is to be trained.
 
         Raises:
             Exception: the error that ended a lane; finished individuals are kept.
@@ -94,7 +95,7 @@ class Session:
                 executor.close()
                 raise
             try:
-                reason = loop.until_stopped(interrupted)
+                reason = reason or loop.until_stopped(interrupted)
             except BaseException:
                 # Keep what has finished, and note a clean end, so that no training counts as a death.
                 with contextlib.suppress(OSError):

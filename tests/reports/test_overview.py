@@ -4,7 +4,7 @@ import json
 
 import pytest
 from helpers.simulated_runs import simulated_run
-from helpers.tiny_runs import rewrite_manifest
+from helpers.tiny_runs import rewrite_journal, rewrite_manifest
 
 from jaxevo.reports.overview import limit_reached, read_overview
 from jaxevo.reports.run import Run
@@ -48,6 +48,15 @@ def test_a_run_without_its_result_goes_on(finished):
     assert read_overview(finished).state == "stopped (max_individuals, before its result)"
     (finished / "result.json").write_text("{")
     assert limit_reached(finished, Limits()) is None
+
+
+def test_a_run_that_a_signal_stopped_is_not_finished_even_with_a_result(finished):
+    def interrupted(lines):
+        assert lines[-1]["kind"] == "stop"
+        lines[-1]["reason"] = "interrupted"
+
+    rewrite_journal(finished, interrupted)
+    assert read_overview(finished).state == "stopped (interrupted)"
 
 
 def test_a_finish_that_was_made_is_not_made_again(finished):

@@ -111,6 +111,14 @@ def test_a_finish_tells_its_steps_and_the_time_left(capsys, monkeypatch):
     assert second == "training the best individual on: step 200/400, 1 min 00 s left"
 
 
+def test_the_time_left_of_each_finish_of_an_ensemble_is_its_own(monkeypatch):
+    ten_seconds_a_look(monkeypatch)
+    speed = pace.Pace()
+    assert [speed.finish_left(step, 400) for step in (0, 100, 200)] == [None, 30.0, 20.0]
+    assert [speed.finish_left(step, 400) for step in (0, 100, 200)] == [None, 30.0, 20.0]
+    assert [speed.finish_left(step, 400) for step in (100, 200)] == [None, 20.0]
+
+
 def test_every_new_best_is_told_once_with_the_mutation_that_made_it(capsys):
     with progress.watch() as watcher:
         for events, best in ((1, FIRST), (2, FIRST), (8, BETTER), (9, BETTER)):

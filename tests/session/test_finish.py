@@ -6,26 +6,31 @@ import errno
 import json
 import os
 import shutil
+import signal
 from pathlib import Path
+from types import SimpleNamespace
 
 import chex
 import numpy as np
 import pytest
-from helpers.tiny_runs import TINY, jaxevo, resume, run_arguments, start, without_stop
+from helpers.tiny_runs import TINY, jaxevo, resume, rewrite_journal, run_arguments, start, without_stop
 
 import jaxevo as package
 from jaxevo.data import load
 from jaxevo.execution import finishing
 from jaxevo.execution import local as local_lanes
+from jaxevo.execution.finishing import FinishExecutor
 from jaxevo.execution.queue import BirthQueue
 from jaxevo.execution.training_loop import DivergedError
 from jaxevo.networks.trainer import Training
+from jaxevo.reports.jobs import Resume
 from jaxevo.reports.overview import limit_reached
 from jaxevo.reports.result import write_result
 from jaxevo.reports.verify import verify_run
 from jaxevo.session import finish as session_finish
 from jaxevo.session.finish import FinishInterrupted, finish_run
 from jaxevo.session.progress import Watcher
+from jaxevo.session.run import resume_run
 from jaxevo.settings import Execution, Limits
 from jaxevo.storage.finish import write_finish
 from jaxevo.storage.history import History
@@ -390,7 +395,8 @@ def test_one_that_fails_leaves_the_earlier_one(copied, monkeypatch):
     watcher.notice = said.append
     stays = finish_run(copied, 2 * SHARE, Execution(1), watcher)
     assert stays == finish_of(copied) == dataclasses.replace(earlier, failed_share=2 * SHARE)
-    assert said[-1] == "the finish failed (the loss is not a finite number): that of share 0.5 stays"
+    failed = f"the finish of individual {earlier.individual_id} failed (the loss is not a finite number)"
+    assert said[-1] == f"{failed}: that of share 0.5 stays"
     chex.assert_trees_all_equal(package.open(copied).best.variables, weights)
     assert verify(copied) == []
     # It would fail again, so a resumed run does not try it again, and is finished.
@@ -401,11 +407,113 @@ def test_one_that_fails_leaves_the_earlier_one(copied, monkeypatch):
     assert limit_reached(copied, Limits(finish_share=3 * SHARE)) is None
 
 
+def test_a_first_one_that_fails_is_told_and_the_command_fails(evolved, tmp_path, monkeypatch):
+    path = Path(shutil.copytree(evolved, tmp_path / "run"))
+
+    def diverging(*_):
+        raise DivergedError("the loss is not a finite number")
+
+    monkeypatch.setattr(finishing, "run_to_end", diverging)
+    watcher, said = Watcher(), []
+    watcher.notice = said.append
+    finish_run(path, SHARE, Execution(1), watcher, ensemble_size=2)
+    for finish in History(Workdir(path)).finishes.values():
+        failed = f"the finish of individual {finish.individual_id} failed (the loss is not a finite number)"
+        assert f"{failed}: its evolved weights stay" in said
+    assert not package.open(path).best.finished
+    # It would fail again, so that the same command only tells so.
+    ended = jaxevo("finish", path, "--share", SHARE)
+    assert ended.returncode == 1, ended.stderr
+    failed = f"the finish of individual {finish_of(path).individual_id} failed (the loss is not a finite number)"
+    assert f"{failed}: its evolved weights stay" in ended.stdout
+
+
 def test_one_without_a_test_accuracy_leaves_the_earlier_one_too(copied):
     workdir, earlier = Workdir(copied), finish_of(copied)
     longer = dataclasses.replace(earlier, share=2 * SHARE, steps=2 * earlier.steps, test_accuracy=None)
     assert write_finish(workdir, longer) == finish_of(copied) == dataclasses.replace(earlier, failed_share=2 * SHARE)
     assert package.open(copied).best.finished
+
+
+def test_a_result_goes_when_a_finish_is_stored_and_a_resumed_run_writes_it_again(copied):
+    write_result(copied)
+    finish_run(copied, 2 * SHARE, Execution(1), Watcher())
+    assert not (copied / "result.json").exists()
+    assert verify(copied) == []
+    before = package.open(copied)
+    ended = jaxevo("resume", copied)
+    assert ended.returncode == 0, ended.stderr
+    after = package.open(copied)
+    assert after.fingerprint == before.fingerprint
+    assert after.result["finished_test_accuracy"] == finish_of(copied).test_accuracy
+
+
+def test_a_run_whose_result_was_cut_short_gets_it_before_anything_else(copied):
+    def by_time(lines):
+        start, stop = lines[0], lines[-1]
+        assert (start["kind"], stop["kind"]) == ("start", "stop")
+        start["limits"].update(max_individuals=None, max_seconds=1000.0)
+        stop["reason"] = "max_seconds"
+
+    rewrite_journal(copied, by_time)
+    before = package.open(copied).fingerprint
+    ended = resume_run(copied, Limits(), Execution(1), Watcher())
+    assert (ended.stop_reason, ended.progress.state.fingerprint) == ("max_seconds", before)
+    # Who asks for more, or has the result, gets more.
+    assert resume(copied, EVENTS + 1).progress.state.events == EVENTS + 1
+
+
+def test_a_signal_after_the_last_step_is_not_lost(evolved, tmp_path, monkeypatch):
+    path = Path(shutil.copytree(evolved, tmp_path / "run"))
+    store_finish = session_finish._store
+
+    def signalled(*arguments):
+        signal.raise_signal(signal.SIGTERM)
+        return store_finish(*arguments)
+
+    monkeypatch.setattr(session_finish, "_store", signalled)
+    with pytest.raises(FinishInterrupted):
+        finish_run(path, SHARE, Execution(1), Watcher())
+    assert finish_of(path).test_accuracy is not None
+    monkeypatch.setattr(session_finish, "_trained", None)
+    finish_run(path, SHARE, Execution(1), Watcher())
+
+
+def test_what_to_do_after_a_signal_is_said_with_the_options_that_shape_the_bits(copied):
+    execution = Execution(lanes=3, devices_per_lane=2, fast=True, executor="ray", ray_workers=4)
+    same = "--devices-per-lane 2 --fast --executor ray --ray-workers 4"
+    limits = Limits(max_individuals=EVENTS + 1)
+    assert str(Resume(copied, execution, limits).stopped()).endswith(f"jaxevo resume {copied} {same}")
+    moved = Resume(copied, Execution(2), limits, dataset="/other place/images").stopped()
+    assert str(moved).endswith(f"jaxevo resume {copied} --dataset '/other place/images'")
+
+
+def test_memory_that_runs_out_is_answered_with_what_a_finish_can_do():
+    birth = SimpleNamespace(id=7)
+    error = FinishExecutor._explained(None, RuntimeError("RESOURCE_EXHAUSTED: out of memory"), birth)
+    assert "individual 7" in str(error)
+    assert "a smaller share" in str(error)
+    assert "skip" not in str(error)
+
+
+def test_damage_is_found_without_running_code_from_outside(tmp_path):
+    path, file = tmp_path / "run", tmp_path / "own.py"
+    file.write_text(
+        "from jaxevo.search.fitness import Fitness\n\n\n"
+        "def same():\n    return Fitness(lambda outcome, cost: outcome.accuracy)\n"
+    )
+    ended = jaxevo(*run_arguments(path, 4, finish_share=SHARE, fitness=f"{file}:same"))
+    assert ended.returncode == 0, ended.stderr
+    assert verify(path) == []
+    finish = json.loads((path / "finish" / "finish.json").read_text())
+    finish[0]["weights_sha256"] = 64 * "0"
+    (path / "finish" / "finish.json").write_text(json.dumps(finish))
+    result = json.loads((path / "result.json").read_text())
+    (path / "result.json").write_text(json.dumps(result | {"best_test_accuracy": 1.0}))
+    found = verify(path)
+    assert len(found) == 2
+    assert any(finish[0]["weights"] in one for one in found)
+    assert any("best_test_accuracy" in one for one in found)
 
 
 def test_a_full_disk_names_the_command_to_give_again(copied):

@@ -264,6 +264,20 @@ def test_an_initial_genotype_over_budget_is_refused_before_anything_is_written(t
     assert not (tmp_path / "run").exists()
 
 
+def test_images_too_large_for_the_budget_are_said_at_the_start(tmp_path):
+    notices = []
+
+    class Noticing(Watcher):
+        def notice(self, text: str) -> None:
+            notices.append(text)
+
+    start(tmp_path / "run", 5, watcher=Noticing(), max_flops_per_image=100)
+    assert any("within the budgets" in text and "smaller than 8 x 8" in text for text in notices)
+    notices.clear()
+    start(tmp_path / "with room", 5, watcher=Noticing(), max_flops_per_image=1_000_000)
+    assert not any("within the budgets" in text for text in notices)
+
+
 def test_lanes_on_several_devices_give_the_same_run(finished, tmp_path, monkeypatch):
     flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=2"
     monkeypatch.setenv("XLA_FLAGS", flags)

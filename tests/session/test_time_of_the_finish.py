@@ -28,12 +28,12 @@ class Resuming(Simulated):
         return dataclasses.replace(record, attempt=2, train_seconds=1e-6)
 
 
-def session(folder, **limits):
+def session(folder, watcher=None, **limits):
     """Evolves on from the last snapshot; returns the reason why it stopped, and the state."""
     limits = Limits(finish_share=1.0, **limits)
     run = stored_run(folder, SETTINGS, limits)
     with RunWriter(run, 5) as writer:
-        loop = HostLoop(run, limits, writer, Resuming(2), Watcher(), SimpleNamespace(seconds=0.0))
+        loop = HostLoop(run, limits, writer, Resuming(2), watcher or Watcher(), SimpleNamespace(seconds=0.0))
         return loop.until_stopped(lambda: False), loop.progress().state
 
 
@@ -50,3 +50,16 @@ def test_a_resumed_session_knows_the_speed_again(tmp_path, events):
     reason, state = session(tmp_path, max_individuals=300, max_seconds=float(EVENTS))
     assert reason == "max_seconds"
     assert events < state.events < 300
+
+
+def test_a_time_that_the_finish_alone_takes_is_told(tmp_path):
+    session(tmp_path, max_individuals=10)
+    watcher, said = Watcher(), []
+    watcher.notice = said.append
+    reason, state = session(tmp_path, watcher, max_individuals=300, max_seconds=2.0)
+    assert (reason, state.events) == ("max_seconds", 10)
+    [sentence] = said
+    assert sentence.startswith("max_seconds is 2, but the finish alone will take some ")
+    said.clear()
+    session(tmp_path, watcher, max_individuals=300, max_seconds=float(EVENTS))
+    assert said == []

@@ -53,7 +53,7 @@ def verify_run(
     space = history.space
     initial, store = initial_individuals(manifest.warm_start, space), WeightStore(workdir.weights, space)
     if not history.recomputed:
-        return _recorded(history, initial, store, retrain, report)
+        return _recorded(history, workdir, initial, store, retrain, report)
     # After `ask`, because weights of individuals that die for the next births may already be removed.
     asked, _ = evolution_of_manifest(manifest, history.doors).ask(history.state)
     findings = [
@@ -86,6 +86,7 @@ def verify_run(
 
 def _recorded(
     history: History,
+    workdir: Workdir,
     initial: Sequence[Initial],
     store: WeightStore,
     retrain: Retrain | None,
@@ -98,4 +99,8 @@ def _recorded(
         f"checked the hashes of {history.state.events} events up to fingerprint {history.state.fingerprint}; decisions "
         "were not recomputed, since that runs code from outside: give --trust-code to do so"
     )
-    return check_weights(history.state, history.journal.records, initial, store)
+    return [
+        *check_weights(history.state, history.journal.records, initial, store),
+        *check_finishes(history, workdir),
+        *check_test_accuracies(history, workdir),
+    ]

@@ -33,7 +33,7 @@ def _differences(history: History, workdir: Workdir, finish: Finish) -> list[str
         return [f"finish: it has {finish.steps} steps, but its share {finish.share:g} gives {steps}"]
     if finish.weights is None or finish.weights_sha256 is None:
         return []
-    store = WeightStore(workdir.finish / "weights", history.doors.space)
+    store = WeightStore(workdir.finish / "weights", history.space)
     return store.damage(finish.weights, finish.weights_sha256, life.individual.genotype)
 
 
