@@ -20,7 +20,8 @@ from jaxevo.data import absolute_name
 from jaxevo.reports.child import carry_out
 from jaxevo.reports.jobs import Resume
 from jaxevo.reports.overview import limit_reached
-from jaxevo.settings import Execution, SelectionName, Settings
+from jaxevo.settings import Execution, Limits, SelectionName, Settings
+from jaxevo.storage.journal import read_journal
 from jaxevo.storage.manifest import read_manifest
 from jaxevo.storage.workdir import Workdir
 
@@ -51,7 +52,8 @@ def main(arguments: list[str] | None = None) -> int:
     for seed in given.seeds:
         results[seed] = run_seed(experiment, seed, given.folder / f"{label}-{seed}", execution)
         if given.results is not None:
-            append(given.results, {"experiment": label, "seed": seed, **results[seed]})
+            row = {"experiment": label, "seed": seed, "dataset": Path(experiment.settings.dataset).name}
+            append(given.results, row | results[seed])
     print(table(results))
     return 0
 
@@ -64,6 +66,7 @@ def run_seed(experiment: Experiment, seed: int, path: Path, execution: Execution
         _check_same(path, wanted)
         if limit_reached(path, experiment.limits) is None:
             carry_out(Resume(path, execution, experiment.limits))
+        _check_limits(path, experiment.limits)
         run = jaxevo.open(path)
     else:
         run = begin(path, wanted, experiment.limits, execution)
@@ -90,11 +93,25 @@ def _check_same(path: Path, wanted: Settings) -> None:
         )
 
 
+def _check_limits(path: Path, wanted: Limits) -> None:
+    """Raises `ValueError` if the run in a folder went on beyond the experiment."""
+    limits = read_journal(Workdir(path).journal, {"start", "stop"}).sessions[-1].limits
+    if limits != wanted:
+        raise ValueError(
+            f"the run in {path} has other limits ({limits}) than the experiment ({wanted}): give another --folder, or "
+            "move that run away"
+        )
+
+
 def append(path: Path, row: dict[str, Any]) -> None:
-    """Appends a row to a file of JSON lines."""
+    """Appends a row to a file of JSON lines, unless one of the same run is there; a line cut off by a kill goes."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        file.write(json.dumps(row) + "\n")
+    text = path.read_text() if path.exists() else ""
+    whole = text[: text.rfind("\n") + 1]
+    same = ("experiment", "seed", "fingerprint", "finished_test_accuracy")
+    if any(all(one[name] == row[name] for name in same) for one in map(json.loads, whole.splitlines())):
+        return
+    path.write_text(f"{whole}{json.dumps(row)}\n")
 
 
 def table(results: dict[int, dict[str, Any]]) -> str:

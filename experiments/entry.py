@@ -1,6 +1,7 @@
 """The beginning and the end of every program here."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from typing import NoReturn
@@ -25,6 +26,12 @@ def exit_with(main: Callable[[], int]) -> NoReturn:
         sys.exit(INTERRUPTED_STATUS)
     except (ValueError, OSError, RuntimeError) as error:
         sys.exit(f"error: {error}")
+
+
+def prepare_cpu(execution: Execution | None = None) -> None:
+    """Prepares this process as `prepare` does, and keeps JAX on the CPU: a measurement counts seconds of cores."""
+    os.environ["JAX_PLATFORMS"] = "cpu"
+    prepare(execution)
 
 
 def prepare(execution: Execution | None = None) -> None:

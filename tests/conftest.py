@@ -11,5 +11,8 @@ from jaxevo.environment import prepare_process
 # Shared by all test processes, so that no executable is compiled twice in a test session.
 os.environ.setdefault("JAXEVO_CACHE_DIR", str(Path(tempfile.gettempdir()) / f"jaxevo-tests-{os.getuid()}"))
 prepare_process()
+# With these, rich would write colours where no terminal is.
+for name in ("FORCE_COLOR", "TTY_COMPATIBLE"):
+    os.environ.pop(name, None)
 # Ray reads some of it when it is imported.
 os.environ.update(ENVIRONMENT)

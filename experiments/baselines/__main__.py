@@ -14,7 +14,7 @@ from pathlib import Path
 import experiments.baselines
 from experiments.baselines.recipe import Maker, Recipe, Trained, train
 from experiments.benchmarks.markdown import table
-from experiments.entry import exit_with, prepare, program
+from experiments.entry import exit_with, prepare_cpu, program
 from jaxevo.data import Dataset, load
 
 _HEADER = ("classifier", "test", "validation", "CPU s", "compiling, CPU s", "steps", "TFLOP")
@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     if min(given.cpu_seconds) <= 0:
         raise ValueError(f"cpu-seconds is {min(given.cpu_seconds)}, but must be above 0")
     chosen = _chosen(given.only)
-    prepare()
+    prepare_cpu()
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     dataset = load(given.dataset)
     recipe = Recipe(given.batch_size, given.peak_rate, as_finish=given.as_finish)

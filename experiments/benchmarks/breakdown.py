@@ -19,7 +19,7 @@ from typing import Any
 
 from experiments.benchmarks.apart import in_fresh_process
 from experiments.benchmarks.markdown import table
-from experiments.entry import exit_with, prepare, program
+from experiments.entry import exit_with, prepare_cpu, program
 from experiments.experiment import Experiment, load, names
 from jaxevo.settings import Execution
 
@@ -73,7 +73,7 @@ def measure(experiment: Experiment) -> Breakdown:
     """Runs an experiment in this process, which must be fresh, and measures it."""
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
     execution = Execution(lanes=1)
-    prepare(execution)
+    prepare_cpu(execution)
     import jaxevo
     from jaxevo.execution import lane, local
     from jaxevo.networks.compilation import Compiler

@@ -35,6 +35,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--individuals", type=int, default=2_000, help="default: 2000")
     parser.add_argument("--programs-in-memory", type=int, default=Execution.programs_in_memory, help="as `jaxevo run`")
     given = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["JAXEVO_CACHE_DIR"] = str(Path(folder) / "cache")
+        _measure(Path(folder) / "run", given.individuals, given.programs_in_memory)
+    return 0
+
+
+def _measure(path: Path, individuals: int, programs_in_memory: int) -> None:
+    """Runs the evolution in an empty folder with an empty cache, and prints the table."""
     prepare()
     # Both import JAX, for which the process must be prepared.
     import jax
@@ -43,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     print("| individuals | layers of the living | programs made or read | memory | allocated |")
     print("| --- | --- | --- | --- | --- |")
-    execution = Execution(programs_in_memory=given.programs_in_memory)
+    execution = Execution(programs_in_memory=programs_in_memory)
     compiled: list[str] = []
 
     def note(event: str, duration_secs: float, **_: str | int) -> None:
@@ -51,11 +59,9 @@ def main(arguments: list[str] | None = None) -> int:
             compiled.append(event)
 
     jax.monitoring.register_event_duration_secs_listener(note)
-    with tempfile.TemporaryDirectory() as folder:
-        watcher = _reader(max(1, given.individuals // _ROWS), compiled)
-        start_run(Path(folder) / "run", _SETTINGS, Limits(max_individuals=given.individuals), execution, watcher)
+    watcher = _reader(max(1, individuals // _ROWS), compiled)
+    start_run(path, _SETTINGS, Limits(max_individuals=individuals), execution, watcher)
     print(f"\npeak: {peak_memory() / 2**20:,.0f} MiB")
-    return 0
 
 
 def _reader(every: int, compiled: Sequence[object]) -> "Watcher":

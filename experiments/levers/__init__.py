@@ -13,7 +13,8 @@ differences over the pairs, in points of accuracy, with 95 % intervals, and the 
 With `--controls` the default is compared with random selection, with no inheritance and with the old default, after
 120 CPU seconds, and after as many FLOPs as the default of the same seed took in them.
 
-Each finished row is appended to experiments/results/levers.jsonl and is not run again; to go on after Ctrl-C, give the
-same command. Seven arms of ten seeds take about 75 minutes on two cores, the controls an hour more, and longer where
-FLOPs take long. `--cpu-seconds 10 --seeds 0 1` shows in a few minutes that it works.
+Each finished row is appended to runs/levers.jsonl (`--results`) and is not run again; to go on after Ctrl-C, give the
+same command. Keep a file for each machine and version: rows of different ones are no pairs. Seven arms of ten seeds
+take about 75 minutes on two cores, the controls an hour more, and longer where FLOPs take long. `--cpu-seconds 10
+--seeds 0 1` shows in a few minutes that it works.
 """

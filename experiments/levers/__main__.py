@@ -19,7 +19,8 @@ from experiments.make_fashion_mini import SOURCE
 from jaxevo.reports.page.comparison import MOST_PAIRS
 from jaxevo.settings import Settings
 
-RESULTS = Path(__file__).parents[1] / "results" / "levers.jsonl"
+# Rows of this machine alone: other processors evolve other networks, and a row that is kept is not run again.
+_RESULTS = Path("runs") / "levers.jsonl"
 # A control whose networks stay tiny would take hours to reach the FLOPs of the default.
 _MOST_TIMES_AS_LONG = 10
 
@@ -37,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, nargs="+", default=list(range(10)), help="default: 0 to 9")
     parser.add_argument("--cpu-seconds", type=float, default=120.0, help="of each row; default: 120")
     parser.add_argument("--cores", type=int, nargs="+", help="rows run at once, one on each; default: the first core")
-    parser.add_argument("--results", type=Path, default=RESULTS, metavar="FILE", help=f"default: {RESULTS.name}")
+    parser.add_argument("--results", type=Path, default=_RESULTS, metavar="FILE", help=f"default: {_RESULTS}")
     given = parser.parse_args(arguments)
     if given.cpu_seconds <= 0:
         parser.error(f"--cpu-seconds is {given.cpu_seconds:g}, but must be above 0")
@@ -116,6 +117,9 @@ def run_missing(rows: Rows, wanted: Sequence[Wanted], cores: Sequence[int], evol
                 _say(f"{number} of {len(missing)}", futures[future], future.result())
         except BaseException:
             pool.shutdown(cancel_futures=True)
+            for future, one in futures.items():
+                if rows.find(one) is None and not future.cancelled() and future.exception() is None:
+                    rows.add(one, future.result())
             raise
     results = {(one.arm, one.settings.seed): rows.find(one) for one in wanted}
     return {row: result for row, result in results.items() if result is not None}

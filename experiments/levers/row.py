@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments.entry import prepare
+from experiments.entry import prepare_cpu
 from experiments.levers.held_out import held_out
 from jaxevo.settings import Execution, Limits, Settings
 
@@ -142,7 +142,7 @@ def evolve(wanted: Wanted, core: int | None) -> Result:
     if core is not None:
         os.sched_setaffinity(0, {core})
     execution = Execution(lanes=1)
-    prepare(execution)
+    prepare_cpu(execution)
     import jaxevo
     from jaxevo.session.progress import INTERRUPTED, Watcher
     from jaxevo.session.run import start_run

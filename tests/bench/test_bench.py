@@ -297,8 +297,10 @@ def test_compiling_goes_from_one_thread_to_every_core(document):
     counts = [one["threads"] for one in compiling["speeds"]]
     assert (counts[0], counts[-1]) == (1, len(os.sched_getaffinity(0)))
     assert [one["architectures"] for one in compiling["speeds"]] == counts
-    alone = compiling["speeds"][0]["architectures_per_second"]["median"]
-    assert 0 < compiling["python_seconds_per_architecture"]["median"] < 1 / alone
+    python, alone = compiling["python_seconds_per_architecture"], compiling["speeds"][0]["architectures_per_second"]
+    # Sample by sample a part of the whole, so also at both ends.
+    assert 0 < python["min"] < 1 / alone["max"]
+    assert python["max"] < 1 / alone["min"]
 
 
 @pytest.mark.slow

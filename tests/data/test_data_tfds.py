@@ -6,6 +6,7 @@ import io
 import json
 import os
 import runpy
+import shutil
 import struct
 import subprocess
 import sys
@@ -222,8 +223,8 @@ def test_a_damaged_cache_is_made_again(
     assert list(entry.parent.iterdir()) == [entry]
 
 
-def test_a_set_prepared_anew_is_read_anew(archives: Path, tmp_path: Path) -> None:
-    prepare_generated("cifar10", archives, tmp_path / "tfds")
+def test_a_set_prepared_anew_is_read_anew(prepared: Path, tmp_path: Path) -> None:
+    shutil.copytree(prepared, tmp_path / "tfds")
     first = jaxevo.data.load("cifar10")
     labels = tmp_path / "tfds" / "cifar10" / "3.0.2" / "label.labels.txt"
     labels.write_text(labels.read_text().replace("automobile", "car"))
@@ -277,7 +278,9 @@ def url_infos(name: str) -> dict[str, Any]:
 
 
 def test_preparing_without_archive_or_network_fails_with_what_to_do(tmp_path: Path) -> None:
-    done = run_python("-m", "jaxevo.data.prepare", "cifar10", HTTPS_PROXY="http://127.0.0.1:9")
+    nowhere = "http://127.0.0.1:9"
+    proxies = {"HTTPS_PROXY": nowhere, "https_proxy": nowhere, "NO_PROXY": "", "no_proxy": ""}
+    done = run_python("-m", "jaxevo.data.prepare", "cifar10", **proxies)
     assert done.returncode == 1
     assert done.stderr.startswith("error: cifar-10-binary.tar.gz is not in ")
     assert "cannot be reached; put the file there by hand" in done.stderr
@@ -309,8 +312,8 @@ def test_a_missing_archives_folder_and_an_unknown_set_are_told(tmp_path: Path) -
     assert "error: dataset: TFDS cannot open 'cifar11'" in done.stderr
 
 
-def test_a_set_in_tfrecord_files_is_told(archives: Path, tmp_path: Path) -> None:
-    prepare_generated("cifar10", archives, tmp_path / "tfds")
+def test_a_set_in_tfrecord_files_is_told(prepared: Path, tmp_path: Path) -> None:
+    shutil.copytree(prepared, tmp_path / "tfds")
     info = tmp_path / "tfds" / "cifar10" / "3.0.2" / "dataset_info.json"
     info.write_text(info.read_text().replace('"array_record"', '"tfrecord"'))
     sentence = "as tfrecord, which cannot be read without TensorFlow; remove that folder or set TFDS_DATA_DIR"
@@ -322,8 +325,8 @@ def test_a_set_in_tfrecord_files_is_told(archives: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("kept", ["train", "test"])
-def test_a_set_that_lacks_a_split(kept: str, archives: Path, tmp_path: Path) -> None:
-    prepare_generated("cifar10", archives, tmp_path / "tfds")
+def test_a_set_that_lacks_a_split(kept: str, prepared: Path, tmp_path: Path) -> None:
+    shutil.copytree(prepared, tmp_path / "tfds")
     path = tmp_path / "tfds" / "cifar10" / "3.0.2" / "dataset_info.json"
     info = json.loads(path.read_text())
     info["splits"] = [split for split in info["splits"] if split["name"] == kept]

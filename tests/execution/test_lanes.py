@@ -416,7 +416,7 @@ def test_nothing_is_finished_before_its_time(executor_of):
 
 def test_spare_cores_compile_ahead_side_by_side_and_nothing_twice(executor_of, monkeypatch):
     """Each of four architectures waits, in its compilation, until all four are being compiled."""
-    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
     together, asked = threading.Barrier(4, timeout=60), []
 
     def meeting(phenotype):
@@ -433,7 +433,7 @@ def test_spare_cores_compile_ahead_side_by_side_and_nothing_twice(executor_of, m
 
 def test_what_cannot_be_compiled_ahead_ends_no_session(executor_of, trainings, monkeypatch):
     """Whether a birth beyond the end of the run is compiled in time must not matter."""
-    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(4)))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(4)), raising=False)
     odd, tried = birth_of(1, Genotype(0.1, (convolution(1, 3),)), due=1.0), threading.Event()
 
     def refusing(phenotype):

@@ -26,7 +26,7 @@ def test_this_machine_is_described_by_typed_facts():
 def test_the_number_of_cores_counts_only_where_the_pool_has_a_thread_for_each(monkeypatch):
     machines = []
     for cores in (2, 8):
-        monkeypatch.setattr(os, "sched_getaffinity", lambda process, cores=cores: set(range(cores)))
+        monkeypatch.setattr(os, "sched_getaffinity", lambda process, cores=cores: set(range(cores)), raising=False)
         machines.append(describe_machine(Execution()))
     assert differences(*machines) == []
     monkeypatch.delenv("NPROC")

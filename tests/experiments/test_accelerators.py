@@ -73,6 +73,8 @@ def test_rows_are_kept_and_only_the_missing_are_compiled(tmp_path):
     with file.open("a") as cut:
         cut.write('{"case": {"targ')
     assert kept.read(file) == rows
+    kept.add(file, rows[:1])
+    assert kept.read(file) == [*rows, rows[0]]
     assert kept.missing([done, begun], ["linear", "conv 1"], rows) == {begun: ["conv 1"]}
 
 

@@ -10,7 +10,7 @@ import pytest
 from helpers.tiny_runs import TINY
 
 import jaxevo
-from experiments.__main__ import main, run_seed, table
+from experiments.__main__ import append, main, run_seed, table
 from experiments.experiment import Experiment, load, names
 from jaxevo.settings import Execution, Limits, Settings
 
@@ -34,9 +34,14 @@ def test_the_papers_configs_have_the_papers_numbers():
     assert hundred == dataclasses.replace(ten, dataset="cifar100")
 
 
-def test_a_seed_is_run_once_and_then_read(tmp_path):
+def test_a_seed_is_run_once_and_then_read(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise AssertionError("the seed is run again")
+
     experiment = Experiment(Settings(**TINY), Limits(max_individuals=7, finish_share=0.5))
     first = run_seed(experiment, 5, tmp_path / "five", Execution(2))
+    monkeypatch.setattr("experiments.__main__.begin", refuse)
+    monkeypatch.setattr("experiments.__main__.carry_out", refuse)
     again = run_seed(experiment, 5, tmp_path / "five", Execution(2))
     assert first["individuals"] == 7
     assert again["fingerprint"] == first["fingerprint"]
@@ -92,3 +97,21 @@ def test_what_is_measured_is_printed_as_a_table(arguments, heading, rows, tmp_pa
     table_lines = [line for line in printed if line.startswith("|")]
     assert len(table_lines) == 2 + rows
     assert all(line.count("|") == table_lines[0].count("|") for line in table_lines)
+
+
+def test_rows_of_one_run_are_written_once_and_after_a_line_that_was_cut_off(tmp_path):
+    file = tmp_path / "new" / "rows.jsonl"
+    row = {"experiment": "digits", "seed": 1, "fingerprint": "f", "finished_test_accuracy": 0.5}
+    append(file, row)
+    append(file, row | {"wall_seconds": 3.0})
+    file.write_text(file.read_text() + '{"experiment": "dig')
+    append(file, row | {"seed": 2})
+    assert [json.loads(line)["seed"] for line in file.read_text().splitlines()] == [1, 2]
+
+
+def test_a_run_that_went_on_beyond_its_experiment_is_no_row_of_it(tmp_path):
+    experiment = Experiment(Settings(**TINY), Limits(max_individuals=4))
+    run_seed(experiment, 5, tmp_path / "five", Execution(2))
+    jaxevo.open(tmp_path / "five").resume(max_individuals=6, lanes=2)
+    with pytest.raises(ValueError, match="has other limits"):
+        run_seed(experiment, 5, tmp_path / "five", Execution(2))

@@ -3,6 +3,8 @@
 import dataclasses
 import itertools
 import json
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -173,6 +175,21 @@ def test_only_missing_rows_are_run_and_a_failure_keeps_the_others(tmp_path):
     results = program.run_missing(Rows(path), three, [0], fake)
     assert ran == [0, 1, 2, 2]
     assert list(results) == [("default", 0), ("default", 1), ("default", 2)]
+
+
+def test_a_row_beside_one_that_fails_is_kept(tmp_path):
+    both = threading.Barrier(2)
+
+    def fake(one, core):
+        both.wait(30)
+        if one.settings.seed == 0:
+            raise RuntimeError("no memory")
+        time.sleep(0.2)  # So that the failure is seen while this one goes on.
+        return RESULT
+
+    with pytest.raises(RuntimeError, match="no memory"):
+        program.run_missing(Rows(tmp_path / "rows.jsonl"), [wanted(seed=0), wanted(seed=1)], [0, 1], fake)
+    assert Rows(tmp_path / "rows.jsonl").find(wanted(seed=1)) == RESULT
 
 
 def test_controls_get_the_flops_of_their_seeds_default(tmp_path):

@@ -6,8 +6,9 @@ import re
 import numpy as np
 import pytest
 from helpers.births import birth_of
-from helpers.tiny_runs import start
+from helpers.tiny_runs import rewrite_journal, start
 
+import jaxevo
 from experiments.benchmarks.scale.__main__ import main
 from experiments.benchmarks.scale.durations import Durations, fit, fit_times
 from experiments.benchmarks.scale.executor import SimulatedExecutor, simulated_fitness, simulated_outcome
@@ -129,10 +130,21 @@ def test_times_that_do_not_grow_with_flops_are_refused():
 
 
 def test_a_run_can_be_fitted(tmp_path):
-    start(tmp_path / "run", 8)
-    # Trainings of an instant may take any time.
-    with contextlib.suppress(ValueError):
-        assert fit(tmp_path / "run").individuals == 8
+    start(tmp_path / "run", 12)
+    history = jaxevo.open(tmp_path / "run").history
+    flops = dict(zip(history.id, history.flops, strict=True))
+    assert len(set(flops.values())) > 1
+
+    def retime(lines):
+        for line in lines:
+            if line["kind"] == "record" and line["outcome"]["id"] in flops:
+                line["train_seconds"] = 2.0 + flops[line["outcome"]["id"]] / 1e6
+
+    rewrite_journal(tmp_path / "run", retime)
+    found = fit(tmp_path / "run")
+    assert found.individuals == 12
+    assert found.durations.floor == pytest.approx(2.0)
+    assert found.durations.rate == pytest.approx(1e6)
 
 
 # Waiting.

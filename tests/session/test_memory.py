@@ -40,7 +40,7 @@ def counted(tmp_path_factory) -> tuple[Counter, int]:
     execution = Execution(LANES, programs_in_memory=PROGRAMS_IN_MEMORY)
     # Two cores, whatever this machine has: with more to spare, more would be compiled ahead at once.
     with compilations() as compiled, pytest.MonkeyPatch.context() as patched:
-        patched.setattr(os, "sched_getaffinity", lambda process: {0, 1})
+        patched.setattr(os, "sched_getaffinity", lambda process: {0, 1}, raising=False)
         path: Path = tmp_path_factory.mktemp("memory") / "run"
         start_run(path, settings, Limits(max_individuals=INDIVIDUALS), execution, counter)
     return counter, len(compiled)

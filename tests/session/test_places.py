@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from helpers.tiny_runs import TINY, resume, start
 
 import jaxevo
 from jaxevo.data.dataset import Dataset
+from jaxevo.networks.trainer import Training
 from jaxevo.reports.result import write_result
 from jaxevo.session import run as session_run
 from jaxevo.session.progress import Watcher
@@ -212,11 +214,21 @@ def test_keep_all_keeps_what_the_dead_leave(tmp_path: Path) -> None:
         assert run.network(individual_id).variables["params"]
 
 
-def test_max_seconds_drops_a_training_in_flight(tmp_path: Path) -> None:
-    settings = Settings(**TINY | {"train_steps": 10_000_000})
+def test_max_seconds_drops_a_training_in_flight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, advance, begun = SimpleNamespace(seconds=0.0), Training.advance, []
+
+    def time_is_over(training: Training, steps: int) -> None:
+        begun.append(training)
+        clock.seconds = 10.0
+        advance(training, steps)
+
+    monkeypatch.setattr(session_run, "SessionClock", lambda: clock)
+    monkeypatch.setattr(Training, "advance", time_is_over)
+    settings = Settings(**TINY | {"train_steps": 200_000})
     ended = start_run(tmp_path / "run", settings, Limits(max_seconds=3), Execution(1), Watcher())
     assert ended.stop_reason == "max_seconds"
     assert ended.progress.state.events == 0
+    assert not begun[0].done
     write_result(tmp_path / "run")
     assert jaxevo.verify(tmp_path / "run") == []
 

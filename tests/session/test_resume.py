@@ -95,6 +95,16 @@ def test_a_lower_limit_that_is_killed_too_loses_nothing(copied):
     whole(copied)
 
 
+class OneEvent(Watcher):
+    """Also the clock of a session whose time is over once an event has been told."""
+
+    seconds = 0.0
+
+    def progressed(self, progress):
+        if progress.session_events:
+            self.seconds = 10.0
+
+
 @pytest.mark.parametrize(
     ("limit", "other"),
     [
@@ -103,7 +113,7 @@ def test_a_lower_limit_that_is_killed_too_loses_nothing(copied):
         ({"max_individuals": 3}, {"max_flops": 1e300, "target_accuracy": 1.0, "max_seconds": 2.0}),
     ],
 )
-def test_the_limit_that_ended_a_run_gives_way_to_another(tmp_path, limit, other):
+def test_the_limit_that_ended_a_run_gives_way_to_another(tmp_path, monkeypatch, limit, other):
     path = tmp_path / "run"
     ended = start_run(path, Settings(**TINY), Limits(**limit), Execution(2), Watcher())
     (name,) = limit
@@ -112,7 +122,9 @@ def test_the_limit_that_ended_a_run_gives_way_to_another(tmp_path, limit, other)
     # Without another it stands.
     again = resume(path)
     assert (again.stop_reason, again.progress.state.events) == (name, before)
-    further = resume_run(path, Limits(**other), Execution(2), Watcher())
+    watcher = OneEvent()
+    monkeypatch.setattr("jaxevo.session.run.SessionClock", lambda: watcher)
+    further = resume_run(path, Limits(**other), Execution(2), watcher)
     assert further.stop_reason in other
     assert further.progress.state.events > before
 

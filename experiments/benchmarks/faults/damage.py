@@ -4,6 +4,9 @@ import shutil
 from pathlib import Path
 from random import Random
 
+import jax
+import numpy as np
+
 from experiments.benchmarks.faults.account import Account, Cost, expect
 from experiments.benchmarks.faults.host import SIGKILLED, apart
 from experiments.benchmarks.faults.scene import EVENTS, Scene, journal
@@ -135,17 +138,21 @@ def _flip_weights(path: Path, whole: Path, places: Random, times: int) -> int:
     history, found = History(Workdir(path)), 0
     store = WeightStore(path / "weights", history.space)
     living = [one for one in history.state.population if one.weights is not None]
+    expected = {one.id: store.load(one.weights or "", one.weights_sha256 or "", one.genotype) for one in living}
     for _ in range(times):
         one = places.choice(living)
         assert one.weights is not None
         assert one.weights_sha256 is not None
         folder = path / "weights" / one.weights
-        _flip_a_bit(folder, places)
+        name = _flip_a_bit(folder, places)
         try:
-            store.load(one.weights, one.weights_sha256, one.genotype)
+            loaded = store.load(one.weights, one.weights_sha256, one.genotype)
         except CheckpointError as error:
             expect("restore the folder from a copy" in str(error), f"a flipped bit of weights gives: {error}")
             found += 1
+        else:
+            same = jax.tree.map(np.array_equal, loaded, expected[one.id])
+            expect(jax.tree.all(same), f"a flipped bit of weights, in {name}, is not noticed")
         _put(folder, whole / one.weights)
     return found
 
