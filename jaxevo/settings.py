@@ -45,15 +45,15 @@ class Settings:
     population_size: int = 100
     """Target size of the population: living individuals and births in flight."""
     num_workers: int | None = None
-    """Virtual workers, each with one birth in flight; at most half the population. Unlike lanes, they are part of the
-    algorithm. Default: a quarter of the population."""
+    """Births in flight, at most half the population: the workers of the simulated cluster, no processes and no data
+    loaders. Unlike lanes, they are part of the algorithm. Default: a quarter of the population."""
     space: str = "large_scale"
     """Search space: large_scale (Real et al. 2017), or one of yours, as package.module:object or file.py:object.
     Parameters follow after commas, such as mixer.py:Mixer,patch=2."""
     selection: str = "tournament"
     """tournament: of a random pair, the less fit dies or the fitter reproduces (Real et al. 2017). aging: the fittest
     of sample-size reproduces, the oldest dies (Real et al. 2019). pareto: for networks that are accurate and small; the
-    best of sample-size by accuracy and pareto-cost reproduces, the worst of all dies (Deb et al. 2002, NSGA-II, has
+    best of sample-size by fitness and pareto-cost reproduces, the worst of all dies (Deb et al. 2002, NSGA-II, has
     sample-size 2). random: fitness is ignored (control). Or one of yours, as for space."""
     fitness: str = "accuracy"
     """The number to maximise, computed from the validation images: accuracy, balanced_accuracy or macro_f1, less a
@@ -105,8 +105,8 @@ class Settings:
     early_stopping: float | None = None
     """Stop a training after a quarter or half of its steps if its validation accuracy is below this quantile of those
     that the last individuals had then, such as 0.5 for the median (Golovin et al. 2017); its fitness is this accuracy.
-    Only children that inherit are stopped; with morph the first convolution of a lineage, which begins with fresh
-    weights, is one of them. Default: none."""
+    Only children that inherit are stopped, or all children with --inheritance none; with morph the first convolution
+    of a lineage, which begins with fresh weights, is one of them. Default: none."""
     momentum: float = 0.9
     """Momentum of SGD."""
     weight_decay: float = 1e-4
@@ -186,7 +186,8 @@ class Limits:
     """Stop once an individual reaches this validation accuracy, above 0 and at most 1."""
     finish_share: float | None = None
     """After the last individual, train the best one for longer, on training and validation images together, with this
-    share of the FLOPs that the run took; 0 for no finish. max-seconds includes it."""
+    share of the FLOPs that the run took; 0 for no finish. Its schedule, weight decay and label smoothing are fixed
+    (cosine from 0.2, 5e-4, 0.1). max-seconds includes it."""
 
     def __post_init__(self) -> None:
         """Checks every limit; raises `ValueError` for the first invalid one."""
@@ -216,7 +217,10 @@ class Limits:
 
 @dataclass(frozen=True)
 class Execution:
-    """Options of how a session is executed. They affect at most the last bits of the result."""
+    """Options of how a session is executed.
+
+    Most never affect the result; devices_per_lane and fast affect its last bits, and so, over generations, all of it.
+    """
 
     lanes: int | None = None
     """Individuals that train at once, on a cluster per worker. Does not affect the result. Default: set by

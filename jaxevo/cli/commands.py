@@ -28,13 +28,13 @@ class RunCommand:
 
     preset: Annotated[PresetName, Shown(group=_WHAT)] = "demo"
     """Settings and limits to start from: demo (fashion_mini, five to seven minutes on two cores), small (ten minutes on
-    one), large (an hour on one), gpu (cifar10 on one GPU), paper (the numbers of Real et al. 2017)."""
+    one), large (an hour on one), gpu (cifar10 on one GPU), paper (Real et al. 2017: days to weeks on accelerators)."""
     from_run: Annotated[str | None, Shown("FOLDER", group=_WHAT)] = None
-    """Folder of an earlier run whose living population begins this one, with its weights. Image shape and classes must
-    be the same."""
+    """Folder of an earlier run whose living population begins this one, with its weights. Image shape and number of
+    classes must be the same."""
     from_genotype: Annotated[str | None, Shown("FILE", group=_WHAT)] = None
-    """JSON file with the genotype of every initial individual, such as the genotype.json beside the weights of a
-    run. Their weights are fresh."""
+    """JSON file with one genotype, such as the genotype.json beside the weights of a run, from which all initial
+    individuals start, with fresh weights."""
     settings: Settings
     limits: Limits
     execution: Execution
@@ -73,7 +73,7 @@ class FinishCommand:
     workdir: WorkdirArgument
     """The run's folder."""
     share: Annotated[float, Shown("X", example="--share 0.5")]
-    """FLOPs of the finish over those that the run took."""
+    """FLOPs of the finish as a share of those that the run took: 0.4 trains for two fifths of them."""
     ensemble_size: int = 1
     """Individuals to train on, the fittest, so that test and export have an ensemble of finished weights; each takes
     the same FLOPs. Default: the best alone."""
@@ -226,7 +226,8 @@ class ExportCommand:
     folder: Annotated[str, Shown("FOLDER", operand=True, example="a new folder")]
     """The new folder to write."""
     individual: IndividualOption = None
-    """Export this individual, with its evolved weights, instead of the best; it must be alive."""
+    """Export this individual, with its evolved weights, instead of the best. Its weights must be there: it is alive,
+    the best, or the run has --keep all."""
     ensemble: bool = False
     """Export the fittest individuals, and their majority vote."""
     ensemble_size: int | None = None

@@ -146,7 +146,7 @@ def _individuals_table(run: Run, title: str, individuals: Sequence[Individual]) 
 def _front_table(run: Run) -> Table:
     cost = {"flops": "FLOPs per image", "parameters": "parameters"}[run.settings.pareto_cost]
     columns = ("individual", "parameters", "FLOPs per image", "validation", "test", "weights")
-    title = f"front of validation accuracy and {cost}, of all individuals ever trained"
+    title = f"front of fitness and {cost}, of all individuals ever trained"
     table = Table(*columns, title=title, title_justify="left")
     kept = weight_names(Workdir(run.path).weights)
     for one in run.front:

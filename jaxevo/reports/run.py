@@ -108,7 +108,7 @@ class Run:
         """The front of fitness and cost over all individuals ever told, dead or alive, the cheapest first.
 
         No other individual is at least as fit and as cheap, and better in one of both.
-        The cost is the setting `pareto_cost`. Of the dead only the best has weights.
+        The cost is the setting `pareto_cost`. Of the dead only the best has weights, unless the run keeps all.
         """
         return self._history.front
 
@@ -124,14 +124,15 @@ class Run:
 
     @property
     def result(self) -> dict[str, Any]:
-        """The content of `result.json`; empty unless the last session reached one of its limits."""
+        """The content of `result.json`; empty unless the last session ended by a limit or by "stop" of `on_event`."""
         return read_result(self.path)
 
     @cached_property
     def dataset(self) -> Dataset:
         """The images and labels of the run: `dataset.test.images`, `dataset.test.labels`, ...
 
-        Labels are as they were given, as classifiers take and return them.
+        Labels are as classifiers take and return them: the integers that were given, or for text and folders of classes
+        the place in the class names.
 
         Raises:
             ValueError: if the data set is missing or has changed.
@@ -178,7 +179,7 @@ class Run:
         return self._history.row(self.individual(individual_id).id)
 
     def network(self, individual: Individual | int) -> Network:
-        """Returns the network of an individual or an id, with evolved weights; of the dead only the best has any.
+        """Returns the network of an individual or an id, with evolved weights.
 
         Raises:
             ValueError: if the run has no such individual.
