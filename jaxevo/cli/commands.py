@@ -28,7 +28,7 @@ class RunCommand:
 
     preset: Annotated[PresetName, Shown(group=_WHAT)] = "demo"
     """Settings and limits to start from: demo (fashion_mini, five to seven minutes on two cores), small (ten minutes on
-    one), large (an hour on one), gpu (cifar10 on one GPU), paper (Real et al. 2017: days to weeks on accelerators)."""
+    one), large (an hour on one), gpu (cifar10 on one GPU), paper (Real et al. 2017: days to weeks)."""
     from_run: Annotated[str | None, Shown("FOLDER", group=_WHAT)] = None
     """Folder of an earlier run whose living population begins this one, with its weights. Image shape and number of
     classes must be the same."""
