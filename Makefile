@@ -11,6 +11,8 @@ VENV ?= .venv
 ARGS ?=
 # Tests that run at once.
 JOBS ?= auto
+# A file's tests stay together, since they share fixtures; tests/conftest.py puts the files that take long first.
+SPREAD = -n $(JOBS) --dist loadfile --no-loadscope-reorder
 # The newest JAX is not served for Python 3.11.
 NEWEST_PYTHON ?= $(shell .ci/newest-python)
 NEWEST_VENV ?= .venv-newest
@@ -28,13 +30,13 @@ evolve: $(VENV)/.run
 	$(VENV)/bin/jaxevo run --preset demo --report $(ARGS)
 
 test: $(VENV)/.dev
-	$(VENV)/bin/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+	$(VENV)/bin/python -m pytest $(SPREAD) $(ARGS)
 
 notebooks: $(VENV)/.dev
 	$(VENV)/bin/python .ci/notebooks.py $(ARGS)
 
 test-newest: $(NEWEST_VENV)/.dev
-	$(NEWEST_VENV)/bin/python -m pytest -n $(JOBS) --dist loadfile $(NEWEST_TESTS) $(ARGS)
+	$(NEWEST_VENV)/bin/python -m pytest $(SPREAD) $(NEWEST_TESTS) $(ARGS)
 
 release-check: $(VENV)/.dev
 	PYTHON=$(PYTHON) VENV=$(VENV) JOBS=$(JOBS) .ci/release
@@ -48,8 +50,8 @@ lint: $(VENV)/.dev
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
-	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory lint-page; \
-	else echo "skipped: types and style of the report's scripts, since npm is not found"; fi
+	@if .ci/has-node; then $(MAKE) --no-print-directory lint-page; \
+	else echo "skipped: types and style of the report's scripts, since npm with Node.js 20 or later is not found"; fi
 
 lint-page: $(PAGE)/node_modules/.installed
 	npm --prefix $(PAGE) run --silent check

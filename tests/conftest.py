@@ -4,6 +4,7 @@ import os
 import tempfile
 from pathlib import Path
 
+import pytest
 from helpers.ray_cluster import ENVIRONMENT
 
 from jaxevo.environment import prepare_process
@@ -16,3 +17,9 @@ for name in ("FORCE_COLOR", "TTY_COMPATIBLE"):
     os.environ.pop(name, None)
 # Ray reads some of it when it is imported.
 os.environ.update(ENVIRONMENT)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the files with slow tests first, so that no core is left with one of them at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
