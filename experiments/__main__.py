@@ -6,6 +6,7 @@ If a seed has a run already, that run is resumed, or only read if it is finished
 import argparse
 import dataclasses
 import json
+import os
 import statistics
 import time
 import typing
@@ -20,6 +21,7 @@ from jaxevo.data import absolute_name
 from jaxevo.reports.child import carry_out
 from jaxevo.reports.jobs import Resume
 from jaxevo.reports.overview import limit_reached
+from jaxevo.session.limits import limits_changed
 from jaxevo.settings import Execution, Limits, SelectionName, Settings
 from jaxevo.storage.journal import read_journal
 from jaxevo.storage.manifest import read_manifest
@@ -63,10 +65,9 @@ def run_seed(experiment: Experiment, seed: int, path: Path, execution: Execution
     print(f"seed {seed} in {path}", flush=True)
     wanted = dataclasses.replace(experiment.settings, seed=seed)
     if (path / "manifest.json").exists():
-        _check_same(path, wanted)
+        _check_same(path, wanted, experiment.limits)
         if limit_reached(path, experiment.limits) is None:
             carry_out(Resume(path, execution, experiment.limits))
-        _check_limits(path, experiment.limits)
         run = jaxevo.open(path)
     else:
         run = begin(path, wanted, experiment.limits, execution)
@@ -81,8 +82,8 @@ def run_seed(experiment: Experiment, seed: int, path: Path, execution: Execution
     }
 
 
-def _check_same(path: Path, wanted: Settings) -> None:
-    """Raises `ValueError` if the run in a folder has other settings than the experiment."""
+def _check_same(path: Path, wanted: Settings, limits: Limits) -> None:
+    """Raises `ValueError` if the run in a folder has other settings than the experiment, or went on beyond it."""
     stored = vars(read_manifest(Workdir(path)).settings)
     given = vars(wanted) | {"dataset": absolute_name(wanted.dataset)}
     other = [name for name, value in given.items() if stored[name] != value]
@@ -91,14 +92,12 @@ def _check_same(path: Path, wanted: Settings) -> None:
             f"the run in {path} has other settings than the experiment ({', '.join(other)}): give another --folder, or "
             "move that run away"
         )
-
-
-def _check_limits(path: Path, wanted: Limits) -> None:
-    """Raises `ValueError` if the run in a folder went on beyond the experiment."""
-    limits = read_journal(Workdir(path).journal, {"start", "stop"}).sessions[-1].limits
-    if limits != wanted:
+    content = read_journal(Workdir(path).journal, {"start", "stop"})
+    last = content.sessions[-1].limits if content.sessions else limits
+    will = limits_changed(read_manifest(Workdir(path)), content, limits)
+    if will != limits or (limit_reached(path, limits) is not None and last != limits):
         raise ValueError(
-            f"the run in {path} has other limits ({limits}) than the experiment ({wanted}): give another --folder, or "
+            f"the run in {path} has other limits ({last}) than the experiment ({limits}): give another --folder, or "
             "move that run away"
         )
 
@@ -108,10 +107,13 @@ def append(path: Path, row: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     text = path.read_text() if path.exists() else ""
     whole = text[: text.rfind("\n") + 1]
+    if whole != text:
+        os.truncate(path, len(whole.encode()))
     same = ("experiment", "seed", "fingerprint", "finished_test_accuracy")
     if any(all(one[name] == row[name] for name in same) for one in map(json.loads, whole.splitlines())):
         return
-    path.write_text(f"{whole}{json.dumps(row)}\n")
+    with path.open("a") as file:
+        file.write(json.dumps(row) + "\n")
 
 
 def table(results: dict[int, dict[str, Any]]) -> str:

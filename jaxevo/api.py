@@ -39,9 +39,9 @@ def evolve(
         workdir: new work folder; by default a folder under `runs`.
         preset: preset of settings and limits to start from.
         from_run: work folder of an earlier run. Its living population, the fittest first, begins the new run, with its
-            weights; image shape and classes must be the same.
-        from_genotype: JSON file with the genotype of every initial individual, such as the `genotype.json` beside the
-            weights of a run. Their weights are fresh.
+            weights; image shape and number of classes must be the same.
+        from_genotype: JSON file with one genotype, such as the `genotype.json` beside the weights of a run, from which
+            all initial individuals start, with fresh weights.
         on_event: called after every told event, in this process, with a record of it (`jaxevo.session.events.Event`);
             may return "stop" to end the run there. An error in it ends the session cleanly and is raised; the run can
             be resumed.

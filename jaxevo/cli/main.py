@@ -45,7 +45,7 @@ from jaxevo.reports.run import Run, check_share, verify
 from jaxevo.reports.terminal import printable
 from jaxevo.settings import Execution
 from jaxevo.signals import INTERRUPTED_STATUS
-from jaxevo.storage.finish import Finish, read_finishes
+from jaxevo.storage.finish import read_finishes
 from jaxevo.storage.manifest import read_manifest
 from jaxevo.storage.workdir import Workdir, check_new, check_path, shown
 
@@ -125,7 +125,7 @@ def _finish(command: FinishCommand) -> int:
     check_ensemble_size(command.ensemble_size)
     _say_what_starts(command.dataset or run.settings.dataset)
     finish = run.finish(command.share, command.ensemble_size, **vars(command.execution))
-    if _failed(finish, command.share):
+    if finish.failure is not None or finish.failed_share == command.share:  # A notice says so.
         return _FAILED_STATUS
     print(f"individual {finish.individual_id}, trained on for {finish.steps:,} steps: ", end="")
     measured = finish.test_accuracy is not None
@@ -134,12 +134,7 @@ def _finish(command: FinishCommand) -> int:
     if vote is not None:
         print(f"majority vote of the finished ensemble: test accuracy {vote:.2%}")
     others = read_finishes(Workdir(run.path), finish.fingerprint).values() if command.ensemble_size > 1 else ()
-    return _FAILED_STATUS if any(_failed(one, command.share) for one in others) else 0
-
-
-def _failed(finish: Finish, share: float) -> bool:
-    """Returns True if a finish of this share failed, of which a notice has told."""
-    return finish.failure is not None or finish.failed_share == share
+    return _FAILED_STATUS if any(one.failed(command.share) for one in (finish, *others)) else 0
 
 
 def _replay(command: ReplayCommand) -> int:

@@ -122,7 +122,7 @@ class FinishExecutor(LocalExecutor):
         if "RESOURCE_EXHAUSTED" in str(error):
             advice = "finish with a smaller share, or where a device has more free memory"
         reason = f"{type(error).__name__}: {error}"
-        return LaneError(f"training individual {birth.id} on failed ({reason}): {advice}. The run is complete")
+        return LaneError(f"the finish of individual {birth.id} failed ({reason}): {advice}. The run is complete")
 
     def _lane(self, trainer: Trainer, workdir: Workdir, checkpoint_seconds: float) -> Lane:
         own = unfinished(workdir, trainer.settings.train_steps)

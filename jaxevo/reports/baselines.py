@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxevo.data import Dataset, Split
+from jaxevo.data.splits import grouped
 from jaxevo.reports.lbfgs import minimise
 
 RUN_SHARE = 0.02
@@ -82,7 +83,7 @@ def fit_linear(dataset: Dataset, plan: LinearPlan) -> LinearModel:
 
     Deterministic: full-batch L-BFGS from zeros. It never looks at the test split. `plan` must be one of this data set.
     """
-    train = Split(dataset.train.images[: plan.images], dataset.train.labels[: plan.images])
+    train = _part(dataset.train, plan.images)
     mean = train.images.reshape(plan.images, -1).mean(axis=0, dtype=np.float64).astype(np.float32)
     deviation = np.float32(255 * np.sqrt(np.mean(dataset.std**2)))
     model = LinearModel(mean, deviation, np.zeros((dataset.num_classes, len(mean) + 1), np.float32))
@@ -92,6 +93,14 @@ def fit_linear(dataset: Dataset, plan: LinearPlan) -> LinearModel:
         model = model._replace(weights=minimise(objective, model.weights, int(share * plan.evaluations)))
         models.append(model)
     return _strongest_of_the_good(models, dataset.validation)
+
+
+def _part(split: Split, images: int) -> Split:
+    """Returns the first images, or as many spread evenly where the first ones may be of a few classes alone."""
+    if not grouped(split.labels):
+        return Split(split.images[:images], split.labels[:images])
+    spread = np.arange(images) * len(split.labels) // images
+    return Split(split.images[spread], split.labels[spread])
 
 
 def _strongest_of_the_good(models: list[LinearModel], validation: Split) -> LinearModel:

@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from jaxevo.doors.spec import outside
 from jaxevo.doors.trust import Trust, trust_of
+from jaxevo.reports.next_command import next_command
 from jaxevo.reports.overview import read_result
 from jaxevo.settings import Execution, Limits, Settings
 from jaxevo.storage.journal import read_journal
-from jaxevo.storage.workdir import Workdir, shown
+from jaxevo.storage.workdir import Workdir
 
 if TYPE_CHECKING:
     from jaxevo.session.events import OnEvent
@@ -25,11 +27,6 @@ if TYPE_CHECKING:
     from jaxevo.session.session import Ended
 
 
-_WHERE_IT_TRAINS = (
-    *("devices_per_lane", "fast", "executor", "ray_address", "ray_workers", "worker_resources"),
-    *("trust_code", "trust_doors"),
-)
-"""Options without which the next session may train other bits, or not at all."""
 _RESULT = "measuring the result: the best networks by vote, and a linear model"
 
 
@@ -92,10 +89,10 @@ class SessionJob(Job):
                 best = ended.progress.state.best_trained
                 if share and trains and best is not None and best.cost.training_flops:
                     # Somebody may have asked for a longer finish since.
-                    _finish(self, share, self.dataset_place, watcher, self._trust, longer_stays=True)
+                    _finish(self, share, watcher, self._trust, longer_stays=True)
             if trains:
                 watcher.announce(_RESULT)
-            _measure(self, earlier, self.dataset_place, self._trust)
+            _measure(self, earlier, self._trust)
             watcher.ended(self._trust)
 
     @abstractmethod
@@ -106,23 +103,18 @@ class SessionJob(Job):
         """Returns the exception to raise after a signal."""
         if not (self.path / "manifest.json").exists():
             return Stopped("Stopped before the run began.")
-        return _stopped_for_now(self, self.dataset_place)
+        again = next_command("resume", self.path, self._limits_given, self._execution_again, dataset=self.dataset_place)
+        return Stopped(f"Stopped; finished individuals are kept. To resume: {again}")
 
+    @property
+    def _limits_given(self) -> Limits:
+        """Limits that the journal does not hold before the session has begun."""
+        return Limits()
 
-def _stopped_for_now(job: Job, dataset_place: str | None) -> Stopped:
-    return Stopped(f"Stopped; finished individuals are kept. To resume: {_again('resume', job, dataset_place)}")
-
-
-def _again(command: str, job: Job, dataset_place: str | None, *options: str) -> str:
-    """Returns a command line that goes on with a job, on the same devices and with the same data."""
-    words = ["jaxevo", command, shown(job.path), *options]
-    if dataset_place is not None:
-        words += ["--dataset", dataset_place]
-    for field in dataclasses.fields(Execution):
-        value = getattr(job.execution, field.name)
-        if field.name in _WHERE_IT_TRAINS and value != field.default:
-            words += [f"--{field.name.replace('_', '-')}", *([] if value is True else [str(value)])]
-    return shlex.join(words)
+    @property
+    def _execution_again(self) -> Execution:
+        """The execution of the next session."""
+        return self.execution
 
 
 def _connection(execution: Execution) -> contextlib.AbstractContextManager[None]:
@@ -164,6 +156,11 @@ class Begin(SessionJob):
         """The user named the doors of the run that this job begins."""
         return Trust(code=True)
 
+    @property
+    def _execution_again(self) -> Execution:
+        """The execution of the next session, which reads the doors from the folder."""
+        return dataclasses.replace(self.execution, trust_code=True) if outside(self.settings) else self.execution
+
 
 @dataclass(frozen=True)
 class Resume(SessionJob):
@@ -183,6 +180,11 @@ class Resume(SessionJob):
         from jaxevo.session.run import resume_run
 
         return resume_run(self.path, self.limits, self.execution, watcher, self.skip, self.dataset)
+
+    @property
+    def _limits_given(self) -> Limits:
+        """Limits that the journal does not hold before the session has begun."""
+        return self.limits
 
 
 @dataclass(frozen=True)
@@ -222,20 +224,28 @@ class Finish(Job):
             # Before a finish removes it: its linear model need not be fitted again.
             earlier = read_result(self.path)
             with _connection(self.execution):
-                _finish(self, self.share, self.dataset, watcher, trust, self.ensemble_size)
+                _finish(self, self.share, watcher, trust, self.ensemble_size)
             if read_journal(Workdir(self.path).journal, {"start", "stop"}).stopped is None:
                 watcher.notice("the last session of the run was killed: jaxevo resume goes on, and writes its result")
                 return
             watcher.announce(_RESULT)
             size = self.ensemble_size if self.ensemble_size > 1 else None
-            _measure(self, earlier, self.dataset, trust, size)
+            _measure(self, earlier, trust, size)
             watcher.ended(trust)
+
+    @property
+    def dataset_place(self) -> str | None:
+        """Name or path of the data set, None for where it was."""
+        return self.dataset
+
+    def stopped(self) -> Stopped:
+        """Returns the exception to raise after a signal."""
+        return _finish_stopped(self, self.share, self.ensemble_size)
 
 
 def _finish(
-    job: Job,
+    job: SessionJob | Finish,
     share: float,
-    dataset_place: str | None,
     watcher: "Watcher",
     trust: Trust,
     ensemble_size: int = 1,
@@ -244,12 +254,16 @@ def _finish(
     from jaxevo.session.finish import FinishInterrupted, finish_run
 
     try:
-        finish_run(job.path, share, job.execution, watcher, dataset_place, trust, ensemble_size, longer_stays)
+        finish_run(job.path, share, job.execution, watcher, job.dataset_place, trust, ensemble_size, longer_stays)
     except FinishInterrupted as interrupted:
-        size = ("--ensemble-size", str(ensemble_size)) if ensemble_size > 1 else ()
-        again = _again("finish", job, dataset_place, "--share", repr(share), *size)
-        sentence = f"Stopped; the run is complete, and its finish goes on from its last checkpoint: {again}"
-        raise Stopped(sentence) from interrupted
+        raise _finish_stopped(job, share, ensemble_size) from interrupted
+
+
+def _finish_stopped(job: SessionJob | Finish, share: float, ensemble_size: int) -> Stopped:
+    execution = job.execution if isinstance(job, Finish) else job._execution_again
+    size = ensemble_size if ensemble_size > 1 else None
+    again = next_command("finish", job.path, execution, share=share, ensemble_size=size, dataset=job.dataset_place)
+    return Stopped(f"Stopped; the run is complete, and its finish goes on from its last checkpoint: {again}")
 
 
 @dataclass(frozen=True)
@@ -270,15 +284,10 @@ class Measure(Job):
         size = ENSEMBLE_SIZE if self.ensemble_size is None else self.ensemble_size
         write_result(self.path, size, self.earlier, self.dataset, trust_of(self.execution))
 
-    def stopped(self) -> Stopped:
-        """Returns the exception to raise after a signal."""
-        return _stopped_for_now(self, self.dataset)
-
 
 def _measure(
-    job: Job,
+    job: SessionJob | Finish,
     earlier: Mapping[str, Any],
-    dataset_place: str | None,
     trust: Trust,
     ensemble_size: int | None = None,
 ) -> None:
@@ -292,7 +301,10 @@ def _measure(
     execution = Execution(
         fast=job.execution.fast, trust_code=trust.code, trust_doors=shlex.join(trust.doors) if trust.doors else None
     )
-    carry_out(Measure(job.path, execution, dict(earlier), dataset_place, ensemble_size))
+    try:
+        carry_out(Measure(job.path, execution, dict(earlier), job.dataset_place, ensemble_size))
+    except Stopped as stopped:
+        raise job.stopped() from stopped
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,14 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxevo.data.images import UnreadableImageError, read_header, read_pixels
-from jaxevo.data.pixels import eight_bits
+from jaxevo.data.pixels import Pixels, eight_bits
 from jaxevo.environment import check_not_forked, prepare_process
 from jaxevo.reports.run import Run
 from jaxevo.search.space import ImageShape
 
 _PROGRAM = "network.stablehlo"
+_AT_ONCE = 500
+"""Images that an exported network classifies at once, so that their activations fit into memory."""
 
 
 class Prediction(NamedTuple):
@@ -84,7 +86,8 @@ def _network(folder: Path, trust_code: bool) -> _Network:
         raise ValueError(f"the export {folder} is incomplete or damaged ({error}): export the network again") from error
 
     def probabilities(images: np.ndarray) -> np.ndarray:
-        logits = np.asarray(program.call(images), np.float32)
+        parts = (images[start : start + _AT_ONCE] for start in range(0, len(images), _AT_ONCE))
+        logits = np.concatenate([np.asarray(program.call(part), np.float32) for part in parts])
         powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
         return powers / powers.sum(axis=-1, keepdims=True)
 
@@ -105,7 +108,8 @@ def _read(path: Path, network: _Network, tell: Callable[[str], None]) -> np.ndar
         tell(f"{path}: resized from {picture.size[0]}x{picture.size[1]} to {height}x{width}, stretched")
     if picture.deep:
         if network.pixel_factor < 1:  # So were all training images, which were scaled by their largest pixel.
-            pixels = np.rint(np.clip(pixels * network.pixel_factor, 0, 255)).astype(np.uint8)
+            trained = Pixels(np.dtype(np.int32), network.pixel_factor, 255 / network.pixel_factor, cut=True)
+            pixels = trained.convert(str(path), pixels[None])[0, ..., 0]
         else:
             pixels = eight_bits(str(path), pixels)
     return np.repeat(pixels[..., None], channels, axis=-1) if pixels.ndim == 2 else pixels

@@ -124,7 +124,7 @@ class Run:
 
     @property
     def result(self) -> dict[str, Any]:
-        """The content of `result.json`; empty unless the last session ended by a limit or by "stop" of `on_event`."""
+        """The content of `result.json`; empty if a signal or an error ended the last session, until it is finished."""
         return read_result(self.path)
 
     @cached_property

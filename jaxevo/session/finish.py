@@ -85,10 +85,10 @@ def finish_run(
             if finish.share == share or (longer_stays and finish.tried_share >= share)
         }
         left = [member for member in members if member.id not in finished]
+        for stored in (history.finishes[member.id] for member in members if member.id in finished):
+            if stored.failed(share):
+                watcher.notice(_failure(stored, stored.failure or "as it did before"))
         if not left:
-            for stored in (history.finishes[member.id] for member in members):
-                if stored.failure is not None or stored.tried_share > stored.share:
-                    watcher.notice(_failure(stored, stored.failure or "it was tried before"))
             return history.finishes[members[0].id]
         check_execution(history.manifest.settings, execution)
         dataset = load_run_data(workdir, history.manifest, dataset_place, watcher.notice)

@@ -14,7 +14,6 @@ from jaxevo.environment.folders import cache_problem
 from jaxevo.execution.machine import describe_machine
 from jaxevo.execution.placement import lane_devices
 from jaxevo.search.budgets import first_mutations_over_budget
-from jaxevo.search.doors import Doors
 from jaxevo.search.evolution import evolution
 from jaxevo.search.space import Task
 from jaxevo.session.limits import limits_changed
@@ -78,6 +77,7 @@ def start_run(
     origin = read_origin(from_run, from_genotype, settings, dataset, opened.doors.space, trust_of(execution))
     # Check the budgets before anything is written.
     evolution(settings, opened.doors, dataset.task, initial_individuals(origin.warm_start, opened.doors.space))
+    over = [] if origin.warm_start else first_mutations_over_budget(settings, opened.doors, dataset.task)
     machine = _machine(execution)
     with locked(path):
         check_new(path)
@@ -105,8 +105,10 @@ def start_run(
         watcher.announce(f"evolving {dataset.name} with seed {settings.seed} in {shown(path)}")
         _say_what_was_read(dataset, watcher)
         _say_what_is_missing(execution, watcher)
-        if not origin.warm_start:
-            _say_what_cannot_grow(settings, opened.doors, dataset.task, watcher)
+        for sentence in over:
+            # Large images are why: they leave the run with its linear networks.
+            size = "{} x {}".format(*dataset.image_shape)
+            watcher.notice(f"{sentence}: raise the budget, or use images smaller than {size} (image_size)")
         return Session(StoredRun(workdir, manifest, opened.doors), dataset, execution, watcher, clock).evolve(limits)
 
 
@@ -176,10 +178,16 @@ def resume_run(
                 f"counting as failed, without training: {', '.join(map(str, skip))}. The run is not reproducible from "
                 "its seed alone any longer"
             )
-        limits = limits_changed(manifest, run.content, changes)
-        watcher.announce(f"evolving on from {len(run.content.records):,} trained individuals in {shown(path)}")
+        limits, owed = limits_changed(manifest, run.content, changes), _reason_owed(run, changes, skip)
+        if owed is None:
+            watcher.announce(f"evolving on from {len(run.content.records):,} trained individuals in {shown(path)}")
+        else:
+            watcher.announce(
+                f"completing the last session in {shown(path)}, which reached {owed}: resume it once more, or with "
+                "another limit, to train more individuals"
+            )
         _say_what_is_missing(execution, watcher)
-        return Session(run, dataset, execution, watcher, clock).evolve(limits, skip, _reason_owed(run, changes, skip))
+        return Session(run, dataset, execution, watcher, clock).evolve(limits, skip, owed)
 
 
 def replay_run(
@@ -253,13 +261,6 @@ def _say_what_was_read(dataset: Dataset, watcher: Watcher) -> None:
         watcher.notice(f"{dataset.name}: {sentence}")
 
 
-def _say_what_cannot_grow(settings: Settings, doors: Doors, task: Task, watcher: Watcher) -> None:
-    """Tells the user if images are so large that the budgets leave no room to grow from initial individuals."""
-    height, width, _ = task.image_shape
-    for sentence in first_mutations_over_budget(settings, doors, task):
-        watcher.notice(f"{sentence}: raise the budget, or use images smaller than {height} x {width} (image_size)")
-
-
 def _say_what_is_missing(execution: Execution, watcher: Watcher) -> None:
     """Tells the user if nothing can be cached, or if JAX did not find an accelerator."""
     fallback = fallback_problem() if execution.executor == "local" else None
@@ -275,7 +276,8 @@ def _reason_owed(run: StoredRun, changes: Limits, skip: Sequence[int]) -> str | 
     """
     stopped = run.content.stopped
     owed = stopped is not None and stopped.reason not in (INTERRUPTED, FAILED) and not run.workdir.result.exists()
-    return stopped.reason if stopped is not None and owed and changes == Limits() and not skip else None
+    more = dataclasses.replace(changes, finish_share=None) != Limits() or skip
+    return stopped.reason if stopped is not None and owed and not more else None
 
 
 def _check_skipped(skip: Sequence[int], content: JournalContent) -> None:

@@ -62,6 +62,10 @@ class Finish:
         """The largest share that was tried: a longer finish that failed would fail again."""
         return max(self.share, self.failed_share or 0.0)
 
+    def failed(self, share: float) -> bool:
+        """Returns True if the finish of this share failed, or has no test accuracy."""
+        return self.failed_share == share or (self.share == share and self.test_accuracy is None)
+
 
 def unfinished(workdir: Workdir, steps: int) -> Workdir:
     """Returns the folder of a finish of a number of steps that is not complete."""

@@ -62,6 +62,22 @@ def test_the_gradient_is_that_of_the_loss():
         assert gradient[place] == pytest.approx((above - below) / 2e-2, rel=1e-2, abs=1e-4)
 
 
+def test_a_part_of_sorted_images_has_all_classes():
+    generator = np.random.default_rng(0)
+
+    def bright(images):
+        labels = np.sort(generator.integers(0, 4, images)).astype(np.int32)
+        return (60 * labels[:, None, None, None] + generator.integers(0, 20, (images, 4, 4, 1))).astype(
+            np.uint8
+        ), labels
+
+    data = make_dataset("bright", bright(4000), bright(400), validation_split=bright(400))
+    assert (np.diff(data.train.labels) >= 0).all()
+    plan = plan_linear(data, 20 * 4 * 16 * 4 * 400)
+    assert plan.images == 400
+    assert fit_linear(data, plan).accuracy(data.test) > 0.9
+
+
 @pytest.mark.parametrize(("name", "least"), [("digits", 0.97), ("fashion_mini", 0.82)])
 def test_the_linear_model_is_as_good_as_one_gets(name, least):
     dataset = load(name)

@@ -111,7 +111,8 @@ def test_errors_are_the_sentence_and_nothing_else(ended):
 @pytest.mark.slow
 def test_a_signal_is_handed_on_and_the_message_says_how_to_go_on(ended):
     folder, _, said = ended
-    assert said["stopped"] == f"Stopped; finished individuals are kept. To resume: jaxevo resume {folder / 'run'}"
+    again = f"jaxevo resume {folder / 'run'} --max-individuals 1000000"
+    assert said["stopped"] == f"Stopped; finished individuals are kept. To resume: {again}"
 
 
 # What the child's end becomes here.
@@ -186,7 +187,7 @@ def test_another_process_measures_where_the_head_of_a_cluster_keeps_off_its_acce
     monkeypatch.setattr(environment, "_prepared", prepared)
     started, run = [], child._run
     monkeypatch.setattr(child, "_run", lambda command: (started.append(command), run(command))[1])
-    jobs._measure(head, {}, None, Trust())
+    jobs._measure(head, {}, Trust())
     assert len(started) == children
     assert json.loads((tmp_path / "run" / "result.json").read_text())["ensemble_test_accuracy"] > 0
 

@@ -10,6 +10,8 @@ from PIL import Image
 
 import jaxevo
 from jaxevo.cli.main import main
+from jaxevo.data.pixels import pixels_of
+from jaxevo.reports import predict
 from jaxevo.reports.predict import predict_files
 from jaxevo.reports.result import write_result
 
@@ -22,7 +24,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> jaxevo.Run:
     return jaxevo.open(path)
 
 
-def test_a_run_and_its_exports_say_the_same_of_files(run: jaxevo.Run, tmp_path: Path) -> None:
+def test_a_run_and_its_exports_say_the_same_of_files(
+    run: jaxevo.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     images = run.dataset.test.images[:4]
     paths = [tmp_path / f"{place}.png" for place in range(4)]
     for path, image in zip(paths, images, strict=True):
@@ -36,8 +40,16 @@ def test_a_run_and_its_exports_say_the_same_of_files(run: jaxevo.Run, tmp_path: 
         assert [name for name, _ in one.ranked] == [name for name, _ in other.ranked]
         assert one.ranked[0] == (str(row.argmax()), pytest.approx(float(row.max())))
         assert len(one.ranked) == 3
-    votes = predict_files(tmp_path / "ensemble", paths, 1, print)
-    assert [int(one.ranked[0][0]) for one in votes] == run.ensemble_of(3).predict(images).tolist()
+    votes, ensemble = predict_files(tmp_path / "ensemble", paths, 1, print), run.ensemble_of(3)
+    assert [int(one.ranked[0][0]) for one in votes] == ensemble.predict(images).tolist()
+    shares = ensemble.predict_proba(images).max(axis=1)
+    np.testing.assert_allclose([one.ranked[0][1] for one in votes], shares, atol=1e-5)
+    # However many are classified at once.
+    monkeypatch.setattr(predict, "_AT_ONCE", 3)
+    again = predict_files(tmp_path / "exported", paths, 3, print)
+    for one, other in zip(by_export, again, strict=True):
+        assert [name for name, _ in one.ranked] == [name for name, _ in other.ranked]
+        assert one.ranked[0][1] == pytest.approx(other.ranked[0][1])
 
 
 @pytest.mark.parametrize(
@@ -77,6 +89,22 @@ def test_pictures_of_floats_are_read_as_those_of_the_training(tmp_path: Path) ->
     read = np.stack([np.rint(np.asarray(Image.open(file)) * 255).astype(np.uint8) for file in files])
     expected = run.best.predict_proba(read).max(axis=1)
     np.testing.assert_allclose([one.ranked[0][1] for one in found], expected, rtol=1e-5)
+
+
+def test_pictures_are_read_as_arrays_where_the_training_was_scaled(tmp_path: Path) -> None:
+    network = predict._Network((6, 5, 1), ("one", "two"), 255 / 4095, lambda images: images)
+    deep = np.random.default_rng(0).integers(0, 4096, (6, 5), np.uint16)
+    deep[0, 0] = 4095
+    pictures = {"deep": deep, "plain": (deep >> 4).astype(np.uint8), "part": deep / np.float32(4095)}
+    for name, pixels in pictures.items():
+        Image.fromarray(pixels).save(tmp_path / f"{name}.tif")
+    reading, _ = pixels_of("train_images", deep[None])
+    for name in ("deep", "plain"):
+        read = predict._read(tmp_path / f"{name}.tif", network, print)
+        np.testing.assert_array_equal(read, reading.convert("X", pictures[name][None])[0])
+    np.testing.assert_array_equal(predict._read(tmp_path / "plain.tif", network, print)[..., 0], pictures["plain"])
+    with pytest.raises(ValueError, match="part.tif: float32 of 0 to 1 is given, but the training images are int32"):
+        predict._read(tmp_path / "part.tif", network, print)
 
 
 def test_the_commands(run: jaxevo.Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,7 +23,7 @@ from jaxevo.execution.finishing import FinishExecutor
 from jaxevo.execution.queue import BirthQueue
 from jaxevo.execution.training_loop import DivergedError
 from jaxevo.networks.trainer import Training
-from jaxevo.reports.jobs import Resume
+from jaxevo.reports.jobs import Begin, Finish, Resume
 from jaxevo.reports.overview import limit_reached
 from jaxevo.reports.result import write_result
 from jaxevo.reports.verify import verify_run
@@ -31,7 +31,7 @@ from jaxevo.session import finish as session_finish
 from jaxevo.session.finish import FinishInterrupted, finish_run
 from jaxevo.session.progress import Watcher
 from jaxevo.session.run import resume_run
-from jaxevo.settings import Execution, Limits
+from jaxevo.settings import Execution, Limits, Settings
 from jaxevo.storage.finish import write_finish
 from jaxevo.storage.history import History
 from jaxevo.storage.lock import locked
@@ -428,6 +428,23 @@ def test_a_first_one_that_fails_is_told_and_the_command_fails(evolved, tmp_path,
     assert f"{failed}: its evolved weights stay" in ended.stdout
 
 
+def test_a_failure_counts_for_its_share_alone(copied, monkeypatch):
+    earlier, said = finish_of(copied), []
+
+    def diverging(*_):
+        raise DivergedError("the loss is not a finite number")
+
+    monkeypatch.setattr(finishing, "run_to_end", diverging)
+    watcher = Watcher()
+    watcher.notice = said.append
+    stays = finish_run(copied, 2 * SHARE, Execution(1), watcher)
+    assert stays.failed(2 * SHARE)
+    assert not stays.failed(SHARE)
+    said.clear()
+    assert finish_run(copied, SHARE, Execution(1), watcher).test_accuracy == earlier.test_accuracy
+    assert said == []
+
+
 def test_one_without_a_test_accuracy_leaves_the_earlier_one_too(copied):
     workdir, earlier = Workdir(copied), finish_of(copied)
     longer = dataclasses.replace(earlier, share=2 * SHARE, steps=2 * earlier.steps, test_accuracy=None)
@@ -459,8 +476,14 @@ def test_a_run_whose_result_was_cut_short_gets_it_before_anything_else(copied):
     before = package.open(copied).fingerprint
     ended = resume_run(copied, Limits(), Execution(1), Watcher())
     assert (ended.stop_reason, ended.progress.state.fingerprint) == ("max_seconds", before)
-    # Who asks for more, or has the result, gets more.
-    assert resume(copied, EVENTS + 1).progress.state.events == EVENTS + 1
+    # A share of the finish is no more individuals.
+    ended = resume_run(copied, Limits(finish_share=0.1), Execution(1), Watcher())
+    assert ended.progress.state.fingerprint == before
+    # Who has the result gets more individuals, and so does who asks for them.
+    write_result(copied)
+    rewrite_journal(copied, lambda lines: lines[-2]["limits"].update(max_individuals=EVENTS + 1))
+    assert resume_run(copied, Limits(), Execution(1), Watcher()).progress.state.events == EVENTS + 1
+    assert resume(copied, EVENTS + 2).progress.state.events == EVENTS + 2
 
 
 def test_a_signal_after_the_last_step_is_not_lost(evolved, tmp_path, monkeypatch):
@@ -482,10 +505,18 @@ def test_a_signal_after_the_last_step_is_not_lost(evolved, tmp_path, monkeypatch
 def test_what_to_do_after_a_signal_is_said_with_the_options_that_shape_the_bits(copied):
     execution = Execution(lanes=3, devices_per_lane=2, fast=True, executor="ray", ray_workers=4)
     same = "--devices-per-lane 2 --fast --executor ray --ray-workers 4"
-    limits = Limits(max_individuals=EVENTS + 1)
-    assert str(Resume(copied, execution, limits).stopped()).endswith(f"jaxevo resume {copied} {same}")
-    moved = Resume(copied, Execution(2), limits, dataset="/other place/images").stopped()
-    assert str(moved).endswith(f"jaxevo resume {copied} --dataset '/other place/images'")
+    limits = Limits(max_individuals=20)
+    assert str(Resume(copied, execution, limits).stopped()).endswith(f"resume {copied} --max-individuals 20 {same}")
+    moved = Resume(copied, Execution(2, keep="all"), Limits(), dataset="/other place/images").stopped()
+    assert str(moved).endswith(f"jaxevo resume {copied} --dataset '/other place/images' --keep all")
+    finish = Finish(copied, execution, 0.5, ensemble_size=3).stopped()
+    assert str(finish).endswith(f"jaxevo finish {copied} --share 0.5 --ensemble-size 3 {same}")
+
+
+def test_a_run_with_code_from_outside_is_resumed_with_trust(copied):
+    own = Settings(**TINY | {"fitness": "own.py:same"})
+    assert str(Begin(copied, Execution(), own, Limits()).stopped()).endswith("--trust-code")
+    assert str(Begin(copied, Execution(), Settings(**TINY), Limits()).stopped()).endswith(str(copied))
 
 
 def test_memory_that_runs_out_is_answered_with_what_a_finish_can_do():

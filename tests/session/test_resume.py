@@ -119,7 +119,9 @@ def test_the_limit_that_ended_a_run_gives_way_to_another(tmp_path, monkeypatch, 
     (name,) = limit
     assert ended.stop_reason == name
     before = ended.progress.state.events
-    # Without another it stands.
+    # Without another it stands, with a result and without.
+    assert resume(path).progress.state.events == before
+    write_result(path)
     again = resume(path)
     assert (again.stop_reason, again.progress.state.events) == (name, before)
     watcher = OneEvent()

@@ -57,6 +57,7 @@ class Tracking(Relay):
         self._opened = False
         self._progress: Progress | None = None
         self._drawn: Individual | None = None
+        self._undrawable = False
         for name in self._names:
             package = _KINDS[name].package
             if importlib.util.find_spec(package) is None:
@@ -127,8 +128,16 @@ class Tracking(Relay):
                 self.announce(f"logging to {name}: {tracker.place}")
 
     def _draw(self, best: Individual, event: int, progress: Progress) -> None:
-        drawing = progress.space.drawing(best.genotype, progress.task)
-        image = network_image(drawing, f"individual {best.id}: {best.accuracy:.1%}")
+        if self._undrawable:
+            return
+        try:
+            drawing = progress.space.drawing(best.genotype, progress.task)
+            image = network_image(drawing, f"individual {best.id}: {best.accuracy:.1%}")
+        except Exception as error:
+            # A space of the user's may raise anything, and Pillow may lack fonts.
+            self._undrawable = True
+            self.notice(f"log: networks cannot be drawn, and no picture is logged: {error}")
+            return
         self._each(lambda tracker: tracker.picture(event, "best/network", image))
 
     def _each(self, act: Callable[[Tracker], None]) -> None:

@@ -114,6 +114,20 @@ def test_an_error_of_a_tracker_is_one_notice_and_the_run_goes_on(tmp_path, keepi
     assert jaxevo.open(tmp_path / "run").events == 20
 
 
+def test_networks_that_cannot_be_drawn_are_one_notice_and_the_run_goes_on(tmp_path, keeping, monkeypatch):
+    def no_font(*_):
+        raise ImportError("The _imagingft C module is not installed")
+
+    monkeypatch.setattr(tracking, "network_image", no_font)
+    noting = Noting()
+    with Tracking(noting, tmp_path / "run", "tensorboard") as watcher:
+        simulated_run(tmp_path / "run", 20, watcher=watcher)
+    [notice] = noting.notices
+    assert notice.startswith("log: networks cannot be drawn, and no picture is logged: The _imagingft")
+    assert list(keeping[0].numbers) == list(range(1, 21))
+    assert keeping[0].pictures == {}
+
+
 def test_a_tracker_that_cannot_be_opened_is_one_notice_too(tmp_path, monkeypatch):
     monkeypatch.setitem(tracking._KINDS, "wandb", tracking._Kind("json", "no_such_module", ""))
     noting = Noting()
