@@ -67,9 +67,8 @@ def test_a_part_of_sorted_images_has_all_classes():
 
     def bright(images):
         labels = np.sort(generator.integers(0, 4, images)).astype(np.int32)
-        return (60 * labels[:, None, None, None] + generator.integers(0, 20, (images, 4, 4, 1))).astype(
-            np.uint8
-        ), labels
+        pixels = 60 * labels[:, None, None, None] + generator.integers(0, 20, (images, 4, 4, 1))
+        return pixels.astype(np.uint8), labels
 
     data = make_dataset("bright", bright(4000), bright(400), validation_split=bright(400))
     assert (np.diff(data.train.labels) >= 0).all()
