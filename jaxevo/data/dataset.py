@@ -202,6 +202,8 @@ def _read_images(given: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], P
     train_shape = image_shape_of(arrays["train"].shape)
     for split, images in arrays.items():
         check_same_image_shape(f"{split}_images", image_shape_of(images.shape), train_shape)
+        if pixels.factor < 1 and images.dtype == np.uint8:
+            said.append(f"{split}_images are uint8: they are taken as they are")
     return {split: pixels.convert(f"{split}_images", images) for split, images in arrays.items()}, pixels, said
 
 

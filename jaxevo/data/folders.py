@@ -73,9 +73,19 @@ def find_images(path: Path) -> Found:
     have, and files of other kinds, are left out. A folder that holds nothing but one folder of these is entered.
 
     Raises:
-        ValueError: if there are fewer than two classes with images, images are damaged or too large (the message names
-            them), or a split has a class that train lacks.
+        ValueError: if there are fewer than two classes with images, images are damaged or too large or a folder cannot
+            be read (the message names them), or a split has a class that train lacks.
     """
+    try:
+        return _find_images(path)
+    except OSError as error:
+        raise ValueError(
+            f"dataset: {str(error.filename)!r} cannot be read ({error.strerror}); give yourself the right to read it, "
+            "or remove it"
+        ) from error
+
+
+def _find_images(path: Path) -> Found:
     said: list[str] = []
     places = _split_folders(path)
     if places is None:
@@ -158,8 +168,12 @@ def _by_class(place: Path, skipped: _Skipped, said: list[str]) -> dict[str, list
 
 def _images(folder: Path, skipped: _Skipped) -> Iterator[Picture]:
     """Yields the headers of the images in a class folder and the folders in it, each folder once."""
+
+    def fail(error: OSError) -> None:
+        raise error  # Else os.walk would leave the folder out.
+
     seen = set()
-    for place, names, files in os.walk(folder, followlinks=True):
+    for place, names, files in os.walk(folder, onerror=fail, followlinks=True):
         skipped.odd_folders += sum(Path(name).suffix.lower() in image_suffixes() for name in names)
         real = os.path.realpath(place)
         names[:] = sorted(name for name in names if not _is_system(name)) if real not in seen else []

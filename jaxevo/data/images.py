@@ -15,7 +15,7 @@ ImageSize = tuple[int, int]
 
 _DEEP = dict.fromkeys(("I;16", "I;16L", "I;16B", "I;16N", "I"), "int32") | {"F": "float32"}
 _GREY = frozenset({"1", "L", *_DEEP})
-_ORIENTATION = 0x0112
+_WIDTH, _HEIGHT, _ORIENTATION = 0x0100, 0x0101, 0x0112
 _TURNED = frozenset({5, 6, 7, 8})
 """EXIF orientations that exchange height and width."""
 _MEMORY_PART = 0.8
@@ -80,8 +80,11 @@ def read_header(path: Path, name: str = "") -> Picture:
     """
     try:
         with Image.open(path) as picture:
-            orientation = picture.getexif().get(_ORIENTATION, 1)
+            tags = picture.getexif()
+            orientation = tags.get(_ORIENTATION, 1)
             width, height = picture.size
+            if picture.format == "TIFF":  # Newer versions of Pillow have exchanged them already.
+                width, height = tags.get(_WIDTH, width), tags.get(_HEIGHT, height)
             mode = picture.mode
     except Exception as error:  # Pillow's readers raise many exception types for damaged files.
         raise UnreadableImageError(_reason(error)) from error

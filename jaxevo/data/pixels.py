@@ -20,7 +20,7 @@ class Pixels:
 
     Attributes:
         dtype: of the training images.
-        factor: by which pixels are multiplied before they are rounded.
+        factor: by which pixels are multiplied before they are rounded; one below 1 leaves uint8 as it is.
         largest: largest pixel that may be given; larger ones are an error, or are cut if `cut`.
         cut: True if larger pixels become 255.
     """
@@ -35,24 +35,30 @@ class Pixels:
 
         Raises:
             ValueError: if the shape does not fit, a pixel is out of range, or fractions or truth values of 0 to 1 are
-                given where the training images were integers.
+                given where the training images had a wider range.
         """
         images = check_image_axes(array_name, np.asarray(images))
-        if images.dtype.kind in "fb" and self.dtype.kind not in "fb" and 0 < images.max() <= 1:
+        if self.largest > 1 and self._ends_at_1(images):
             raise ValueError(
-                f"{array_name}: {images.dtype} of 0 to 1 is given, but the training images are {self.dtype}; give all "
-                "images the same range"
+                f"{array_name}: {images.dtype} of 0 to 1 is given, but the training images are {self.dtype} of 0 to "
+                f"{self.largest:g}; give all images the same range"
             )
         if _channels_first(images.shape):
             images = np.moveaxis(images, 1, -1)
         if images.ndim == 3:
             images = images[..., None]
-        if images.dtype == np.uint8 and self.factor == 1:
+        if images.dtype == np.uint8 and self.factor <= 1:
             return images
         converted = np.empty(images.shape, np.uint8)
         for first in range(0, len(images), _PIECE):
             converted[first : first + _PIECE] = self._piece(array_name, images[first : first + _PIECE])
         return converted
+
+    def _ends_at_1(self, images: np.ndarray) -> bool:
+        """Returns True for truth values, and for floats of 0 to 1 that are no dark images of 0 to 255."""
+        if images.dtype.kind not in "fb" or images.min() < 0 or not 0 < images.max() <= 1 + _ROUNDING:
+            return False
+        return images.dtype.kind == "b" or self.dtype.kind != "f" or bool((images != np.rint(images)).any())
 
     def _piece(self, array_name: str, images: np.ndarray) -> np.ndarray:
         low, high = _range(array_name, images)
@@ -112,7 +118,8 @@ def eight_bits(name: str, pixels: np.ndarray) -> np.ndarray:
     low, high = _range(name, pixels)
     if low < 0 or high > _SIXTEEN_BITS:
         raise ValueError(f"{name} has pixels of {low:g} to {high:g}; save it with 8 or 16 bits a channel")
-    factor = 255.0 if pixels.dtype.kind == "f" and high <= 1 else 1.0 if high <= 255 else 255.0 / _SIXTEEN_BITS
+    fractions = pixels.dtype.kind == "f" and high <= 1 + _ROUNDING
+    factor = 255.0 if fractions else 1.0 if high <= 255 else 255.0 / _SIXTEEN_BITS
     return np.rint(pixels * factor).astype(np.uint8)
 
 

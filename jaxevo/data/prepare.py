@@ -8,6 +8,8 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+import tarfile
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,7 +40,8 @@ def prepare(name: str, archives: Path | None, folder: Path) -> Path:
 
     Raises:
         ValueError: if the set is unknown, an archive is missing and its host cannot be reached within five seconds, an
-            archive is not the published one, or the builder needs TensorFlow itself.
+            archive is not the published one or cannot be unpacked, files that TFDS does not download are missing, or
+            the builder needs TensorFlow itself.
     """
     if archives is not None and not archives.is_dir():
         raise ValueError(f"--archives: there is no folder {str(archives)!r}; give the one that holds the archives")
@@ -115,6 +118,7 @@ def _is_downloaded(url: str, checksum: str, downloads: Path) -> bool:
 def _download_and_prepare(name: str, builder: DatasetBuilder, archives: Path) -> None:
     import tensorflow_datasets as tfds
     from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
+    from tensorflow_datasets.core.download.extractor import ExtractError
     from tensorflow_datasets.core.download.util import DownloadError
 
     # One shard per split keeps the builder's own order, whatever shard sizes TFDS would choose.
@@ -133,12 +137,22 @@ def _download_and_prepare(name: str, builder: DatasetBuilder, archives: Path) ->
         raise ValueError(f"downloading {name!r} failed; run this again. {_said(error)}") from error
     except Exception as error:
         missing = _missing_tensorflow(error)
-        if missing is None:
-            raise
-        raise ValueError(
-            f"preparing {name!r} needs TensorFlow itself ({missing}): `pip install tensorflow`, run this "
-            "again, and remove it afterwards if you like; reading does not need it"
-        ) from error
+        if missing is not None:
+            raise ValueError(
+                f"preparing {name!r} needs TensorFlow itself ({missing}): `pip install tensorflow`, run this "
+                "again, and remove it afterwards if you like; reading does not need it"
+            ) from error
+        if isinstance(error, (ExtractError, tarfile.TarError, zipfile.BadZipFile)):
+            raise ValueError(
+                f"an archive of {name!r} cannot be unpacked; if the disk is not full, get the archive again, then run "
+                f"this again. {_said(error)}"
+            ) from error
+        if builder.MANUAL_DOWNLOAD_INSTRUCTIONS and isinstance(error, (AssertionError, FileNotFoundError)):
+            raise ValueError(
+                f"{name!r} needs files that TFDS does not download; put them into {str(archives)!r} by hand (or name "
+                f"their folder with --archives), as TFDS expects them, and run this again. {_said(error)}"
+            ) from error
+        raise
 
 
 def _said(error: Exception) -> str:

@@ -1,12 +1,15 @@
 """Kinds of arrays and folders that people have: each is read, and what was changed is said."""
 
+import errno
 import io
+import os
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 import jaxevo.data
 from jaxevo.data import augmented_as, splits
@@ -294,6 +297,40 @@ def test_exif_orientation_is_applied(tmp_path: Path) -> None:
     assert any(np.array_equal(image, pixels) for image in images)
 
 
+@pytest.mark.parametrize("turned", range(5, 9))
+def test_exif_orientation_of_tiff_is_applied_as_that_of_png(tmp_path: Path, turned: int) -> None:
+    """Some versions of Pillow turn TIFF themselves."""
+    folder_of(tmp_path, "cat", "dog")
+    orientation = Image.Exif()
+    orientation[0x0112] = turned
+    given = Image.fromarray(images_of(1, (5, 6, 3), seed=9)[0])
+    given.save(tmp_path / "cat" / "turned.png", exif=orientation)
+    given.save(tmp_path / "cat" / "plain.tif", exif=orientation)
+    given.save(tmp_path / "cat" / "packed.tif", exif=orientation, compression="tiff_lzw")
+    images, _ = everything(jaxevo.data.load(tmp_path))
+    assert images.shape[1:] == (6, 5, 3)
+    expected = np.asarray(ImageOps.exif_transpose(Image.open(tmp_path / "cat" / "turned.png")))
+    assert sum(np.array_equal(image, expected) for image in images) == 3
+
+
+@pytest.mark.parametrize("hidden", ["cat", "cat/old"])
+def test_a_folder_that_may_not_be_read_is_named(tmp_path: Path, hidden: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even root sees it so."""
+    folder_of(tmp_path, "cat", "dog", "emu")
+    folder_of(tmp_path / "cat", "old")
+    scan = os.scandir
+
+    def scandir(path: str) -> Any:
+        if os.fspath(path) == str(tmp_path / hidden):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return scan(path)
+
+    monkeypatch.setattr("os.scandir", scandir)
+    sentence = f"dataset: '{tmp_path / hidden}' cannot be read (Permission denied); give yourself the right to read it"
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        jaxevo.data.load(tmp_path)
+
+
 @pytest.mark.parametrize("mode", ["CMYK", "P", "LA", "RGBA", "1"])
 def test_images_of_every_mode(tmp_path: Path, mode: str) -> None:
     folder_of(tmp_path, "cat", "dog")
@@ -342,7 +379,6 @@ def test_a_folder_of_a_built_in_name_does_not_lose_in_silence(tmp_path: Path, mo
 
 
 def test_class_names_in_another_unicode_form_or_not_in_utf_8(tmp_path: Path) -> None:
-    import os
     import unicodedata
 
     folder_of(tmp_path / "one" / "train", "café", "thé")
@@ -395,6 +431,31 @@ def test_floats_beside_whole_numbers_are_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(ValueError, match="test_images: float64 of 0 to 1 is given, but the training images are uint8"):
         jaxevo.data.load(tmp_path / "two.npz")
+
+
+@pytest.mark.parametrize("given", [images_of(20, (12, 10)) / np.float32(255), images_of(20, (12, 10)) > 127])
+def test_floats_of_0_to_1_and_truth_values_beside_floats_of_0_to_255_are_refused(given: np.ndarray) -> None:
+    images, labels = images_of(40, (12, 10)).astype(np.float32), np.arange(40) % 2
+    sentence = f"test_images: {given.dtype} of 0 to 1 is given, but the training images are float32 of 0 to 255"
+    with pytest.raises(ValueError, match=sentence):
+        make_dataset("some", (images, labels), (given, labels[:20]))
+
+
+def test_dark_images_beside_floats_of_0_to_255_are_taken() -> None:
+    images, labels = images_of(40, (12, 10)).astype(np.float32), np.arange(40) % 2
+    dark = (images[:20] > 127).astype(np.float32)
+    dataset = make_dataset("some", (images, labels), (dark, labels[:20]))
+    np.testing.assert_array_equal(dataset.test.images[..., 0], dark)
+
+
+def test_images_of_8_bits_beside_deeper_ones_are_taken_as_they_are() -> None:
+    images, labels = images_of(40, (12, 10)), np.arange(40) % 2
+    images[0, 0, 0] = 255
+    deep = np.rint(images * (4095 / 255)).astype(np.uint16)
+    dataset = make_dataset("some", (deep, labels), (images, labels), validation_split=(deep[20:], labels[20:]))
+    for split, expected in ((dataset.train, images), (dataset.validation, images[20:]), (dataset.test, images)):
+        np.testing.assert_array_equal(split.images[..., 0], expected)
+    assert "test_images are uint8: they are taken as they are" in dataset.said
 
 
 def test_a_recorded_name_is_not_that_of_a_folder_that_is_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

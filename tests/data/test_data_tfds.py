@@ -294,6 +294,30 @@ def test_an_archive_that_is_not_the_published_one_is_refused(archives: Path, tmp
     assert not list((tmp_path / "tfds").glob("cifar10/*/dataset_info.json"))
 
 
+def test_an_archive_that_cannot_be_unpacked_is_told(archives: Path, tmp_path: Path) -> None:
+    whole = (archives / "cifar-10-binary.tar.gz").read_bytes()
+    (tmp_path / "torn").mkdir()
+    (tmp_path / "torn" / "cifar-10-binary.tar.gz").write_bytes(whole[: len(whole) // 2])
+    torn = str(tmp_path / "torn")
+    done = run_python("-c", PREPARE_GENERATED, torn, "cifar10", "--archives", torn)
+    assert done.returncode == 1
+    sentence = "error: an archive of 'cifar10' cannot be unpacked; if the disk is not full, get the archive again"
+    assert sentence in done.stderr
+    assert "TFDS says: Error while extracting" in done.stderr
+
+
+@pytest.mark.parametrize("found", ["nothing", "another file"])
+def test_files_that_tfds_does_not_download_are_asked_for(found: str, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    if found == "another file":
+        (tmp_path / "mine" / "notes.txt").write_text("no images")
+    done = run_python("-m", "jaxevo.data.prepare", "chexpert", "--archives", str(tmp_path / "mine"))
+    assert done.returncode == 1
+    sentence = f"error: 'chexpert' needs files that TFDS does not download; put them into '{tmp_path / 'mine'}' by hand"
+    assert sentence in done.stderr
+    assert f"TFDS says: {'Manual directory' if found == 'nothing' else 'You must download'}" in done.stderr
+
+
 def test_archives_in_tfds_own_folder_are_found(archives: Path, tmp_path: Path) -> None:
     manual = tmp_path / "tfds" / "downloads" / "manual"
     manual.mkdir(parents=True)
