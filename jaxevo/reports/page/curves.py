@@ -59,12 +59,16 @@ def _accuracy(
     places = {individual_id: place for place, individual_id in enumerate(history.lives)}
     bests = list(itertools.accumulate((life.individual for life in history.lives.values()), fitter))
     best = [places[bests[moment - 1].id] for moment in moments]
+    failed = [bests[moment - 1].failure is not None for moment in moments]
     population = _quartiles("", np.array(columns["validation"]), living)
     return Curve(
         "accuracy",
         "share",
         {
-            "best validation": [round(columns["validation"][place], 5) for place in best],
+            "best validation": [
+                None if has_failed else round(columns["validation"][place], 5)
+                for place, has_failed in zip(best, failed, strict=True)
+            ],
             "its test": [columns["test"][place] for place in best],
             "living, median": population.lines["living, median"],
         },

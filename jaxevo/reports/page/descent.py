@@ -58,10 +58,10 @@ class Tried(NamedTuple):
     Attributes:
         name: of the mutation.
         tried: number of children.
-        improved: children with a higher validation accuracy than their parent's.
+        improved: children with a higher validation accuracy than their parent's, if both trainings succeeded.
         survived: children that became parents, or live.
         winning: children in the winner's lineage.
-        change: median change of the validation accuracy; None if all trainings failed.
+        change: median change of the validation accuracy; None if there is no child that succeeded as its parent did.
     """
 
     name: str
@@ -84,7 +84,7 @@ def mutations_tried(history: History) -> list[Tried]:
             children.setdefault(name, []).append(individual_id)
     rows = []
     for name, ids in children.items():
-        changes = [_change(history, one) for one in ids if lives[one].record.outcome.failure is None]
+        changes = [change for one in ids if (change := _change(history, one)) is not None]
         rows.append(
             Tried(
                 name,
@@ -98,10 +98,12 @@ def mutations_tried(history: History) -> list[Tried]:
     return sorted(rows, key=lambda row: (-row.tried, row.name))
 
 
-def _change(history: History, individual_id: int) -> float:
+def _change(history: History, individual_id: int) -> float | None:
+    """Returns the change of the validation accuracy from the parent, None if one of the two trainings failed."""
     child = history.lives[individual_id].individual
     assert child.parent_id is not None  # Only children have mutations.
-    return child.accuracy - history.lives[child.parent_id].individual.accuracy
+    parent = history.lives[child.parent_id].individual
+    return None if child.failure is not None or parent.failure is not None else child.accuracy - parent.accuracy
 
 
 def measures(history: History) -> dict[str, Any]:

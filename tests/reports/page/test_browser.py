@@ -1,18 +1,22 @@
 """The pages in a real headless Chromium: what they show, keys, clicks, filters, safety and accessibility."""
 
 import contextlib
+import dataclasses
 import os
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import simulated_runs
+from helpers.simulated import Simulated
 from helpers.simulated_runs import FAILURE, simulated_run
 from helpers.tiny_runs import start
 
 import jaxevo
 from jaxevo.reports.page.comparison import compare, comparison_page
 from jaxevo.reports.page.story import page, story
+from jaxevo.search.births import Outcome
 from jaxevo.storage.history import History
 from jaxevo.storage.workdir import Workdir
 
@@ -227,6 +231,65 @@ def test_a_link_shows_its_selection(browser, address, history):
         ]
 
 
+def choices(tab):
+    return [tab.locator("#controls select").nth(number).input_value() for number in range(4)]
+
+
+def test_the_link_to_the_panel_leaves_the_view_as_it_is(browser, address, history):
+    other = list(history.lives)[7]
+    name = next(life.individual.mutation for life in history.lives.values() if life.individual.mutation)
+    view = f"#individual={other}&mutation={name}&line=winner&x=flops&y=test"
+    with opened(browser, f"{address}{view}", viewport={"width": 390, "height": 900}) as tab:
+        tab.locator("#jump").click()
+        settle(tab)
+        assert tab.evaluate("location.hash") == view
+        assert (selected(tab), choices(tab)) == (other, ["flops", "test", name, "winner"])
+        assert tab.evaluate("Math.abs(document.querySelector('#individual').getBoundingClientRect().top)") < 2
+        assert tab.evaluate("document.activeElement.textContent") == f"Individual {other}"
+
+
+def test_the_choices_follow_the_address(browser, address, history):
+    other = list(history.lives)[7]
+    name = next(life.individual.mutation for life in history.lives.values() if life.individual.mutation)
+    with opened(browser, f"{address}#individual={other}") as tab:
+        menus = tab.locator("#controls select")
+        tab.evaluate(f"location.hash = 'x=flops&y=test&mutation={name}&line=winner'")
+        playwright.expect(menus.nth(0)).to_have_value("flops")
+        assert choices(tab) == ["flops", "test", name, "winner"]
+        tab.evaluate("location.hash = 'individual&x=toString'")
+        playwright.expect(menus.nth(0)).to_have_value("event")
+        assert (selected(tab), choices(tab)) == (history.best.id, ["event", "validation", "", ""])
+
+
+def test_the_keyboard_stays_in_the_panel(tab, history):
+    tab.locator("#individual .descent button").first.focus()
+    tab.keyboard.press("Enter")
+    assert selected(tab) == history.best.parent_id
+    assert tab.evaluate("document.activeElement.textContent") == f"Individual {history.best.parent_id}"
+    tab.locator("#individual .steps").get_by_role("button", name="the winner", exact=True).focus()
+    tab.keyboard.press("Enter")
+    assert selected(tab) == history.best.id
+    assert tab.evaluate("document.activeElement.getAttribute('aria-label')") == "the winner"
+
+
+@pytest.mark.parametrize(
+    ("clipboard", "says"),
+    [
+        ("{writeText: async (text) => { window.written = text; }}", "copied"),
+        ("{writeText: async () => { throw new Error('refused'); }}", "selected"),
+        ("undefined", "selected"),
+    ],
+)
+def test_a_command_is_copied_or_selected(browser, address, clipboard, says):
+    with opened(browser, address) as tab:
+        tab.evaluate(f"Object.defineProperty(navigator, 'clipboard', {{value: {clipboard}}})")
+        button = tab.get_by_role("button", name="Copy: Fingerprint")
+        button.click()
+        playwright.expect(button).to_have_text(says)
+        found = tab.evaluate("window.written" if says == "copied" else "getSelection().toString()")
+        assert found.strip() == tab.evaluate("story.repeat.fingerprint")
+
+
 def test_the_table_has_pages_sorts_and_downloads(tab, history):
     tab.locator("#table-controls select").select_option("all")
     assert tab.locator("#table tbody tr").count() == 100
@@ -237,7 +300,7 @@ def test_the_table_has_pages_sorts_and_downloads(tab, history):
     tab.locator("#table thead").get_by_role("button", name="validation").click()
     assert tab.locator("#table tbody tr").first.get_attribute("data-place") == str(tab.evaluate("best"))
     tab.locator("#table tbody tr").nth(1).locator("td").nth(3).click()
-    assert str(selected(tab)) == tab.locator("#table tbody tr[aria-current] td").first.inner_text()
+    assert str(selected(tab)) == tab.locator("#table tbody tr[aria-current='true'] td").first.inner_text()
     with tab.expect_download() as download:
         tab.get_by_role("button", name="Download all as CSV").click()
     lines = Path(download.value.path()).read_text().splitlines()
@@ -323,6 +386,37 @@ def test_a_page_of_no_individual_opens(browser, tmp_path):
         assert "No individual has finished yet" in tab.locator("#individual").inner_text()
 
 
+def test_a_failed_ancestor_has_no_accuracy_and_no_change(browser, tmp_path):
+    history = History(Workdir(simulated_run(tmp_path / "run", seed=6, selection="random")))
+    line = history.lineage(history.best.id)
+    (place,) = (place for place, one in enumerate(line) if one.failure is not None)
+    file = tmp_path / "page.html"
+    file.write_text(page(story(history, None, "")))
+    with opened(browser, file.as_uri()) as tab:
+        gains = [text.split("\n")[0] for text in tab.locator("#strip .gain").all_inner_texts()]
+        without = [number for number, text in enumerate(gains) if text in ("", "weights kept", "fresh weights")]
+        assert without == [0, place, place + 1]
+        assert tab.locator("#strip .who").nth(place).inner_text() == f"{line[place].id} failed"
+        assert f"{line[place].id} · 0.0 %" not in tab.locator("#figure .callout > text").all_text_contents()
+
+
+def test_a_run_in_which_all_failed_has_no_best_accuracy(browser, tmp_path, monkeypatch):
+    def failed(self, birth):
+        record, outcome = Simulated.record(self, birth), Outcome(birth.id, 0.0, None, None, failure=FAILURE)
+        return dataclasses.replace(record, outcome=outcome, test_accuracy=None, finished=1000.0 + birth.id)
+
+    monkeypatch.setattr(simulated_runs._Lanes, "record", failed)
+    history = History(Workdir(simulated_run(tmp_path / "run", 20)))
+    data = story(history, None, "")
+    assert set(data["curves"]["charts"][0]["lines"]["best validation"]) == {None}
+    file = tmp_path / "page.html"
+    file.write_text(page(data))
+    with opened(browser, file.as_uri()) as tab:
+        assert tab.locator("#numbers dd").all_inner_texts()[:2] == ["\u2013", "\u2013"]
+        for part in ("#numbers", "#figure", "#strip", "#individual", "#jump"):
+            assert "0.0 %" not in tab.locator(part).text_content()
+
+
 def test_a_comparison_opens(browser, tmp_path):
     runs = {
         f"{selection}-{seed}": History(
@@ -338,8 +432,29 @@ def test_a_comparison_opens(browser, tmp_path):
         assert tab.locator("#courses path.control").count() == 1
         assert tab.locator("#runs tbody tr").count() == 4
         assert tab.locator("#tests tbody tr").count() == 1
+        assert (
+            tab.locator("#subtitle").inner_text().startswith("They differ in selection. Individuals a run: 20. FLOPs")
+        )
+        assert tab.locator("#notes").inner_text() == ""
         if AXE.exists():
             assert violations(tab) == []
+
+
+def test_a_comparison_tells_lengths_copies_and_repeated_seeds(browser, tmp_path):
+    paths = [simulated_run(tmp_path / str(seed), 20, seed=seed) for seed in (1, 2)]
+    one, other = (History(Workdir(path)) for path in paths)
+    runs = {"one": one, "copy": one, "other": other, "again": History(Workdir(paths[1]), max_events=12)}
+    file = tmp_path / "page.html"
+    file.write_text(comparison_page(compare(runs)))
+    with opened(browser, file.as_uri()) as tab:
+        subtitle = tab.locator("#subtitle").inner_text()
+        assert subtitle.startswith(
+            "Their settings differ in the seeds alone. Individuals a run: 12 to 20. FLOPs a run: "
+        )
+        assert tab.locator("#notes").inner_text() == (
+            "copy is left out: by its fingerprint it is the same run as one. The group “all runs” has several runs of "
+            "seed 2: all count in its mean and interval, and a test takes their mean."
+        )
 
 
 def test_the_report_of_a_trained_run_shows_what_the_winner_gets_wrong(browser, tmp_path):

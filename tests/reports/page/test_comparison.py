@@ -1,6 +1,7 @@
 """Several runs: groups by setting, intervals, and exact tests."""
 
 import itertools
+import shutil
 
 import numpy as np
 import pytest
@@ -47,6 +48,16 @@ def test_the_interval_is_students():
     assert np.isnan(mean_and_interval(values[:1])[1]).all()
 
 
+@pytest.mark.parametrize(
+    ("freedom", "quantile"),
+    [(16, 2.120), (17, 2.110), (24, 2.064), (30, 2.042), (31, 2.040), (60, 2.000), (120, 1.980)],
+)
+def test_the_interval_of_many_runs_is_students_too(freedom, quantile):
+    values = np.arange(freedom + 1.0)
+    (half,) = mean_and_interval(values[:, None])[1]
+    assert half == pytest.approx(quantile * np.std(values, ddof=1) / np.sqrt(freedom + 1), rel=0.0015)
+
+
 def test_groups_differ_in_settings_and_controls_are_named(runs):
     data = compare(runs)
     assert data["differing"] == ["selection"]
@@ -56,6 +67,39 @@ def test_groups_differ_in_settings_and_controls_are_named(runs):
     ]
     (test,) = data["tests"]
     assert (test["pairs"], test["smallest"]) == (3, 0.25)
+
+
+def test_runs_of_other_lengths_are_other_groups(runs, tmp_path):
+    longer = {f"longer-{seed}": History(Workdir(simulated_run(tmp_path / str(seed), 60, seed=seed))) for seed in (1, 2)}
+    data = compare({name: runs[name] for name in ("aging-1", "aging-2")} | longer)
+    assert data["differing"] == ["max_individuals"]
+    assert [(group["name"], group["seeds"]) for group in data["groups"]] == [
+        ("max individuals 30", [1, 2]),
+        ("max individuals 60", [1, 2]),
+    ]
+    assert data["tests"][0]["pairs"] == 2
+
+
+def test_a_copy_of_a_run_does_not_count(runs, tmp_path):
+    path = shutil.copytree(simulated_run(tmp_path / "run", 30, seed=1), tmp_path / "copy")
+    copy = History(Workdir(path))
+    data = compare({"one": runs["aging-1"], "copy": copy, "other": runs["aging-2"]})
+    assert data["copies"] == [("copy", "one")]
+    assert data["groups"] == compare({"one": runs["aging-1"], "other": runs["aging-2"]})["groups"]
+    assert [run["name"] for run in data["runs"]] == ["one", "other"]
+    with pytest.raises(ValueError, match="the 2 runs that are given are one and the same"):
+        compare({"one": runs["aging-1"], "copy": copy})
+
+
+def test_a_test_takes_the_mean_of_the_runs_of_one_seed(runs, tmp_path):
+    shorter = History(Workdir(simulated_run(tmp_path / "run", 30, seed=1)), max_events=2)
+    given = {"one": runs["aging-1"], "again": shorter, "control": runs["random-1"]}
+    data = compare(given)
+    assert (data["copies"], [group["seeds"] for group in data["groups"]]) == ([], [[1, 1], [1]])
+    final = {run["name"]: run["test"] for run in data["runs"]}
+    assert final["one"] != final["again"]
+    assert data["tests"][0]["pairs"] == 1
+    assert data["tests"][0]["difference"] == pytest.approx((final["one"] + final["again"]) / 2 - final["control"])
 
 
 def test_the_course_is_the_test_accuracy_of_the_best_by_validation(runs):

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import statistics
 
 import pytest
 from helpers.simulated_runs import simulated_run
@@ -48,6 +49,24 @@ def test_mutations_are_counted_over_all_children(history):
     line = [one for one in history.lineage(history.best.id) if one.mutation is not None]
     assert sum(row.winning for row in rows.values()) == len(line)
     assert all(row.survived <= row.tried for row in rows.values())
+
+
+def test_a_child_of_a_failed_parent_counts_as_tried_but_not_as_improved(tmp_path):
+    history = History(Workdir(simulated_run(tmp_path / "run", seed=6, selection="random")))
+    lives = {one: life.individual for one, life in history.lives.items()}
+    made = [one for one in lives.values() if one.mutation is not None]
+    orphans = [one for one in made if one.failure is None and lives[one.parent_id].failure is not None]
+    assert orphans
+    for row in mutations_tried(history):
+        children = [one for one in made if one.mutation == row.name]
+        changes = [
+            one.accuracy - lives[one.parent_id].accuracy
+            for one in children
+            if one.failure is None and lives[one.parent_id].failure is None
+        ]
+        assert row.tried == len(children)
+        assert row.improved == sum(change > 0 for change in changes)
+        assert row.change == (pytest.approx(statistics.median(changes), abs=1e-6) if changes else None)
 
 
 def test_the_measures_are_of_the_winners_lineage(history):

@@ -2,11 +2,12 @@
 
 /** @typedef {{name: string, control: boolean, seeds: number[], moments: number[], mean: (number | null)[],
  *   half: (number | null)[], final: number | null, final_half: number | null, flops: number, wall: number}} Group */
-/** @typedef {{name: string, group: string, seed: number, events: number, validation: number, test: number | null,
- *   parameters: number, flops: number, wall: number}} ComparedRun */
+/** @typedef {{name: string, group: string, seed: number, events: number, validation: number | null,
+ *   test: number | null, parameters: number, flops: number, wall: number}} ComparedRun */
 /** @typedef {{groups: string[], pairs: number, difference: number | null, p: number | null,
  *   smallest: number | null}} PairTest */
-/** @typedef {{differing: string[], groups: Group[], runs: ComparedRun[], tests: PairTest[]}} Comparison */
+/** @typedef {{differing: string[], copies: [copy: string, original: string][], groups: Group[], runs: ComparedRun[],
+ *   tests: PairTest[]}} Comparison */
 
 /** Colours that differ in lightness too; each group has a pattern of its own besides. */
 const KINDS = 6;
@@ -15,8 +16,7 @@ const KINDS = 6;
 function comparePage(found) {
   document.title = `${found.runs.length} runs compared`;
   at("title").textContent = `${found.runs.length} runs compared`;
-  at("subtitle").textContent = found.differing.length
-    ? `They differ in ${found.differing.map(readable).join(", ")}.` : "They differ in their seeds alone.";
+  at("subtitle").textContent = differences(found);
   const frame = at("courses");
   const draw = () => frame.replaceChildren(coursesChart(found.groups, frame.clientWidth));
   new ResizeObserver(draw).observe(frame);
@@ -30,6 +30,7 @@ function comparePage(found) {
       group.seeds.join(", "), percent(group.final, 2),
       group.final_half === null ? "–" : `± ${(100 * group.final_half).toFixed(2)}`, short(group.flops),
       duration(group.wall)])));
+  at("notes").textContent = repeats(found);
   at("tests").append(found.tests.some(({ pairs }) => pairs) ? tableOf(
     ["groups", "pairs of equal seeds", "mean difference", "p", "smallest p that is possible"],
     found.tests.filter(({ pairs }) => pairs).map((test) => [test.groups.join(" against "), plain(test.pairs),
@@ -39,6 +40,34 @@ function comparePage(found) {
     ["run", "group", "seed", "individuals", "validation", "test", "parameters", "FLOPs", "wall time"],
     found.runs.map((run) => [run.name, run.group, String(run.seed), plain(run.events), percent(run.validation, 2),
       percent(run.test, 2), plain(run.parameters), short(run.flops), duration(run.wall)])));
+}
+
+/** Tells in what the runs differ, and how long they are. @param {Comparison} found */
+function differences({ differing, runs }) {
+  const seeds = new Set(runs.map(({ seed }) => seed));
+  const settings = differing.length ? `They differ in ${differing.map(readable).join(", ")}.`
+    : seeds.size > 1 ? "Their settings differ in the seeds alone." : "Their settings and seeds are the same.";
+  const individuals = range(runs.map(({ events }) => events), plain);
+  return `${settings} Individuals a run: ${individuals}. FLOPs a run: ${range(runs.map(({ flops }) => flops), short)}.`;
+}
+
+/** @param {number[]} values @param {(value: number) => string} text */
+function range(values, text) {
+  const [least, most] = [text(Math.min(...values)), text(Math.max(...values))];
+  return least === most ? least : `${least} to ${most}`;
+}
+
+/** Tells which runs are left out, and which seeds were run more than once. @param {Comparison} found */
+function repeats({ copies, groups }) {
+  const left = copies.map(([copy, original]) =>
+    `${copy} is left out: by its fingerprint it is the same run as ${original}.`);
+  const repeated = groups.flatMap(({ name, seeds }) => {
+    const again = [...new Set(seeds.filter((seed, place) => seeds.indexOf(seed) !== place))];
+    const which = `${again.length > 1 ? "each of the seeds" : "seed"} ${again.join(", ")}`;
+    return again.length ? [`The group “${name}” has several runs of ${which}: all count in its mean and interval, and `
+      + "a test takes their mean."] : [];
+  });
+  return [...left, ...repeated].join(" ");
 }
 
 /** @param {Group} group @param {number} number */

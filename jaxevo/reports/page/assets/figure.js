@@ -45,7 +45,8 @@ function callouts(plot, networks, band) {
     const foot = [centres[number], band - 6];
     const dot = [plot.xs[place], plot.ys[place]];
     const known = !Number.isNaN(dot[1]);
-    const name = `${columns.id[place]} · ${percent(columns[view.y === "test" ? "test" : "validation"][place])}`;
+    const accuracy = columns[view.y === "test" ? "test" : "validation"][place];
+    const name = `${columns.id[place]} · ${hasFailed(place) ? "failed" : percent(accuracy)}`;
     return [
       known && s("path", { class: "leader", d: `M${foot[0]} ${foot[1]}L${dot[0]} ${dot[1] - 5}` }),
       s("g", { class: "callout", click: () => select(place) },
@@ -82,29 +83,27 @@ function figure() {
   });
   const parts = /** @type {[string, string][]} */ (story.tried.map(([name]) => [name, readable(name)]));
   at("controls").append(
-    choice("across", Object.entries(X_AXES).map(([name, { label }]) => [name, label]), view.x, (x) => {
+    viewChoice("x", "across", Object.entries(X_AXES).map(([name, { label }]) => [name, label]), (x) => {
       view.x = x;
       tell("axes");
     }),
-    choice("up", [["validation", "validation"], ["test", "test"]], view.y, (y) => {
+    viewChoice("y", "up", [["validation", "validation"], ["test", "test"]], (y) => {
       view.y = y;
       tell("axes");
     }),
-    mutationChoice(parts),
-    lineChoice(),
+    viewChoice("mutation", "made by", [["", "any mutation"], ...parts], (mutation) => filter({ mutation })),
+    viewChoice("line", "among", [["", "all individuals"], ["winner", "the winner’s lineage"],
+      ["selected", "the selected’s family"]], (line) => filter({ line })),
   );
 }
 
-/** @param {[string, string][]} parts */
-function mutationChoice(parts) {
-  const made = choice("made by", [["", "any mutation"], ...parts], view.mutation, (mutation) => filter({ mutation }));
+/** Makes a select that shows a part of the view, whatever changes it.
+ *  @param {"x" | "y" | "mutation" | "line"} name @param {string} label @param {[string, string][]} options
+ *  @param {(value: string) => void} chosen */
+function viewChoice(name, label, options, chosen) {
+  const made = choice(label, options, view[name], chosen);
   onChange(() => {
-    /** @type {HTMLSelectElement} */ (made.querySelector("select")).value = view.mutation;
+    /** @type {HTMLSelectElement} */ (made.querySelector("select")).value = view[name];
   });
   return made;
-}
-
-function lineChoice() {
-  return choice("among", [["", "all individuals"], ["winner", "the winner’s lineage"],
-    ["selected", "the selected’s family"]], view.line, (line) => filter({ line }));
 }

@@ -2,22 +2,23 @@
 
 function lineageStrip() {
   const strip = at("strip");
-  const low = Math.min(...winnersLine.map((place) => columns.validation[place]));
-  const high = Math.max(...winnersLine.map((place) => columns.validation[place]));
+  const known = winnersLine.filter((place) => !hasFailed(place)).map((place) => columns.validation[place]);
+  const [low, high] = [Math.min(...known), Math.max(...known)];
   strip.append(...winnersLine.map((place, number) => {
     const parent = columns.parent[place];
-    const before = parent === NONE ? NaN : columns.validation[parent];
     const now = columns.validation[place];
+    const hasGain = parent !== NONE && !hasFailed(place) && !hasFailed(parent);
     const network = smallNetwork(place, 92, 92);
-    const share = high > low ? (now - low) / (high - low) : 1;
+    const share = hasFailed(place) ? 0 : high > low ? (now - low) / (high - low) : 1;
     return h("li", {}, h("button", { type: "button", "data-place": place, click: () => select(place) },
       h("span", { class: "made" }, number ? readable(mutationOf(place)) : "initial"),
-      h("span", { class: "gain" }, number ? points(now - before) : "", number
+      h("span", { class: "gain" }, hasGain ? points(now - columns.validation[parent]) : "", number
         ? h("span", { class: "soft" }, columns.inherits[place] ? "weights kept" : "fresh weights") : ""),
       s("svg", { width: 92, height: 96, class: "network", "aria-hidden": "true" },
         s("g", { transform: `translate(${(92 - network.width) / 2} ${96 - network.height})` }, network.element)),
       bar(share),
-      h("span", { class: "who" }, h("b", {}, String(columns.id[place])), ` ${percent(now)}`)));
+      h("span", { class: "who" }, h("b", {}, String(columns.id[place])),
+        ` ${hasFailed(place) ? "failed" : percent(now)}`)));
   }));
   const mark = () => {
     for (const button of strip.querySelectorAll("button")) {

@@ -8,7 +8,7 @@ function header() {
   if (best === NONE) return;
   /** @type {[string, string][]} */
   const numbers = [
-    ["best validation", percent(columns.validation[best])],
+    ["best validation", percent(hasFailed(best) ? null : columns.validation[best])],
     ["its test", percent(columns.test[best])],
     ["individuals", plain(count)],
     ["wall time", duration(story.times.wall)],
@@ -73,7 +73,14 @@ function main() {
   onChange((changed) => {
     if (changed !== "selection") return;
     showPanel();
+    at("individual").querySelector("h2:focus")?.scrollIntoView({ block: "nearest" });
     announce();
+  });
+  at("jump").addEventListener("click", (event) => {
+    // The address holds the view, not a place in the page.
+    event.preventDefault();
+    at("individual").scrollIntoView();
+    at("individual").querySelector("h2")?.focus({ preventScroll: true });
   });
   addEventListener("hashchange", () => {
     const before = view.selected;

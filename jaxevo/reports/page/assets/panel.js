@@ -17,11 +17,12 @@ function showPanel() {
     panel.replaceChildren(h("p", { class: "soft" }, "No individual has finished yet."));
     return;
   }
-  // The focus would be lost with the button that has it.
-  const focused = document.activeElement?.closest("#individual .steps button")?.getAttribute("data-step");
+  // The focus would be lost with what has it.
+  const focused = panel.contains(document.activeElement) ? document.activeElement : null;
+  const step = focused?.getAttribute("data-step");
+  const heading = h("h2", { tabindex: -1 }, `Individual ${columns.id[place]}`);
   panel.replaceChildren(
-    h("div", { class: "head" }, h("h2", {}, `Individual ${columns.id[place]}`),
-      h("span", { class: "fate" }, fate(place))),
+    h("div", { class: "head" }, heading, h("span", { class: "fate" }, fate(place))),
     steps(),
     figures(place),
     descentText(place),
@@ -29,7 +30,8 @@ function showPanel() {
     facts(place),
     offspring(place),
   );
-  if (focused) panel.querySelector(`[data-step="${focused}"]`)?.dispatchEvent(new Event("refocus"));
+  if (step) panel.querySelector(`[data-step="${step}"]`)?.dispatchEvent(new Event("refocus"));
+  else if (focused) heading.focus({ preventScroll: true });
 }
 
 /** @param {number} place */

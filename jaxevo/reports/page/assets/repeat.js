@@ -19,13 +19,24 @@ function repeatSection() {
 
 /** @param {string} title @param {string} text */
 function code(title, text) {
+  const shown = h("pre", { tabindex: 0, role: "region", "aria-label": title }, text);
   const copy = h("button", { type: "button", click: async () => {
-    await navigator.clipboard?.writeText(text);
-    copy.textContent = "copied";
+    const copied = await copyText(text);
+    if (!copied) getSelection()?.selectAllChildren(shown);
+    copy.textContent = copied ? "copied" : "selected";
     setTimeout(() => (copy.textContent = "copy"), 1500);
   }, "aria-label": `Copy: ${title}` }, "copy");
-  return h("div", { class: "code" }, h("div", { class: "soft" }, title, " ", copy),
-    h("pre", { tabindex: 0, role: "region", "aria-label": title }, text));
+  return h("div", { class: "code" }, h("div", { class: "soft" }, title, " ", copy), shown);
+}
+
+/** Copies text; false where the browser has no clipboard, or does not lend it. @param {string} text */
+async function copyText(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** @param {string} title @param {[string, string, boolean][]} rows */

@@ -78,12 +78,12 @@ function writeAddress() {
 
 function readAddress() {
   const parts = new URLSearchParams(location.hash.slice(1));
-  const place = columns.id.indexOf(Number(parts.get("individual") ?? NaN));
+  const place = columns.id.indexOf(Number(parts.get("individual") || NaN));
   view.selected = place === -1 ? best : place;
   const names = new Set(story.tried.map(([name]) => name));
   view.mutation = names.has(parts.get("mutation") ?? "") ? String(parts.get("mutation")) : "";
   view.line = ["winner", "selected"].includes(parts.get("line") ?? "") ? String(parts.get("line")) : "";
-  view.x = String(parts.get("x") ?? "event") in X_AXES ? String(parts.get("x") ?? "event") : "event";
+  view.x = Object.hasOwn(X_AXES, parts.get("x") ?? "") ? String(parts.get("x")) : "event";
   view.y = parts.get("y") === "test" ? "test" : "validation";
   shown = filtered();
 }

@@ -91,7 +91,8 @@ function table() {
     if (changed === "filter") draw();
     if (changed !== "selection") return;
     for (const row of body.children) {
-      row.toggleAttribute("aria-current", Number(row.getAttribute("data-place")) === view.selected);
+      if (Number(row.getAttribute("data-place")) === view.selected) row.setAttribute("aria-current", "true");
+      else row.removeAttribute("aria-current");
     }
   });
   body.addEventListener("click", (event) => {
