@@ -34,7 +34,7 @@ class Finish:
         learning_rate: peak of the schedule.
         steps: training steps.
         flops: FLOPs of the steps.
-        seconds: seconds that the training took.
+        seconds: seconds that the training took; of one that went on from a checkpoint, those since then.
         machine: the machine that trained it.
         weights: the folder of the finished weights, None if the training failed; the evolved ones then stay.
         weights_sha256: their hash, None if the training failed.
