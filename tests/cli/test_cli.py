@@ -128,7 +128,7 @@ def test_show_prints_network_lineage_and_population(run_path, capsys):
 
 def test_show_prints_the_front_of_accuracy_and_cost(run_path, capsys):
     assert main(["show", str(run_path)]) == 0
-    table = capsys.readouterr().out.split("front of validation accuracy and FLOPs per image")[1]
+    table = capsys.readouterr().out.split("front of fitness and FLOPs per image")[1]
     cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in table.splitlines() if line.startswith("│")]
     run = package.open(run_path)
     kept = {one.id for one in (*run.population, run.best.individual)}
@@ -149,7 +149,7 @@ def test_show_says_of_whom_the_weights_were_kept(tmp_path, capsys):
     path = tmp_path / "run"
     start_run(path, Settings(**TINY), Limits(max_individuals=14), Execution(2, keep="all"), Watcher())
     assert main(["show", str(path)]) == 0
-    table = capsys.readouterr().out.split("front of validation accuracy and FLOPs per image")[1]
+    table = capsys.readouterr().out.split("front of fitness and FLOPs per image")[1]
     assert "kept" in table
     assert "removed" not in table
 

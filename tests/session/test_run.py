@@ -367,6 +367,7 @@ def test_result_holds_what_scripts_rely_on(tmp_path):
         "finished_test_accuracy",
         "ensemble_test_accuracy",
         "finished_ensemble_test_accuracy",
+        "ensemble_size",
         "test_images",
         "majority_class",
         "majority_test_accuracy",
