@@ -133,7 +133,7 @@ def test_a_network_of_it_predicts_only_if_trusted(run):
 def test_two_devices_a_lane_give_the_same_run_twice(tmp_path):
     fingerprints = []
     for name in ("one", "other"):
-        assert jaxevo(*run_arguments(tmp_path / name, EVENTS, devices_per_lane=2, **DOORS)).returncode == 0
+        assert jaxevo(*run_arguments(tmp_path / name, 5, devices_per_lane=2, **DOORS)).returncode == 0
         fingerprints.append(package.open(tmp_path / name).fingerprint)
     assert fingerprints[0] == fingerprints[1]
 
