@@ -183,8 +183,8 @@ def resume_run(
             watcher.announce(f"evolving on from {len(run.content.records):,} trained individuals in {shown(path)}")
         else:
             watcher.announce(
-                f"completing the last session in {shown(path)} ({owed}): resume it once more, or with another limit, to "
-                "train more individuals"
+                f"completing the last session in {shown(path)} ({owed}): resume it once more, or with another limit, "
+                "to train more individuals"
             )
         _say_what_is_missing(execution, watcher)
         return Session(run, dataset, execution, watcher, clock).evolve(limits, skip, owed)
