@@ -36,7 +36,7 @@ def counted(tmp_path_factory) -> tuple[Counter, int]:
     """What a run held after each event, with few programs in memory, and how many programs it made."""
     gc.collect()
     counter = Counter()
-    settings = Settings(**{**TINY, "max_parameters": 5_000})
+    settings = Settings(**{**TINY, "max_parameters": 2_000})
     execution = Execution(LANES, programs_in_memory=PROGRAMS_IN_MEMORY)
     # Two cores, whatever this machine has: with more to spare, more would be compiled ahead at once.
     with compilations() as compiled, pytest.MonkeyPatch.context() as patched:
