@@ -6,7 +6,6 @@ If a seed has a run already, that run is resumed, or only read if it is finished
 import argparse
 import dataclasses
 import json
-import os
 import statistics
 import time
 import typing
@@ -16,6 +15,7 @@ from typing import Any
 import jaxevo
 from experiments.entry import exit_with
 from experiments.experiment import Experiment, load, names
+from experiments.json_lines import append_line
 from jaxevo.api import begin
 from jaxevo.data import absolute_name
 from jaxevo.reports.child import carry_out
@@ -103,17 +103,12 @@ def _check_same(path: Path, wanted: Settings, limits: Limits) -> None:
 
 
 def append(path: Path, row: dict[str, Any]) -> None:
-    """Appends a row to a file of JSON lines, unless one of the same run is there; a line cut off by a kill goes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Appends a row to a file of JSON lines, unless one of the same run is there."""
     text = path.read_text() if path.exists() else ""
     whole = text[: text.rfind("\n") + 1]
-    if whole != text:
-        os.truncate(path, len(whole.encode()))
     same = ("experiment", "seed", "fingerprint", "finished_test_accuracy")
-    if any(all(one[name] == row[name] for name in same) for one in map(json.loads, whole.splitlines())):
-        return
-    with path.open("a") as file:
-        file.write(json.dumps(row) + "\n")
+    if not any(all(one[name] == row[name] for name in same) for one in map(json.loads, whole.splitlines())):
+        append_line(path, row)
 
 
 def table(results: dict[int, dict[str, Any]]) -> str:

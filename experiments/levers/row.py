@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experiments.entry import prepare_cpu
+from experiments.json_lines import append_line
 from experiments.levers.held_out import held_out
 from jaxevo.settings import Execution, Limits, Settings
 
@@ -106,8 +107,7 @@ class Rows:
         self._path = path
         self._found: dict[tuple[str, str], Result] = {}
         lines = path.read_text().splitlines(keepends=True) if path.exists() else []
-        self._torn = bool(lines) and not lines[-1].endswith("\n")
-        for line in lines[: len(lines) - self._torn]:
+        for line in (line for line in lines if line.endswith("\n")):
             fields = json.loads(line)
             self._found[fields["arm"], fields["sha256"]] = Result(**fields["result"])
 
@@ -117,14 +117,7 @@ class Rows:
 
     def add(self, wanted: Wanted, result: Result) -> None:
         """Appends a finished row."""
-        line = json.dumps(wanted.to_json() | {"result": dataclasses.asdict(result)}) + "\n"
-        if self._torn:
-            whole = self._path.read_text()
-            self._path.write_text(whole[: whole.rindex("\n") + 1] if "\n" in whole else "")
-            self._torn = False
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("a") as file:
-            file.write(line)
+        append_line(self._path, wanted.to_json() | {"result": dataclasses.asdict(result)})
         self._found[wanted.arm, wanted.sha256] = result
 
 

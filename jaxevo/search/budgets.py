@@ -1,6 +1,5 @@
 """Budgets of a network: parameters, FLOPs an image, memory. A birth that exceeds one is drawn again."""
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -63,11 +62,17 @@ def _least_over_budget(
 ) -> OverBudget | None:
     """Returns the budget that the cheapest of several children exceeds, None if one of them exceeds none."""
     generator = np.random.default_rng(0)
-    drawn = (mutation.apply(generator, genotype, task) for _ in range(_DRAWN))
-    costs = [derive(child, settings, doors.space, task).cost for child in drawn if child is not None]
-    cheapest: Sequence[Cost] = sorted(costs, key=lambda cost: cost.forward_flops)
-    over = [over_budget(cost, settings, settings.budget_births) for cost in cheapest]
-    return over[0] if over and None not in over else None
+    found: list[tuple[float, OverBudget]] = []
+    for _ in range(_DRAWN):
+        child = mutation.apply(generator, genotype, task)
+        if child is None:
+            continue
+        cost = derive(child, settings, doors.space, task).cost
+        over = over_budget(cost, settings, settings.budget_births)
+        if over is None:
+            return None
+        found.append((cost.forward_flops, over))
+    return min(found, key=lambda one: one[0])[1] if found else None
 
 
 def _budget(name: str, settings: Settings, birth_id: int) -> float | None:

@@ -60,6 +60,16 @@ def copied(finished, tmp_path) -> Path:
     return Path(shutil.copytree(finished, tmp_path / "copy"))
 
 
+@pytest.fixture
+def diverging(monkeypatch):
+    """Every finish fails."""
+
+    def diverge(*_):
+        raise DivergedError("the loss is not a finite number")
+
+    monkeypatch.setattr(finishing, "run_to_end", diverge)
+
+
 def verify(path, retrain=None):
     return verify_run(path, retrain, lambda _: None)
 
@@ -384,13 +394,8 @@ def test_the_commands_finish_say_so_and_name_the_weights(tmp_path):
     assert "--ensemble-size is 0" in refused.stderr
 
 
-def test_one_that_fails_leaves_the_earlier_one(copied, monkeypatch):
+def test_one_that_fails_leaves_the_earlier_one(copied, diverging, monkeypatch):
     earlier, weights, said = finish_of(copied), package.open(copied).best.variables, []
-
-    def diverging(*_):
-        raise DivergedError("the loss is not a finite number")
-
-    monkeypatch.setattr(finishing, "run_to_end", diverging)
     watcher = Watcher()
     watcher.notice = said.append
     stays = finish_run(copied, 2 * SHARE, Execution(1), watcher)
@@ -407,13 +412,8 @@ def test_one_that_fails_leaves_the_earlier_one(copied, monkeypatch):
     assert limit_reached(copied, Limits(finish_share=3 * SHARE)) is None
 
 
-def test_a_first_one_that_fails_is_told_and_the_command_fails(evolved, tmp_path, monkeypatch):
+def test_a_first_one_that_fails_is_told_and_the_command_fails(evolved, tmp_path, diverging):
     path = Path(shutil.copytree(evolved, tmp_path / "run"))
-
-    def diverging(*_):
-        raise DivergedError("the loss is not a finite number")
-
-    monkeypatch.setattr(finishing, "run_to_end", diverging)
     watcher, said = Watcher(), []
     watcher.notice = said.append
     finish_run(path, SHARE, Execution(1), watcher, ensemble_size=2)
@@ -428,13 +428,8 @@ def test_a_first_one_that_fails_is_told_and_the_command_fails(evolved, tmp_path,
     assert f"{failed}: its evolved weights stay" in ended.stdout
 
 
-def test_a_failure_counts_for_its_share_alone(copied, monkeypatch):
+def test_a_failure_counts_for_its_share_alone(copied, diverging):
     earlier, said = finish_of(copied), []
-
-    def diverging(*_):
-        raise DivergedError("the loss is not a finite number")
-
-    monkeypatch.setattr(finishing, "run_to_end", diverging)
     watcher = Watcher()
     watcher.notice = said.append
     stays = finish_run(copied, 2 * SHARE, Execution(1), watcher)

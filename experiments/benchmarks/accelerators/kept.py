@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.benchmarks.accelerators.compiling import Case, Figures
+from experiments.json_lines import append_line
 
 
 def read(path: Path) -> list[Figures]:
@@ -17,13 +18,8 @@ def read(path: Path) -> list[Figures]:
 
 def add(path: Path, rows: Iterable[Figures]) -> None:
     """Appends rows to a file, and makes it if there is none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    before = path.read_bytes() if path.exists() else b""
-    with path.open("a", encoding="utf-8") as file:
-        if before and not before.endswith(b"\n"):  # A kill has cut the last line off.
-            file.write("\n")
-        for figures in rows:
-            file.write(json.dumps(dataclasses.asdict(figures)) + "\n")
+    for figures in rows:
+        append_line(path, dataclasses.asdict(figures))
 
 
 def missing(cases: Iterable[Case], names: Iterable[str], rows: Iterable[Figures]) -> dict[Case, list[str]]:
